@@ -1,0 +1,141 @@
+# Everything this project builds, tests and installs. What a user needs:
+#   make            build/libwebsock.a and the demos in build/demo/
+#   make run        the demo server, at http://127.0.0.1:8080/ (PORT=...)
+#   make check      every test
+#   make install    PREFIX=/usr/local DESTDIR=
+# Set CC, CXX, CFLAGS and CXXFLAGS as you like; BUILD puts it all elsewhere.
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+BUILD ?= build
+HOST ?= 127.0.0.1
+PORT ?= 8080
+
+ifeq ($(origin CXX),default)
+CXX := g++
+endif
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+CFLAGS ?= -O2 -g
+CXXFLAGS ?= -O2 -g
+
+# thread, or address,undefined: for the instrumented test programs.
+SANITIZE ?=
+sanitize := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all)
+
+# -Werror, for the tests; not for users, whose compiler may know more warnings.
+WERROR ?=
+warnings := -Wall -Wextra -Wpedantic -Wshadow -Wconversion $(WERROR)
+ifneq ($(findstring clang,$(CXX)),)
+warnings += -Wthread-safety
+endif
+cppflags := -I. -Isrc -MMD -MP
+cxxflags := -std=c++20 -pthread $(warnings) $(sanitize)
+cflags := -std=c99 -D_POSIX_C_SOURCE=200809L -pthread $(warnings) $(sanitize)
+libs := -lcrypto -lstdc++ -pthread
+
+version_of = $(shell sed -n 's/^.define LIBWEBSOCK_VERSION_$(1) //p' websock/websock.h)
+version := $(call version_of,MAJOR).$(call version_of,MINOR).$(call version_of,PATCH)
+
+archive := $(BUILD)/libwebsock.a
+src_objects := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard src/*.cpp))
+test_objects := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard tests/*.cpp))
+demos := $(addprefix $(BUILD)/demo/,websock-demo quickstart echo)
+# Built by the tests; the only one that needs libevent.
+libevent_demo := $(BUILD)/demo/libevent
+tests := $(BUILD)/tests/unit $(BUILD)/tests/default_server
+
+.PHONY: all demo run deps check test-programs syntax install uninstall clean
+.DELETE_ON_ERROR:
+
+all: $(archive) demo
+demo: $(demos)
+test-programs: $(tests)
+
+$(archive): $(src_objects)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(BUILD)/%.o: %.cpp
+	@mkdir -p $(@D)
+	$(CXX) $(cppflags) $(CPPFLAGS) $(cxxflags) $(CXXFLAGS) -c $< -o $@
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(cppflags) -I$(BUILD)/demo $(CPPFLAGS) $(cflags) $(CFLAGS) -c $< -o $@
+
+# Compiles everything and keeps nothing: what another compiler has to say.
+syntax: $(patsubst %,$(BUILD)/%.ok,$(wildcard src/*.cpp tests/*.cpp demo/*.c tests/*.c))
+$(BUILD)/%.cpp.ok: %.cpp
+	@mkdir -p $(@D)
+	$(CXX) $(cppflags) -MT $@ -MF $@.d $(cxxflags) -fsyntax-only $< && touch $@
+$(BUILD)/%.c.ok: %.c $(BUILD)/demo/page.h
+	@mkdir -p $(@D)
+	$(CC) $(cppflags) -MT $@ -MF $@.d -I$(BUILD)/demo $(cflags) -fsyntax-only $< && touch $@
+
+# The page is part of the program: one file to copy.
+$(BUILD)/demo/page.h: demo/page.html
+	@mkdir -p $(@D)
+	{ echo 'static const unsigned char page_html[] = {'; \
+	  od -An -v -tx1 $< | sed 's/ *\([0-9a-f][0-9a-f]\)/0x\1,/g'; echo '};'; } > $@
+
+$(BUILD)/demo/routes.o: $(BUILD)/demo/page.h
+
+$(BUILD)/demo/websock-demo: $(addprefix $(BUILD)/demo/,server.o routes.o chat.o stats.o) $(archive)
+$(BUILD)/demo/quickstart: $(BUILD)/demo/quickstart.o $(archive)
+$(BUILD)/demo/echo: $(BUILD)/demo/echo.o $(archive)
+$(BUILD)/demo/libevent: $(BUILD)/demo/libevent.o $(archive)
+$(BUILD)/demo/libevent: libs := -levent_core $(libs)
+$(demos) $(libevent_demo):
+	$(CC) $(sanitize) $(LDFLAGS) $^ $(libs) -o $@
+
+$(BUILD)/tests/unit: $(test_objects) $(archive)
+	$(CXX) $(sanitize) $(LDFLAGS) $^ $(libs) -o $@
+$(BUILD)/tests/default_server: $(BUILD)/tests/default_server.o $(archive)
+	$(CC) $(sanitize) $(LDFLAGS) $^ $(libs) -o $@
+
+run:
+	@sh tests/deps.sh build
+	@$(MAKE) --no-print-directory demo
+	@exec $(BUILD)/demo/websock-demo --host $(HOST) --port $(PORT)
+
+deps:
+	@sh tests/deps.sh check
+
+check: deps
+	@sh tests/check.sh
+
+$(BUILD)/libwebsock.pc: Makefile websock/websock.h
+	@mkdir -p $(@D)
+	printf '%s\n' 'prefix=$(PREFIX)' 'includedir=$${prefix}/include' 'libdir=$${prefix}/lib' '' \
+	  'Name: libwebsock' \
+	  'Description: WebSocket server library, a thread per connection and callbacks on workers' \
+	  'Version: $(version)' 'Cflags: -I$${includedir}' 'Libs: -L$${libdir} -lwebsock' \
+	  'Libs.private: $(libs)' > $@
+
+include_dir := $(DESTDIR)$(PREFIX)/include/websock
+lib_dir := $(DESTDIR)$(PREFIX)/lib
+man_dir := $(DESTDIR)$(PREFIX)/share/man
+man3 := $(wildcard man/*.3 man/man3/*.3)
+
+# The prefix is written into libwebsock.pc, so that file is made anew each time.
+install: $(archive)
+	@rm -f $(BUILD)/libwebsock.pc
+	@$(MAKE) --no-print-directory $(BUILD)/libwebsock.pc
+	install -d $(include_dir) $(lib_dir)/pkgconfig $(man_dir)/man3 $(man_dir)/man7
+	install -m 644 websock/websock.h $(include_dir)
+	install -m 644 $(archive) $(lib_dir)
+	install -m 644 $(BUILD)/libwebsock.pc $(lib_dir)/pkgconfig
+	install -m 644 $(man3) $(man_dir)/man3
+	install -m 644 man/libwebsock.7 $(man_dir)/man7
+
+uninstall:
+	rm -f $(include_dir)/websock.h $(lib_dir)/libwebsock.a $(lib_dir)/pkgconfig/libwebsock.pc
+	rm -f $(addprefix $(man_dir)/man3/,$(notdir $(man3))) $(man_dir)/man7/libwebsock.7
+	-rmdir $(include_dir) 2>/dev/null
+
+clean:
+	rm -rf $(BUILD)
+
+-include $(src_objects:.o=.d) $(test_objects:.o=.d) $(wildcard $(BUILD)/demo/*.d $(BUILD)/tests/*.d)

@@ -1,0 +1,22 @@
+/* routes.h: what websock-demo answers to a request, before any upgrade. */
+#ifndef DEMO_ROUTES_H
+#define DEMO_ROUTES_H
+
+#include "chat.h"
+#include "stats.h"
+
+#include <websock/websock.h>
+
+/* The context's user_data. Read-only while the server runs; owned by main. */
+struct demo {
+    struct chat_room *room;
+    struct stats_feed *feed;
+    const char *const *origins; /* of --origin: allowed beside the server's own */
+    size_t origin_count;
+    unsigned long long max_frame; /* bytes */
+};
+
+/* The context's onrequest. Sets the callbacks of an endpoint in the client. */
+int demo_onrequest(libwebsock_client_state *client, const libwebsock_request *request);
+
+#endif

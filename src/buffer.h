@@ -1,0 +1,90 @@
+// buffer.h: the memory that received bytes stand in.
+//
+// A Chunk is a counted block. The connection's thread receives into its free end
+// while events further up still refer to what came before: each event holds a
+// reference, and the thread one. Nobody writes where another may read: the
+// decoder has finished with a frame's bytes before its event is posted, and
+// receiving goes on behind them. Only a chunk that nobody else refers to is
+// filled from the start again, or moved.
+//
+// Not here: what the bytes mean (frame.h), and who reads the socket (connection.h).
+#pragma once
+
+#include "ref.h"
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace websock {
+
+class Chunk
+{
+  public:
+    // Throws std::bad_alloc.
+    static Ref<Chunk> make(size_t capacity);
+
+    uint8_t *data() { return reinterpret_cast<uint8_t *>(this + 1); }
+    size_t capacity() const { return capacity_; }
+    // True only if the caller's reference is the last one. Acquires what the other
+    // holders did before they let go.
+    bool unique() const { return references_.load(std::memory_order_acquire) == 1; }
+
+    void retain() { references_.fetch_add(1, std::memory_order_relaxed); }
+    void release();
+
+  private:
+    explicit Chunk(size_t capacity) : capacity_(capacity) {}
+
+    std::atomic<size_t> references_{1};
+    size_t capacity_;
+};
+
+// What a connection's thread receives into and decodes from; that thread's alone.
+// The unread bytes are contiguous and begin with the frame (or the request) that
+// is being received.
+class ReceiveBuffer
+{
+  public:
+    // What is received and not consumed yet.
+    std::span<uint8_t> unread()
+    {
+        return chunk_ ? std::span(chunk_->data() + begin_, end_ - begin_) : std::span<uint8_t>();
+    }
+
+    // Room to receive into, right behind the unread bytes (which may be moved for
+    // it): at least one byte. frame_len is the length of what begins with the unread
+    // bytes, 0 if that is not known. What does not fit a shared chunk gets one of its
+    // own; a length field is taken at its word for that only once kTrust bytes have
+    // come. Throws std::bad_alloc.
+    std::span<uint8_t> room(size_t frame_len);
+
+    void received(size_t n);
+    void consume(size_t n) { begin_ += n; }
+
+    // A reference for what begins at the unread bytes.
+    const Ref<Chunk> &chunk() const { return chunk_; }
+
+    // Gives up memory that a quiet connection does not need.
+    void relax();
+
+  private:
+    void move_to(size_t capacity);
+
+    Ref<Chunk> chunk_;
+    size_t begin_ = 0; // of the unread bytes, in chunk_
+    size_t end_ = 0;
+    size_t limit_ = 0;                     // where receiving stops: the chunk's end, or the frame's
+    size_t shared_capacity_ = kSmallChunk; // of the next chunk for many frames
+    unsigned small_reads_ = 0;             // in a row, into a large chunk
+
+    static constexpr size_t kSmallChunk = 2048;       // while little comes
+    static constexpr size_t kLargeChunk = 256 * 1024; // while reads fill what they get
+    static constexpr size_t kLeastRoom = 512;         // less is not worth a read
+    static constexpr size_t kTrust = 16 * 1024;
+    static constexpr size_t kUntrusted = 64 * 1024;
+    static constexpr unsigned kCalmReads = 64; // small ones until the chunk is small again
+};
+
+} // namespace websock

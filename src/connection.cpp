@@ -1,0 +1,430 @@
+// connection.cpp: a connection's thread. It waits for the peer's bytes, for room in
+// the inbox and for the request hook, each with an end to it. See connection.h; what
+// workers do is in connection_events.cpp.
+#include "connection.h"
+
+#include "server.h"
+#include "socket.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <new>
+
+namespace websock {
+
+namespace {
+
+std::string_view as_text(std::span<const uint8_t> bytes)
+{
+    return {reinterpret_cast<const char *>(bytes.data()), bytes.size()};
+}
+
+} // namespace
+
+Ref<Connection> Connection::make(Server &server, std::unique_ptr<Transport> &transport,
+                                 const sockaddr_storage &peer)
+{
+    return Ref<Connection>::adopt(new Connection(server, transport, peer));
+}
+
+Connection::Connection(Server &server, std::unique_ptr<Transport> &transport,
+                       const sockaddr_storage &peer)
+    : server_(server), transport_(*transport), peer_(printable_address(peer)), address_(peer),
+      inbox_(server.settings.max_queued_bytes, server.settings.concurrent_events != 0),
+      outbox_(transport_, {server.settings.send_timeout_ms, server.settings.max_queued_bytes},
+              server.dispatcher, flusher_)
+{
+    const libwebsock_context &settings = server.settings;
+    handle_.onopen = settings.onopen;
+    handle_.onmessage = settings.onmessage;
+    handle_.onclose = settings.onclose;
+    handle_.onframetoolarge = settings.onframetoolarge;
+    handle_.onpong = settings.onpong;
+    handle_.control_callback = settings.control_callback;
+    handle_.sockfd = transport_.fd();
+    handle_.sa = &address_;
+    handle_.ctx = &server.context;
+    handle_.close_info = &close_info_;
+    handle_.priv = this;
+    owned_transport_ = std::move(transport);
+}
+
+int Connection::start()
+{
+    if (const int error = server_.registry.add(*this, server_.settings.max_connections); error != 0)
+        return error;
+    const ThreadOptions options{.name = "ws-connection",
+                                .stack_bytes = server_.settings.connection_stack_bytes};
+    const auto entry = [](void *self) { static_cast<Connection *>(self)->serve(); };
+    const int error = thread_.start(options, entry, this);
+    if (error != 0)
+        server_.registry.remove(*this, false);
+    return error;
+}
+
+void Connection::release() noexcept
+{
+    if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1)
+        delete this;
+}
+
+void Connection::serve() noexcept
+{
+    use_batch_scheduling();
+    try {
+        if (open())
+            read_frames();
+    } catch (const std::bad_alloc &) {
+        server_.log.write(LIBWEBSOCK_LOG_WARNING, "%s: out of memory", peer_.c_str());
+        outbox_.drop("out of memory");
+    }
+    finish();
+}
+
+// The opening handshake, RFC 6455 4.2. False: there is no WebSocket connection.
+bool Connection::open()
+{
+    const TimePoint deadline =
+        accepted_at_ + std::chrono::milliseconds(server_.settings.handshake_timeout_ms);
+    HeaderScanner scanner(server_.settings.max_handshake_bytes);
+    if (!read_request(scanner, deadline))
+        return false;
+    const Refusal refusal = request_.parse(as_text(buffer_.unread()).substr(0, scanner.length()));
+    buffer_.consume(scanner.length());
+    public_request_ = {.method = request_.method(),
+                       .path = request_.path(),
+                       .query = request_.query(),
+                       .is_websocket = request_.is_websocket(),
+                       .priv = &request_};
+    if (refusal.status != 0)
+        return refuse(refusal, deadline);
+    HookAnswer answer;
+    if (server_.settings.onrequest && !ask_hook(answer, deadline))
+        return false;
+    return answer_request(answer, deadline);
+}
+
+bool Connection::read_request(HeaderScanner &scanner, TimePoint deadline)
+{
+    for (;;) {
+        const HeaderScanner::Result result = scanner.scan(as_text(buffer_.unread()));
+        if (result == HeaderScanner::Result::complete)
+            return true;
+        if (result == HeaderScanner::Result::refused)
+            return refuse(scanner.refusal(), deadline);
+        const int left_ms = ms_until(deadline);
+        const Read read = left_ms > 0 ? receive(0, left_ms) : Read::timed_out;
+        if (read == Read::timed_out)
+            return refuse({408, "no complete request in time"}, deadline);
+        if (read == Read::ended) {
+            if (scanner.length() == 0)
+                end_level_ = LIBWEBSOCK_LOG_DEBUG; // a load balancer that looks for life
+            return false;
+        }
+    }
+}
+
+// Has a worker run onrequest, and waits for what it says.
+bool Connection::ask_hook(HookAnswer &answer, TimePoint deadline)
+{
+    if (!queue({.kind = Event::request, .chunk = nullptr}) || !hand_over())
+        return false;
+    if (!hook_.wait(deadline))
+        return refuse({503, "onrequest did not answer in time"}, deadline);
+    answer = hook_.take();
+    return true;
+}
+
+bool Connection::answer_request(const HookAnswer &hook, TimePoint deadline)
+{
+    const bool head_only = request_.is_head();
+    if (hook.verdict != 0) {
+        const bool valid = hook.verdict >= 400 && hook.verdict <= 599;
+        const int status = valid ? hook.verdict : 500;
+        end_reason_ = "onrequest returned " + std::to_string(hook.verdict);
+        const bool has_body = hook.status != 0;
+        return end_with(plain_response(
+                            status, has_body ? hook.content_type : "text/plain; charset=utf-8",
+                            has_body ? hook.body : std::string(status_text(status)) + "\n",
+                            hook.headers, head_only),
+                        deadline);
+    }
+    if (hook.status != 0) {
+        end_reason_ = "answered " + std::to_string(hook.status) + " to plain HTTP";
+        end_level_ = LIBWEBSOCK_LOG_DEBUG;
+        return end_with(
+            plain_response(hook.status, hook.content_type, hook.body, hook.headers, head_only),
+            deadline);
+    }
+    if (!request_.is_websocket())
+        return refuse({426, "this is a WebSocket server"}, deadline);
+    return upgrade(upgrade_response(request_, hook.protocol, hook.headers), deadline);
+}
+
+bool Connection::upgrade(const std::string &response, TimePoint deadline)
+{
+    if (outbox_.open(response, deadline) != 0) {
+        end_reason_ = "it was gone before its handshake was answered";
+        return false;
+    }
+    upgraded_ = true;
+    server_.log.write(LIBWEBSOCK_LOG_DEBUG, "%s: open, %s", peer_.c_str(), request_.path());
+    return queue({.kind = Event::open, .chunk = nullptr}) && hand_over();
+}
+
+bool Connection::refuse(const Refusal &refusal, TimePoint deadline)
+{
+    end_reason_ = "refused with " + std::to_string(refusal.status) + ": " + refusal.reason;
+    return end_with(refusal_response(refusal, request_.is_head()), deadline);
+}
+
+// Gives the last answer there will be. Always false: there is no WebSocket connection.
+bool Connection::end_with(const std::string &response, TimePoint deadline)
+{
+    polite_ = write(response, deadline);
+    return false;
+}
+
+bool Connection::write(const std::string &response, TimePoint deadline)
+{
+    iovec part{const_cast<char *>(response.data()), response.size()};
+    const int error = transport_.write_all({&part, 1}, deadline);
+    if (error != 0) {
+        end_reason_ = std::string("write: ") + std::strerror(error);
+        return false;
+    }
+    outbox_.count_bytes(response.size());
+    return true;
+}
+
+void Connection::read_frames()
+{
+    const libwebsock_context &settings = server_.settings;
+    Decoder decoder({settings.max_frame_payload, settings.max_message_payload});
+    // Two silences in a row of half the time each, and a ping in between.
+    const int silence_ms =
+        settings.idle_timeout_ms == 0 ? -1 : std::max(1, settings.idle_timeout_ms / 2);
+    bool pinged = false;
+    for (;;) {
+        const Decoded frame = decoder.decode(buffer_.unread());
+        if (frame.kind == Decoded::error)
+            return fail(frame.close_code, frame.reason);
+        if (frame.kind == Decoded::too_large)
+            return take_too_large(frame);
+        if (frame.kind == Decoded::frame) {
+            const bool goes_on = take_frame(frame);
+            buffer_.consume(frame.frame_len);
+            if (!goes_on)
+                return;
+            continue;
+        }
+        if (!hand_over())
+            return;
+        const Read read = receive(frame.frame_len, silence_ms);
+        if (read == Read::ended)
+            return;
+        if (read == Read::timed_out && pinged)
+            return outbox_.drop("silent for " + std::to_string(settings.idle_timeout_ms) + " ms");
+        pinged = read == Read::timed_out;
+        if (!pinged)
+            continue;
+        outbox_.ping();
+        buffer_.relax();
+    }
+}
+
+// Waits for bytes behind those that are unread.
+Connection::Read Connection::receive(size_t frame_len, int timeout_ms)
+{
+    const ssize_t n = transport_.read(buffer_.room(frame_len), timeout_ms);
+    if (n > 0) {
+        buffer_.received(static_cast<size_t>(n));
+        // This thread alone writes it: no read-modify-write is needed.
+        bytes_in_.store(bytes_in_.load(std::memory_order_relaxed) + static_cast<uint64_t>(n),
+                        std::memory_order_relaxed);
+        return Read::bytes;
+    }
+    if (n < 0 && errno == EAGAIN)
+        return Read::timed_out;
+    end_reason_ = n == 0 ? "the peer closed without a Close frame" : std::strerror(errno);
+    return Read::ended;
+}
+
+// False: nothing more is to be read.
+bool Connection::take_frame(const Decoded &frame)
+{
+    if (is_control(frame.opcode))
+        return take_control(frame);
+    // After our Close nothing is delivered any more, as browsers do it.
+    if (outbox_.state() == Outbox::State::open)
+        return take_data(frame);
+    return true;
+}
+
+bool Connection::take_data(const Decoded &frame)
+{
+    Event event{.kind = Event::message,
+                .opcode = frame.message_opcode,
+                .payload_len = frame.payload_len,
+                .payload = frame.payload,
+                .chunk = nullptr};
+    const bool fragment = !frame.fin || frame.opcode == Opcode::continuation;
+    if (fragment)
+        assembly_.add({frame.payload, frame.payload_len});
+    if (!frame.fin)
+        return true;
+    if (fragment) {
+        event.payload_len = assembly_.len();
+        event.chunk = assembly_.finish();
+        event.payload = event.chunk->data();
+    } else {
+        event.chunk = buffer_.chunk();
+    }
+    messages_in_.store(messages_in_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    return queue(std::move(event));
+}
+
+// RFC 6455 5.5: answered here, so that no callback can hold the answer up.
+bool Connection::take_control(const Decoded &frame)
+{
+    const std::span<const uint8_t> payload(frame.payload, frame.payload_len);
+    const ClosePayload close_frame =
+        frame.opcode == Opcode::close ? parse_close(payload) : ClosePayload{};
+    if (frame.opcode == Opcode::ping)
+        outbox_.pong(payload);
+    if (frame.opcode == Opcode::close && !take_close(close_frame))
+        return false;
+    const bool queued = queue({.kind = Event::control,
+                               .opcode = frame.opcode,
+                               .payload_len = frame.payload_len,
+                               .payload = frame.payload,
+                               .chunk = buffer_.chunk()});
+    if (frame.opcode != Opcode::close)
+        return queued;
+    (void)hand_over(); // nothing is read after a Close either way
+    return false;
+}
+
+// RFC 6455 5.5.1 and 7.1.5. False: the peer's Close frame is invalid.
+bool Connection::take_close(const ClosePayload &close_frame)
+{
+    if (!close_frame.ok) {
+        fail(close_frame.close_code, close_frame.error);
+        return false;
+    }
+    (void)outbox_.close(close_frame.code, ""); // unless ours went first
+    got_close_ = polite_ = true;
+    close_info_.code = close_frame.code;
+    close_frame.reason.copy(close_info_.reason, sizeof close_info_.reason - 1);
+    return true;
+}
+
+// A callback decides how this ends; RFC 6455 has 1009 for it.
+void Connection::take_too_large(const Decoded &frame)
+{
+    end_reason_ = "1009: a frame of " + std::to_string(frame.payload_len) + " bytes";
+    polite_ = true;
+    if (outbox_.state() != Outbox::State::open) // ours went first: nothing is delivered any more
+        return;
+    if (!queue({.kind = Event::too_large,
+                .fin = frame.fin,
+                .opcode = frame.opcode,
+                .payload_len = frame.payload_len,
+                .chunk = nullptr}) ||
+        !hand_over())
+        return;
+    outbox_.wait_for_close();
+}
+
+// RFC 6455 7.1.7: says why, and reads no further.
+void Connection::fail(uint16_t code, const char *reason)
+{
+    end_reason_ = std::to_string(code) + ": " + reason;
+    (void)hand_over(); // what came before is good
+    if (outbox_.close(code, reason) == ENOMEM)
+        return outbox_.drop(reason);
+    polite_ = true;
+}
+
+// Events are handed over in bulk: all that one read has brought. False: the
+// connection was cut off.
+bool Connection::queue(Event event)
+{
+    decoded_.push_back(std::move(event));
+    return decoded_.size() < kBatch || hand_over();
+}
+
+bool Connection::hand_over()
+{
+    if (decoded_.empty())
+        return true;
+    const Inbox::Put put = inbox_.put(decoded_);
+    decoded_.clear();
+    if (put == Inbox::Put::schedule)
+        server_.dispatcher.post(*this);
+    return put != Inbox::Put::cut;
+}
+
+void Connection::finish() noexcept
+{
+    const TimePoint deadline = in_ms(server_.settings.close_timeout_ms);
+    if (polite_) {
+        outbox_.drain(deadline);
+        transport_.end_writing();
+    }
+    describe_end();
+    if (!upgraded_)
+        server_.registry.count_refused();
+    const bool lingers = polite_ && !got_close_; // behind a Close frame nothing comes
+    if (!lingers)
+        outbox_.end();
+    if (inbox_.put_closed())
+        server_.dispatcher.post(*this);
+    if (lingers) {
+        discard(deadline);
+        outbox_.end();
+    }
+    if (inbox_.put_gone())
+        server_.dispatcher.post(*this);
+}
+
+// A socket closed with bytes unread resets the connection, and the peer may lose what
+// it was told last. So its bytes are read until it closes, too.
+void Connection::discard(TimePoint deadline) noexcept
+{
+    try {
+        for (;;) {
+            buffer_.consume(buffer_.unread().size());
+            const int left_ms = ms_until(deadline);
+            if (left_ms == 0 || transport_.read(buffer_.room(0), left_ms) <= 0)
+                return;
+        }
+    } catch (const std::bad_alloc &) {
+        // It is closed as it is.
+    }
+}
+
+// Sets close_info_, and logs how it ended.
+void Connection::describe_end() noexcept
+{
+    if (got_close_) {
+        server_.log.write(LIBWEBSOCK_LOG_DEBUG, "%s: closed, %u %s", peer_.c_str(),
+                          unsigned{close_info_.code}, close_info_.reason);
+        return;
+    }
+    close_info_.code = WS_CLOSE_DIRTY;
+    try {
+        if (const std::string dropped = outbox_.drop_reason(); !dropped.empty())
+            end_reason_ = dropped;
+    } catch (const std::bad_alloc &) {
+        // The reason it has will do.
+    }
+    const std::span<const uint8_t> reason(reinterpret_cast<const uint8_t *>(end_reason_.data()),
+                                          end_reason_.size());
+    end_reason_.copy(close_info_.reason, utf8_prefix(reason, sizeof close_info_.reason - 1));
+    server_.log.write(end_level_, "%s: %s", peer_.c_str(), end_reason_.c_str());
+}
+
+} // namespace websock

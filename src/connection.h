@@ -1,0 +1,168 @@
+// connection.h: one client's life, from the accepted socket to onclose.
+//
+// Its own thread (connection.cpp) reads: the opening handshake, frames, control
+// frames, the closing handshake. Workers (connection_events.cpp) run its callbacks.
+// What both need is in objects that guard themselves: the Inbox (events to be run),
+// the Outbox (what is sent) and the RequestHook.
+//
+// References: the registry's, from start() until the worker that has run onclose
+// has joined the thread; the dispatcher's, while it is queued, running or has a
+// deadline; and the user's (libwebsock_retain). After the registry has let go nothing
+// here touches the Server any more, so a handle may outlive it.
+#pragma once
+
+#include "assembly.h"
+#include "dispatcher.h"
+#include "event.h"
+#include "handshake.h"
+#include "inbox.h"
+#include "outbox.h"
+#include "registry.h"
+#include "request_hook.h"
+#include "transport.h"
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+#include <websock/websock.h>
+
+namespace websock {
+
+struct Server;
+
+class Connection final : public Runnable
+{
+  public:
+    // Takes the transport over, unless it throws std::bad_alloc.
+    static Ref<Connection> make(Server &server, std::unique_ptr<Transport> &transport,
+                                const sockaddr_storage &peer);
+
+    // Enters it in the registry and starts its thread. 0, or an errno value: EAGAIN,
+    // ENOMEM, ESHUTDOWN; then it is as if it had never been, and give_back() returns
+    // the transport.
+    int start();
+    std::unique_ptr<Transport> give_back() { return std::move(owned_transport_); }
+
+    libwebsock_client_state *handle() { return &handle_; }
+    static Connection *of(const libwebsock_client_state *client)
+    {
+        return static_cast<Connection *>(client->priv);
+    }
+
+    // For the API; errno values.
+    Outbox &outbox() { return outbox_; }
+    RequestHook &hook() { return hook_; }
+    const Request &request() const { return request_; }
+    const libwebsock_request *public_request() const { return &public_request_; }
+    int close(uint16_t code, std::string_view reason);
+    void offer(std::span<const uint8_t> frame); // of send_all; see Outbox::offer
+
+    // Cuts the connection off; onclose still comes.
+    void drop(std::string_view reason);
+    // The server stops: 1001 for an open connection, the end for others.
+    void go_away();
+
+    Registry::Traffic traffic();
+
+    void run(Progress &progress) noexcept override;
+    void late() noexcept override;
+    void expired() noexcept override;
+    void retain() noexcept override { references_.fetch_add(1, std::memory_order_relaxed); }
+    void release() noexcept override;
+    const char *name() const noexcept override { return peer_.c_str(); }
+
+  private:
+    // Writes what nobody else is there to write; see Outbox.
+    struct Flusher final : Runnable {
+        explicit Flusher(Connection &of) : connection(of) {}
+        void run(Progress &) noexcept override { connection.outbox_.flush(); }
+        void retain() noexcept override { connection.retain(); }
+        void release() noexcept override { connection.release(); }
+        const char *name() const noexcept override { return connection.name(); }
+        Connection &connection;
+    };
+
+    static constexpr size_t kBatch = 32; // events handed over, or run, in one go
+
+    Connection(Server &server, std::unique_ptr<Transport> &transport,
+               const sockaddr_storage &peer);
+    ~Connection() = default;
+    friend class Registry;
+
+    // The connection's thread: connection.cpp.
+    void serve() noexcept;
+    bool open();
+    bool read_request(HeaderScanner &scanner, TimePoint deadline);
+    bool ask_hook(HookAnswer &answer, TimePoint deadline);
+    bool answer_request(const HookAnswer &answer, TimePoint deadline);
+    bool upgrade(const std::string &response, TimePoint deadline);
+    bool refuse(const Refusal &refusal, TimePoint deadline);
+    bool end_with(const std::string &response, TimePoint deadline);
+    bool write(const std::string &response, TimePoint deadline);
+    void read_frames();
+    enum class Read { bytes, timed_out, ended };
+    Read receive(size_t frame_len, int timeout_ms);
+    bool take_frame(const Decoded &frame);
+    bool take_data(const Decoded &frame);
+    bool take_control(const Decoded &frame);
+    bool take_close(const ClosePayload &close_frame);
+    void take_too_large(const Decoded &frame);
+    void fail(uint16_t code, const char *reason);
+    bool queue(Event event);
+    bool hand_over();
+    void finish() noexcept;
+    void discard(TimePoint deadline) noexcept;
+    void describe_end() noexcept;
+
+    // Workers: connection_events.cpp.
+    void handle(Event &event) noexcept;
+    void call(Event &event);
+    void run_request();
+    void run_control(const Event &event);
+    void run_too_large(const Event &event);
+    void bury();
+
+    Server &server_;
+    std::atomic<size_t> references_{1};
+    Transport &transport_; // gone once onclose has run
+    std::unique_ptr<Transport> owned_transport_;
+    const std::string peer_;
+    const sockaddr_storage address_;
+    const TimePoint accepted_at_ = Clock::now();
+    Thread thread_;
+    Flusher flusher_{*this};
+    Inbox inbox_;
+    Outbox outbox_;
+    RequestHook hook_;
+    libwebsock_client_state handle_{};
+
+    // Written by the connection's thread before the event that lets workers read them.
+    Request request_;
+    libwebsock_request public_request_{};
+    libwebsock_close_info close_info_{};
+
+    bool opened_ = false; // onopen was called; the workers' alone
+
+    // The connection's thread's alone.
+    ReceiveBuffer buffer_;
+    Assembly assembly_;
+    std::vector<Event> decoded_; // not handed over yet, at most kBatch
+    bool upgraded_ = false;     // the 101 has left
+    bool got_close_ = false;    // the peer's Close frame; close_info_ is from it
+    bool polite_ = false;       // the peer is to get time to read what it was told last
+    std::string end_reason_;    // why there is no connection (any more), unless got_close_
+    int end_level_ = LIBWEBSOCK_LOG_INFO; // of the line that says so
+
+    // Written by the connection's thread, read by any.
+    std::atomic<uint64_t> messages_in_{0};
+    std::atomic<uint64_t> bytes_in_{0};
+
+    // Guarded by the registry's lock.
+    Connection *previous_ = nullptr;
+    Connection *next_ = nullptr;
+};
+
+} // namespace websock

@@ -1,0 +1,172 @@
+// connection_events.cpp: what workers, the monitor and the API do for a connection:
+// run its callbacks, watch its deadlines, end it. See connection.h; its own thread is
+// in connection.cpp.
+#include "connection.h"
+
+#include "server.h"
+
+#include <array>
+#include <cerrno>
+#include <exception>
+
+namespace websock {
+
+void Connection::run(Progress &progress) noexcept
+{
+    std::array<Event, kBatch> events;
+    const Inbox::Taken taken = inbox_.take(events);
+    if (taken.schedule)
+        server_.dispatcher.post(*this);
+    if (taken.count == 0)
+        return;
+    const std::span<Event> batch = std::span(events).first(taken.count);
+    if (batch.front().kind == Event::gone)
+        return bury();
+    // With concurrent_events other workers may be in a batch of their own.
+    const bool gathers = server_.settings.concurrent_events == 0;
+    if (gathers)
+        outbox_.begin_batch();
+    for (Event &event : batch) {
+        progress.begin();
+        handle(event);
+        event.chunk = nullptr;
+    }
+    progress.end();
+    if (gathers)
+        outbox_.end_batch();
+    if (inbox_.finished(batch))
+        server_.dispatcher.post(*this);
+}
+
+void Connection::handle(Event &event) noexcept
+{
+    const char *what = "";
+    try {
+        return call(event);
+    } catch (const std::exception &exception) {
+        what = exception.what();
+    } catch (...) {
+        what = "not a std::exception";
+    }
+    server_.log.write(LIBWEBSOCK_LOG_ERROR, "%s: a callback has thrown: %s", peer_.c_str(), what);
+    hook_.finish(500);
+    (void)close(WS_CLOSE_UNEXPECTED_ERROR, "");
+}
+
+void Connection::call(Event &event)
+{
+    switch (event.kind) {
+    case Event::request:
+        return run_request();
+    case Event::open:
+        opened_ = true;
+        server_.registry.count_opened();
+        if (handle_.onopen)
+            handle_.onopen(&handle_);
+        return;
+    case Event::message: {
+        libwebsock_message message{.opcode = static_cast<unsigned>(event.opcode),
+                                   .payload_len = event.payload_len,
+                                   .payload = reinterpret_cast<char *>(event.payload)};
+        if (handle_.onmessage)
+            handle_.onmessage(&handle_, &message);
+        return;
+    }
+    case Event::too_large:
+        return run_too_large(event);
+    case Event::control:
+        return run_control(event);
+    case Event::closed:
+        if (opened_ && handle_.onclose)
+            handle_.onclose(&handle_);
+        return;
+    case Event::gone:
+        return; // run() has seen to it
+    }
+}
+
+void Connection::run_request()
+{
+    hook_.begin();
+    hook_.finish(server_.settings.onrequest(&handle_, &public_request_));
+}
+
+void Connection::run_control(const Event &event)
+{
+    libwebsock_frame frame{.fin = 1,
+                           .opcode = static_cast<unsigned>(event.opcode),
+                           .payload_len = event.payload_len,
+                           .payload = reinterpret_cast<const char *>(event.payload)};
+    if (handle_.control_callback)
+        handle_.control_callback(&handle_, &frame);
+    if (event.opcode == Opcode::pong && handle_.onpong)
+        handle_.onpong(&handle_);
+}
+
+void Connection::run_too_large(const Event &event)
+{
+    libwebsock_frame frame{.fin = event.fin,
+                           .opcode = static_cast<unsigned>(event.opcode),
+                           .payload_len = event.payload_len,
+                           .payload = nullptr};
+    if (handle_.onframetoolarge)
+        handle_.onframetoolarge(&handle_, &frame);
+    (void)close(WS_CLOSE_MESSAGE_TOO_BIG, "frame too large"); // unless it did so itself
+}
+
+// After onclose, and as the connection's thread ends. Nothing of the server is used
+// after remove(): it may be waiting for just that.
+void Connection::bury()
+{
+    server_.dispatcher.forget(*this);
+    thread_.join_ending();
+    owned_transport_.reset();
+    server_.registry.remove(*this, opened_);
+}
+
+int Connection::close(uint16_t code, std::string_view reason)
+{
+    const int error = outbox_.close(code, reason);
+    if (error == 0)
+        server_.dispatcher.expire_at(*this, in_ms(server_.settings.close_timeout_ms));
+    return error;
+}
+
+void Connection::offer(std::span<const uint8_t> frame)
+{
+    if (outbox_.offer(frame) != ENOBUFS)
+        return;
+    server_.log.write(LIBWEBSOCK_LOG_INFO, "%s: closed with 1008: more than %zu bytes wait for it",
+                      peer_.c_str(), server_.settings.max_queued_bytes);
+    server_.dispatcher.expire_at(*this, in_ms(server_.settings.close_timeout_ms));
+}
+
+void Connection::drop(std::string_view reason)
+{
+    outbox_.drop(reason);
+    inbox_.cut_off();
+    hook_.abandon();
+}
+
+void Connection::go_away()
+{
+    if (outbox_.state() == Outbox::State::opening)
+        drop("the server stops");
+    else
+        (void)close(WS_CLOSE_GOING_AWAY, "");
+}
+
+void Connection::late() noexcept { outbox_.hurry(); }
+
+void Connection::expired() noexcept { drop("no Close frame in answer to ours"); }
+
+Registry::Traffic Connection::traffic()
+{
+    const Outbox::Totals out = outbox_.totals();
+    return {.messages_in = messages_in_.load(std::memory_order_relaxed),
+            .messages_out = out.messages,
+            .bytes_in = bytes_in_.load(std::memory_order_relaxed),
+            .bytes_out = out.bytes};
+}
+
+} // namespace websock

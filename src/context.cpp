@@ -1,0 +1,355 @@
+// context.cpp: see context.h.
+#include "context.h"
+
+#include "connection.h"
+#include "defaults.h"
+#include "signals.h"
+#include "socket.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <new>
+#include <optional>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <system_error>
+
+namespace websock {
+
+namespace {
+
+constexpr size_t kLeastStack = 64 * 1024; // measured: a connection touches up to 16 KiB
+constexpr int kGraceMs = 1000; // for callbacks that wait for a socket which was just cut
+
+constexpr std::string_view kNoRoom = "HTTP/1.1 503 Service Unavailable\r\n"
+                                     "Connection: close\r\n"
+                                     "Retry-After: 1\r\n"
+                                     "Content-Type: text/plain; charset=utf-8\r\n"
+                                     "Content-Length: 26\r\n\r\n"
+                                     "no room for a connection\r\n";
+
+} // namespace
+
+Context::Context(size_t max_frame_payload)
+    : stop_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), server_(handle_)
+{
+    if (!stop_fd_)
+        throw std::system_error(errno, std::generic_category());
+    set_defaults(handle_, max_frame_payload);
+    handle_.priv = this;
+}
+
+bool Context::stopped() const
+{
+    pollfd entry{.fd = stop_fd_.get(), .events = POLLIN, .revents = 0};
+    return poll(&entry, 1, 0) > 0;
+}
+
+void Context::stop() noexcept
+{
+    const int saved_errno = errno;
+    const uint64_t one = 1;
+    // It fails only when it is full, and then it is readable already.
+    [[maybe_unused]] const ssize_t n = write(stop_fd_.get(), &one, sizeof one);
+    errno = saved_errno;
+}
+
+int Context::bind(const char *host, const char *port)
+{
+    const char *shown_host = host && *host ? host : "*";
+    UniqueFd socket;
+    std::string why;
+    int error = stopped() ? ESHUTDOWN : listen_on(host, port, socket, why);
+    if (error == 0)
+        error = add_listener(socket);
+    if (error != 0)
+        server_.log.write(LIBWEBSOCK_LOG_ERROR, "cannot listen on %s port %s: %s", shown_host, port,
+                          why.empty() ? std::strerror(error) : why.c_str());
+    return error;
+}
+
+// Takes the socket over, unless it fails.
+int Context::add_listener(UniqueFd &socket)
+try {
+    Lock lock(mutex_);
+    if (state_ == State::ended)
+        return ESHUTDOWN;
+    listeners_.reserve(listeners_.size() + 1);
+    std::unique_ptr<Listener> listener =
+        std::make_unique<Listener>(std::move(socket), stop_fd_.get());
+    const int error = accepting_ ? start_listener(*listener) : 0;
+    if (error == 0)
+        listeners_.push_back(std::move(listener));
+    else
+        socket = listener->give_back();
+    return error;
+} catch (const std::bad_alloc &) {
+    return ENOMEM;
+}
+
+int Context::start_listener(Listener &listener)
+{
+    return listener.start(
+        [this](UniqueFd socket, const sockaddr_storage &peer) {
+            return admit(std::move(socket), peer);
+        },
+        [this](const std::string &text) {
+            server_.log.write(LIBWEBSOCK_LOG_WARNING, "%s", text.c_str());
+        });
+}
+
+int Context::bind_socket(int fd)
+{
+    SocketKind kind{};
+    int error = stopped() ? ESHUTDOWN : classify_socket(fd, kind);
+    if (error == 0)
+        error = kind == SocketKind::listening ? adopt_listening(fd) : adopt_connected(fd);
+    if (error != 0)
+        server_.log.write(LIBWEBSOCK_LOG_ERROR, "cannot use fd %d: %s", fd, std::strerror(error));
+    return error;
+}
+
+int Context::adopt_listening(int fd)
+{
+    int error = set_blocking(fd, false);
+    if (error == 0)
+        error = set_close_on_exec(fd);
+    if (error != 0)
+        return error;
+    UniqueFd socket(fd);
+    error = add_listener(socket);
+    (void)socket.release(); // the listener's by now, or still the caller's
+    return error;
+}
+
+int Context::adopt_connected(int fd)
+{
+    {
+        Lock lock(mutex_);
+        if (const int error = run(); error != 0)
+            return error;
+    }
+    const bool was_blocking = is_blocking(fd);
+    int error = set_blocking(fd, true);
+    if (error == 0)
+        error = set_close_on_exec(fd);
+    if (error != 0)
+        return error;
+    UniqueFd socket(fd);
+    error = serve(socket, peer_of(fd));
+    (void)socket.release(); // the connection's by now, or still the caller's
+    if (error == 0)
+        return 0;
+    send_best_effort(fd, kNoRoom);
+    (void)set_blocking(fd, was_blocking);
+    return error;
+}
+
+// Makes an accepted socket a connection. Takes it over, unless it fails.
+int Context::serve(UniqueFd &socket, const sockaddr_storage &peer)
+{
+    std::unique_ptr<Transport> transport;
+    int error = ENOMEM;
+    server_.registry.count_accepted();
+    try {
+        set_no_delay(socket.get());
+        transport = make_plain_transport(socket);
+        const Ref<Connection> connection = Connection::make(server_, transport, peer);
+        error = connection->start();
+        if (error != 0)
+            transport = connection->give_back();
+    } catch (const std::bad_alloc &) {
+        // What has been taken over by then is given back below.
+    }
+    if (transport)
+        socket = transport->give_back();
+    if (error != 0)
+        server_.registry.count_refused();
+    return error;
+}
+
+Listener::TurnedAway Context::admit(UniqueFd socket, const sockaddr_storage &peer) noexcept
+{
+    const int error = serve(socket, peer);
+    if (error == 0)
+        return {};
+    server_.log.write(LIBWEBSOCK_LOG_WARNING, "%s: refused with 503: %s",
+                      printable_address(peer).c_str(),
+                      error == EAGAIN ? "no thread for it, or max_connections are there"
+                                      : std::strerror(error));
+    return {std::move(socket), kNoRoom};
+}
+
+int Context::check_settings(const libwebsock_context &settings)
+{
+    const struct {
+        const char *name;
+        bool good;
+    } checks[] = {
+        {"handshake_timeout_ms", settings.handshake_timeout_ms > 0},
+        {"idle_timeout_ms", settings.idle_timeout_ms >= 0},
+        {"send_timeout_ms", settings.send_timeout_ms > 0},
+        {"close_timeout_ms", settings.close_timeout_ms >= 0},
+        {"drain_timeout_ms", settings.drain_timeout_ms >= 0},
+        {"max_frame_payload", settings.max_frame_payload > 0},
+        {"max_message_payload", settings.max_message_payload > 0},
+        {"max_handshake_bytes", settings.max_handshake_bytes > 0},
+        {"max_queued_bytes", settings.max_queued_bytes > 0},
+        {"connection_stack_bytes", settings.connection_stack_bytes >= kLeastStack},
+    };
+    for (const auto &check : checks) {
+        if (check.good)
+            continue;
+        server_.log.write(LIBWEBSOCK_LOG_ERROR, "the setting %s is out of range", check.name);
+        return EINVAL;
+    }
+    return 0;
+}
+
+// Freezes the settings and starts the threads that all connections share.
+int Context::run()
+{
+    if (state_ != State::fresh)
+        return state_ == State::running ? 0 : ESHUTDOWN;
+    if (const int error = check_settings(handle_); error != 0)
+        return error;
+    server_.settings = handle_;
+    Dispatcher::Options options{.max_workers = handle_.max_workers,
+                                .mask = {},
+                                .warn = [this](const std::string &text) {
+                                    server_.log.write(LIBWEBSOCK_LOG_WARNING, "%s", text.c_str());
+                                }};
+    pthread_sigmask(SIG_SETMASK, nullptr, &options.mask);
+    const int error = server_.dispatcher.start(std::move(options));
+    if (error != 0) {
+        server_.log.write(LIBWEBSOCK_LOG_ERROR, "cannot start threads: %s", std::strerror(error));
+        return error;
+    }
+    server_.log.attach(server_.dispatcher);
+    state_ = State::running;
+    return 0;
+}
+
+int Context::wait()
+{
+    {
+        Lock lock(mutex_);
+        if (waiting_)
+            return EBUSY;
+        if (state_ == State::fresh && listeners_.empty()) {
+            server_.log.write(LIBWEBSOCK_LOG_ERROR, "nothing is bound to wait for");
+            return EINVAL;
+        }
+        if (const int error = run(); error != 0)
+            return error;
+        waiting_ = true;
+    }
+    std::optional<StopSignals> signals;
+    if (server_.settings.handle_signals != 0)
+        signals.emplace(stop_fd_.get());
+    const int accept_error = accept_until_stopped();
+    const int drain_error = drain();
+    Lock lock(mutex_);
+    waiting_ = false;
+    return accept_error != 0 ? accept_error : drain_error;
+}
+
+int Context::accept_until_stopped()
+{
+    {
+        Lock lock(mutex_);
+        accepting_ = true;
+        for (const std::unique_ptr<Listener> &listener : listeners_) {
+            const int error = start_listener(*listener);
+            if (error == 0)
+                continue;
+            server_.log.write(LIBWEBSOCK_LOG_ERROR, "no thread to accept on: %s",
+                              std::strerror(error));
+            stop(); // for those that have started
+            return error;
+        }
+    }
+    while (wait_readable(stop_fd_.get(), kNever) != 0) {
+        // Only for want of memory: there is nothing else to do than to ask again.
+    }
+    return 0;
+}
+
+// Ends everything that run() and accept_until_stopped() have started, in their order
+// reversed. ETIMEDOUT: some callback does not return. May be called again then.
+int Context::drain()
+{
+    std::vector<std::unique_ptr<Listener>> listeners;
+    {
+        Lock lock(mutex_);
+        state_ = State::ended;
+        accepting_ = false;
+        listeners.swap(listeners_);
+    }
+    for (const std::unique_ptr<Listener> &listener : listeners)
+        listener->join();
+    listeners.clear();
+
+    Registry &registry = server_.registry;
+    registry.close();
+    registry.for_each([](Connection &connection) { connection.go_away(); });
+    const int drain_ms = server_.settings.drain_timeout_ms;
+    if (!registry.wait_until_empty(in_ms(drain_ms))) {
+        registry.for_each([](Connection &connection) { connection.drop("cut off at the drain deadline"); });
+        (void)registry.wait_until_empty(in_ms(kGraceMs));
+    }
+    if (!server_.dispatcher.stop(in_ms(kGraceMs))) {
+        server_.log.write(LIBWEBSOCK_LOG_ERROR, "callbacks do not return: %s",
+                          server_.dispatcher.stuck_in(drain_ms).c_str());
+        return ETIMEDOUT;
+    }
+    server_.log.detach();
+    return 0;
+}
+
+bool Context::end()
+{
+    stop();
+    bool ran = false;
+    {
+        Lock lock(mutex_);
+        ran = state_ != State::fresh;
+        state_ = State::ended;
+    }
+    return !ran || drain() == 0;
+}
+
+int Context::port()
+{
+    Lock lock(mutex_);
+    return listeners_.empty() ? -1 : port_of(listeners_.front()->fd());
+}
+
+void Context::send_all(std::span<const uint8_t> frame)
+{
+    for (const Ref<Connection> &connection : server_.registry.snapshot())
+        connection->offer(frame);
+}
+
+void Context::statistics(libwebsock_statistics &out)
+{
+    const Registry::Figures connections = server_.registry.figures();
+    const Dispatcher::Figures events = server_.dispatcher.figures();
+    const auto longest = std::chrono::duration_cast<std::chrono::milliseconds>(events.longest);
+    libwebsock_statistics all{.size = out.size,
+                              .connections_open = connections.open,
+                              .connections_accepted = connections.accepted,
+                              .connections_refused = connections.refused,
+                              .messages_in = connections.traffic.messages_in,
+                              .messages_out = connections.traffic.messages_out,
+                              .bytes_in = connections.traffic.bytes_in,
+                              .bytes_out = connections.traffic.bytes_out,
+                              .events_queued = events.queued,
+                              .workers = events.workers,
+                              .workers_busy = events.busy,
+                              .longest_callback_ms = static_cast<unsigned long long>(longest.count())};
+    std::memcpy(&out, &all, std::min(out.size, sizeof all));
+}
+
+} // namespace websock

@@ -1,0 +1,71 @@
+// context.h: a server as the user holds it: its listeners, its beginning and its end.
+// The connections' share of it is the Server.
+#pragma once
+
+#include "fd.h"
+#include "listener.h"
+#include "server.h"
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+#include <websock/websock.h>
+
+namespace websock {
+
+class Context
+{
+  public:
+    // Throws std::bad_alloc; std::system_error if there is no descriptor for the eventfd.
+    explicit Context(size_t max_frame_payload);
+    ~Context() = default;
+    Context(const Context &) = delete;
+    Context &operator=(const Context &) = delete;
+
+    libwebsock_context *handle() { return &handle_; }
+    static Context *of(const libwebsock_context *context)
+    {
+        return static_cast<Context *>(context->priv);
+    }
+    Server &server() { return server_; }
+
+    // The functions of the API; errno values. All may throw std::bad_alloc.
+    int bind(const char *host, const char *port) EXCLUDES(mutex_);
+    int bind_socket(int fd) EXCLUDES(mutex_);
+    int port() EXCLUDES(mutex_); // -1: there is none
+    int wait() EXCLUDES(mutex_);
+    void stop() noexcept; // async-signal-safe
+    void send_all(std::span<const uint8_t> frame);
+    void statistics(libwebsock_statistics &out);
+
+    // Ends what runs. False: a callback does not return; the context must live on.
+    bool end() EXCLUDES(mutex_);
+
+  private:
+    enum class State { fresh, running, ended };
+
+    int check_settings(const libwebsock_context &settings);
+    int run() REQUIRES(mutex_);
+    int add_listener(UniqueFd &socket) EXCLUDES(mutex_);
+    int start_listener(Listener &listener);
+    int adopt_listening(int fd) EXCLUDES(mutex_);
+    int adopt_connected(int fd) EXCLUDES(mutex_);
+    int serve(UniqueFd &socket, const sockaddr_storage &peer);
+    Listener::TurnedAway admit(UniqueFd socket, const sockaddr_storage &peer) noexcept;
+    int accept_until_stopped() EXCLUDES(mutex_);
+    int drain() EXCLUDES(mutex_);
+    bool stopped() const;
+
+    libwebsock_context handle_{};
+    UniqueFd stop_fd_; // an eventfd; once written to it stays readable
+    Server server_;
+
+    Mutex mutex_;
+    State state_ GUARDED_BY(mutex_) = State::fresh; // running: threads are there, or were
+    bool waiting_ GUARDED_BY(mutex_) = false;       // a thread is in wait()
+    bool accepting_ GUARDED_BY(mutex_) = false;     // listeners have threads
+    std::vector<std::unique_ptr<Listener>> listeners_ GUARDED_BY(mutex_);
+};
+
+} // namespace websock

@@ -1,0 +1,170 @@
+// dispatcher.h: runs work on worker threads. It knows nothing of connections: it
+// runs Runnables.
+//
+// Waking a thread for every event costs more than the event. So there is one queue
+// of runnables; a worker that is awake looks at it again before it parks, and an
+// idle worker is woken only while fewer are active than there are processors (plus
+// those that are stuck in a callback). That leaves one danger, that all active
+// workers block while others wait, and it is the monitor's: a thread that, awake
+// only while something is queued or running, looks every millisecond, and adds as
+// many workers as are stuck, so that their number doubles until nobody waits.
+// Measured against "wake a parked worker for every event" on one core, 64 and 1000
+// connections in a closed loop: 10 and 17 us of CPU per echo instead of 17 and 34.
+#pragma once
+
+#include "thread.h"
+
+#include <atomic>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace websock {
+
+// What a worker is doing, for the monitor to see. Written by the worker alone.
+class Progress
+{
+  public:
+    void begin() { since_.store(Clock::now().time_since_epoch().count(), std::memory_order_relaxed); }
+    void end() { since_.store(0, std::memory_order_relaxed); }
+
+    // When the event it is in began; kNever between two events.
+    TimePoint since() const
+    {
+        const Clock::rep ticks = since_.load(std::memory_order_relaxed);
+        return ticks == 0 ? kNever : TimePoint(Clock::duration(ticks));
+    }
+
+  private:
+    std::atomic<Clock::rep> since_{0};
+};
+
+// Something to be run. Reference-counted by whatever it is part of.
+class Runnable
+{
+  public:
+    // On a worker, once for each Dispatcher::post().
+    virtual void run(Progress &progress) noexcept = 0;
+    // On the monitor: its run() is in one event for more than a millisecond.
+    virtual void late() noexcept {}
+    // On the monitor: the time given to expire_at() has come.
+    virtual void expired() noexcept {}
+
+    virtual void retain() noexcept = 0;
+    virtual void release() noexcept = 0;
+    // Whom a log line about a callback that does not return should name.
+    virtual const char *name() const noexcept = 0;
+
+  protected:
+    ~Runnable() = default;
+
+  private:
+    friend class Dispatcher;
+    // All guarded by Dispatcher::mutex_.
+    Runnable *next_ = nullptr;
+    TimePoint queued_at_{};
+    Runnable *earlier_ = nullptr; // in the list of those that expire
+    Runnable *later_ = nullptr;
+    TimePoint expires_at_ = kNever;
+};
+
+class Dispatcher
+{
+  public:
+    Dispatcher() = default;
+    ~Dispatcher();
+    Dispatcher(const Dispatcher &) = delete;
+    Dispatcher &operator=(const Dispatcher &) = delete;
+
+    struct Options {
+        size_t max_workers; // 0: no limit
+        sigset_t mask;      // signals blocked in workers: the user's own
+        std::function<void(const std::string &)> warn;
+    };
+
+    // Starts the monitor and a first set of workers. 0, or an errno value: EAGAIN,
+    // ENOMEM.
+    int start(Options options);
+
+    // Ends all threads once the queue is empty. False: deadline has come before, and
+    // some worker is still in a callback; try again, or never destroy this.
+    bool stop(TimePoint deadline);
+
+    // Queues a runnable, which must not be queued already. Never fails or waits.
+    void post(Runnable &runnable) EXCLUDES(mutex_);
+
+    // Calls runnable.expired() at the given time, once, unless forgotten before; only
+    // the first time given to a runnable counts.
+    void expire_at(Runnable &runnable, TimePoint when) EXCLUDES(mutex_);
+    void forget(Runnable &runnable) EXCLUDES(mutex_);
+
+    struct Figures {
+        size_t queued = 0;
+        size_t workers = 0;
+        size_t busy = 0;
+        std::chrono::nanoseconds longest{0}; // that an event now running has taken
+        const char *longest_name = "";       // good while the runnable is
+    };
+    Figures figures() EXCLUDES(mutex_);
+
+    // "peer A for 1200 ms, peer B for 80 ms": what workers are in for longer than ms.
+    std::string stuck_in(int ms) EXCLUDES(mutex_);
+
+  private:
+    struct Worker {
+        Dispatcher *dispatcher = nullptr;
+        Thread thread;
+        Cond wake;
+        Progress progress;
+        // Guarded by mutex_:
+        Runnable *current = nullptr;
+        bool woken = false;
+        bool told_late = false; // late() was called for the event that began at:
+        TimePoint late_since{};
+        Worker *below = nullptr; // in the stack of idle workers
+    };
+
+    void work(Worker &worker);
+    Runnable *take(Worker &worker) REQUIRES(mutex_);
+    Runnable *park(Worker &worker) REQUIRES(mutex_);
+    void leave(Worker &worker) REQUIRES(mutex_);
+    bool wake_one() REQUIRES(mutex_);
+    int add_worker() EXCLUDES(mutex_);
+
+    // monitor.cpp
+    void watch();
+    void tick(TimePoint now) REQUIRES(mutex_);
+    size_t measure(TimePoint now, std::vector<Runnable *> &late) REQUIRES(mutex_);
+    void grow(size_t count) REQUIRES(mutex_);
+    void expire(TimePoint now) REQUIRES(mutex_);
+    void unlink_expiring(Runnable &runnable) REQUIRES(mutex_);
+    void reap() REQUIRES(mutex_);
+    bool has_work() const REQUIRES(mutex_) { return head_ != nullptr || active_ > 0; }
+
+    Options options_{}; // fixed by start()
+    size_t processors_ = 1;
+
+    Mutex mutex_;
+    Runnable *head_ GUARDED_BY(mutex_) = nullptr; // the queue
+    Runnable *tail_ GUARDED_BY(mutex_) = nullptr;
+    size_t queued_ GUARDED_BY(mutex_) = 0;
+    Runnable *first_expiring_ GUARDED_BY(mutex_) = nullptr; // soonest first
+    Runnable *last_expiring_ GUARDED_BY(mutex_) = nullptr;
+    std::vector<std::unique_ptr<Worker>> workers_ GUARDED_BY(mutex_);
+    std::vector<std::unique_ptr<Worker>> left_ GUARDED_BY(mutex_); // to be joined
+    Worker *idle_ GUARDED_BY(mutex_) = nullptr;                    // most recently parked first
+    size_t active_ GUARDED_BY(mutex_) = 0;         // workers that are not parked
+    size_t allowed_active_ GUARDED_BY(mutex_) = 1; // up to here post() wakes one
+    bool stopping_ GUARDED_BY(mutex_) = false;
+    bool monitor_parked_ GUARDED_BY(mutex_) = false;
+    bool monitor_ends_ GUARDED_BY(mutex_) = false;
+    bool short_of_threads_ GUARDED_BY(mutex_) = false; // said once for each time
+    Cond monitor_wake_;
+    Cond all_left_;
+    Thread monitor_;
+    bool monitor_started_ = false; // start() and stop() alone
+};
+
+} // namespace websock

@@ -1,0 +1,34 @@
+// event.h: what a connection's thread tells its callbacks of. Owned by the
+// connection's Inbox, then by the worker that runs it.
+#pragma once
+
+#include "buffer.h"
+#include "frame.h"
+
+#include <cstdint>
+
+namespace websock {
+
+struct Event {
+    enum Kind : uint8_t {
+        request,
+        open,
+        message,
+        too_large,
+        control,
+        closed, // nothing comes any more: onclose
+        gone,   // the connection's thread is about to end: the last of all
+    };
+
+    Kind kind = gone;
+    bool fin = true;
+    Opcode opcode = Opcode::text;
+    uint64_t payload_len = 0;
+    uint8_t *payload = nullptr; // in chunk, NUL-terminated; nullptr if there is none
+    Ref<Chunk> chunk;
+
+    // What it holds of a connection's max_queued_bytes.
+    size_t cost() const { return sizeof(Event) + (payload ? payload_len : 0); }
+};
+
+} // namespace websock

@@ -1,0 +1,73 @@
+// inbox.h: the events of one connection that wait for a worker. The connection's
+// thread puts them in and waits while there are too many; workers take them out in
+// order. Running them is the connection's.
+//
+// An exclusive event runs alone: all of them, or, with concurrent_events, all but
+// messages.
+#pragma once
+
+#include "event.h"
+#include "thread.h"
+
+#include <span>
+#include <vector>
+
+namespace websock {
+
+class Inbox
+{
+  public:
+    Inbox(size_t max_bytes, bool concurrent) : max_bytes_(max_bytes), concurrent_(concurrent) {}
+
+    // Moves the events in; waits first while max_bytes are queued. cut: cut_off() was
+    // called, and nothing was put in. schedule: the caller must post the connection to
+    // the dispatcher. Throws std::bad_alloc, with nothing put in.
+    enum class Put { done, schedule, cut };
+    Put put(std::span<Event> events) EXCLUDES(mutex_);
+
+    // Put in the two last events, in this order. Their places are kept from the start:
+    // they cannot fail. True: the connection must be posted.
+    bool put_closed() EXCLUDES(mutex_);
+    bool put_gone() EXCLUDES(mutex_);
+
+    // Ends the waiting in put(), now and later.
+    void cut_off() EXCLUDES(mutex_);
+
+    // Takes events that may run now; none if there are none. One at a time with
+    // concurrent, and schedule then says that the connection must be posted again at
+    // once, for the next one.
+    struct Taken {
+        size_t count;
+        bool schedule;
+    };
+    Taken take(std::span<Event> into) EXCLUDES(mutex_);
+
+    // Says that these, from take(), have run. True: the connection must be posted.
+    bool finished(std::span<const Event> events) EXCLUDES(mutex_);
+
+  private:
+    bool exclusive(const Event &event) const
+    {
+        return !concurrent_ || event.kind != Event::message;
+    }
+    bool next_may_run() const REQUIRES(mutex_);
+    bool schedule() REQUIRES(mutex_);
+    bool empty() const REQUIRES(mutex_) { return head_ == queue_.size(); }
+
+    const size_t max_bytes_;
+    const bool concurrent_;
+
+    Mutex mutex_;
+    Cond room_;
+    std::vector<Event> queue_ GUARDED_BY(mutex_); // from head_ on; before it, taken
+    size_t head_ GUARDED_BY(mutex_) = 0;
+    size_t bytes_ GUARDED_BY(mutex_) = 0;  // of the events queued or running
+    size_t running_ GUARDED_BY(mutex_) = 0; // events taken and not finished
+    bool exclusive_running_ GUARDED_BY(mutex_) = false;
+    bool scheduled_ GUARDED_BY(mutex_) = false; // posted, and not taken from since
+    bool closed_ GUARDED_BY(mutex_) = false; // put in, and not taken yet
+    bool gone_ GUARDED_BY(mutex_) = false;   // the same
+    bool cut_off_ GUARDED_BY(mutex_) = false;
+};
+
+} // namespace websock

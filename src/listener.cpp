@@ -1,0 +1,145 @@
+// listener.cpp: see listener.h.
+#include "listener.h"
+
+#include "socket.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <new>
+#include <poll.h>
+
+namespace websock {
+
+namespace {
+
+constexpr size_t kMostParting = 64; // more of them are closed as they are
+constexpr int kPartingMs = 2000;
+constexpr int kPauseMs = 100; // when the system has nothing left to accept with
+constexpr std::string_view kNoDescriptors = "HTTP/1.1 503 Service Unavailable\r\n"
+                                            "Connection: close\r\n"
+                                            "Retry-After: 1\r\n"
+                                            "Content-Length: 0\r\n\r\n";
+
+UniqueFd open_reserve() { return UniqueFd(open("/dev/null", O_RDONLY | O_CLOEXEC)); }
+
+} // namespace
+
+int Listener::start(Admit admit, Warn warn)
+{
+    admit_ = std::move(admit);
+    warn_ = std::move(warn);
+    reserve_ = open_reserve();
+    const auto entry = [](void *self) { static_cast<Listener *>(self)->accept_loop(); };
+    const int error = thread_.start({.name = "ws-accept"}, entry, this);
+    started_ = error == 0;
+    return error;
+}
+
+void Listener::join()
+{
+    if (std::exchange(started_, false))
+        thread_.join();
+}
+
+void Listener::accept_loop() noexcept
+{
+    // Poll and a non-blocking accept, and no shutdown(2) to end it: the socket may be
+    // shared with other processes, which want to go on accepting.
+    for (;;) {
+        std::array<pollfd, 2 + kMostParting> entries;
+        const TimePoint now = Clock::now();
+        const bool paused = now < resume_at_;
+        entries[0] = {.fd = stop_fd_, .events = POLLIN, .revents = 0};
+        entries[1] = {.fd = paused ? -1 : socket_.get(), .events = POLLIN, .revents = 0};
+        TimePoint wake_at = paused ? resume_at_ : kNever;
+        size_t count = 2;
+        for (const Parting &parting : parting_) {
+            entries[count++] = {.fd = parting.socket.get(), .events = POLLIN, .revents = 0};
+            wake_at = std::min(wake_at, parting.deadline);
+        }
+        if (poll(entries.data(), count, ms_until(wake_at)) < 0)
+            continue; // EINTR; or ENOMEM, and then again
+        if (entries[0].revents != 0)
+            return;
+        for (size_t i = 2; i < count; ++i)
+            see_off(entries[i].revents, parting_[i - 2]);
+        std::erase_if(parting_, [](const Parting &parting) { return !parting.socket; });
+        if (entries[1].revents != 0)
+            accept_all();
+    }
+}
+
+void Listener::accept_all()
+{
+    for (;;) {
+        UniqueFd socket;
+        sockaddr_storage peer{};
+        const int error = accept_from(socket_.get(), socket, peer);
+        if (error == 0) {
+            short_of_fds_ = false;
+            turn_away(admit_(std::move(socket), peer));
+        } else if (!survive(error)) {
+            return;
+        }
+    }
+}
+
+// True: accepting may go on at once.
+bool Listener::survive(int error)
+{
+    if (error == EAGAIN)
+        return false;
+    // Errors of the connection that was accepted, as accept(2) says: the next may do.
+    static constexpr std::array kOfTheConnection{ECONNABORTED, EPROTO,    ENETDOWN,
+                                                 ENOPROTOOPT,  EHOSTDOWN, ENONET,
+                                                 EHOSTUNREACH, ENETUNREACH, EPERM};
+    if (std::find(kOfTheConnection.begin(), kOfTheConnection.end(), error) !=
+        kOfTheConnection.end())
+        return true;
+    if (!std::exchange(short_of_fds_, true))
+        warn_("accept: " + std::string(std::strerror(error)) + "; connections are turned away");
+    if ((error == EMFILE || error == ENFILE) && reserve_) {
+        reserve_.reset();
+        UniqueFd socket;
+        sockaddr_storage peer{};
+        const bool accepted = accept_from(socket_.get(), socket, peer) == 0;
+        if (accepted)
+            send_best_effort(socket.get(), kNoDescriptors);
+        socket.reset();
+        reserve_ = open_reserve();
+        if (accepted && reserve_)
+            return true;
+    }
+    resume_at_ = in_ms(kPauseMs);
+    return false;
+}
+
+void Listener::turn_away(TurnedAway turned_away)
+{
+    if (!turned_away.socket)
+        return;
+    send_best_effort(turned_away.socket.get(), turned_away.answer);
+    (void)shutdown(turned_away.socket.get(), SHUT_WR);
+    try {
+        if (parting_.size() < kMostParting)
+            parting_.push_back({std::move(turned_away.socket), in_ms(kPartingMs)});
+    } catch (const std::bad_alloc &) {
+        // It is closed as it is.
+    }
+}
+
+void Listener::see_off(short revents, Parting &parting)
+{
+    std::array<char, 1024> bytes;
+    const bool readable = revents != 0;
+    const ssize_t n =
+        readable ? recv(parting.socket.get(), bytes.data(), bytes.size(), MSG_DONTWAIT) : 1;
+    const bool at_end = n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+    if (at_end || Clock::now() >= parting.deadline)
+        parting.socket.reset();
+}
+
+} // namespace websock

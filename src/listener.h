@@ -1,0 +1,66 @@
+// listener.h: one listening socket and the thread that accepts on it. What becomes of
+// an accepted socket is decided above (Context::admit).
+#pragma once
+
+#include "fd.h"
+#include "thread.h"
+
+#include <deque>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <sys/socket.h>
+
+namespace websock {
+
+class Listener
+{
+  public:
+    // Takes an accepted socket over; returns it with an answer if it is to be turned
+    // away with that.
+    struct TurnedAway {
+        UniqueFd socket;
+        std::string_view answer; // static
+    };
+    using Admit = std::function<TurnedAway(UniqueFd, const sockaddr_storage &)>;
+    using Warn = std::function<void(const std::string &)>;
+
+    // stop_fd becomes readable, for good, when accepting is to end.
+    Listener(UniqueFd &&socket, int stop_fd) : socket_(std::move(socket)), stop_fd_(stop_fd) {}
+
+    // 0 or an errno value.
+    int start(Admit admit, Warn warn);
+    // After stop_fd has become readable.
+    void join();
+
+    int fd() const { return socket_.get(); }
+    UniqueFd give_back() { return std::move(socket_); } // if it was not started
+
+  private:
+    // A socket that was sent its answer and is being read to its end, since closing it
+    // with bytes unread would reset it and lose the answer.
+    struct Parting {
+        UniqueFd socket;
+        TimePoint deadline;
+    };
+
+    void accept_loop() noexcept;
+    void accept_all();
+    bool survive(int error);
+    void turn_away(TurnedAway turned_away);
+    void see_off(short revents, Parting &parting);
+
+    UniqueFd socket_;
+    const int stop_fd_;
+    Admit admit_;
+    Warn warn_;
+    Thread thread_;
+    bool started_ = false;
+    // The accept thread's alone:
+    UniqueFd reserve_; // given up to accept, and turn away, when there are no descriptors left
+    std::deque<Parting> parting_;
+    TimePoint resume_at_ = TimePoint::min(); // nothing is accepted before
+    bool short_of_fds_ = false;              // said once for each time
+};
+
+} // namespace websock

@@ -1,0 +1,95 @@
+// log.cpp: see log.h.
+#include "log.h"
+
+#include "defaults.h"
+
+#include <cstdarg>
+#include <cstdio>
+#include <new>
+#include <utility>
+
+namespace websock {
+
+void Log::write(int level, const char *format, ...)
+{
+    char text[512];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)std::vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+
+    Lock lock(mutex_);
+    if (!dispatcher_) {
+        const Onlog receiver = onlog();
+        lock.unlock();
+        deliver(receiver, level, text);
+        return;
+    }
+    if (onlog_ == default_onlog && level > LIBWEBSOCK_LOG_INFO)
+        return; // which would throw it away
+    try {
+        if (waiting_.size() < kMostWaiting)
+            waiting_.push_back({level, text});
+        else
+            ++lost_;
+    } catch (const std::bad_alloc &) {
+        ++lost_;
+    }
+    if (!std::exchange(posted_, true))
+        dispatcher_->post(*this);
+}
+
+void Log::attach(Dispatcher &dispatcher)
+{
+    Lock lock(mutex_);
+    onlog_ = context_.onlog;
+    attached_ = true;
+    dispatcher_ = &dispatcher;
+}
+
+void Log::detach()
+{
+    {
+        Lock lock(mutex_);
+        dispatcher_ = nullptr;
+    }
+    deliver_waiting();
+}
+
+void Log::run(Progress &progress) noexcept
+{
+    progress.begin();
+    deliver_waiting();
+    progress.end();
+}
+
+void Log::deliver_waiting()
+{
+    std::vector<Line> lines;
+    size_t lost = 0;
+    Lock lock(mutex_);
+    while (!waiting_.empty() || lost_ != 0) {
+        lines.clear();
+        lines.swap(waiting_);
+        lost = std::exchange(lost_, 0);
+        const Onlog receiver = onlog();
+        lock.unlock();
+        for (const Line &line : lines)
+            deliver(receiver, line.level, line.text.c_str());
+        if (lost != 0) {
+            char text[64];
+            (void)std::snprintf(text, sizeof text, "%zu log lines were lost", lost);
+            deliver(receiver, LIBWEBSOCK_LOG_WARNING, text);
+        }
+        lock.lock();
+    }
+    posted_ = false;
+}
+
+void Log::deliver(Onlog receiver, int level, const char *text)
+{
+    if (receiver)
+        receiver(&context_, level, text);
+}
+
+} // namespace websock

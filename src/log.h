@@ -1,0 +1,58 @@
+// log.h: lines for the user's onlog. While the server runs they are handed to a
+// worker, since onlog is a callback like the others; before and after, they are
+// written by the thread that has something to say.
+#pragma once
+
+#include "dispatcher.h"
+
+#include <string>
+#include <vector>
+#include <websock/websock.h>
+
+namespace websock {
+
+class Log final : public Runnable
+{
+  public:
+    explicit Log(libwebsock_context &context) : context_(context) {}
+
+    // A line, formatted as by printf(3); what is longer than 512 bytes is cut. Never
+    // fails: a line there is no memory for is counted, and the number logged later.
+    void write(int level, const char *format, ...) __attribute__((format(printf, 3, 4)))
+    EXCLUDES(mutex_);
+
+    // From attach() to detach(), lines go through the dispatcher. detach() is for when
+    // no worker runs any more: it writes what has been left over.
+    void attach(Dispatcher &dispatcher) EXCLUDES(mutex_);
+    void detach() EXCLUDES(mutex_);
+
+    void run(Progress &progress) noexcept override;
+    void retain() noexcept override {} // outlives the dispatcher
+    void release() noexcept override {}
+    const char *name() const noexcept override { return "onlog"; }
+
+  private:
+    using Onlog = void (*)(libwebsock_context *, int, const char *);
+    struct Line {
+        int level;
+        std::string text;
+    };
+
+    void deliver(Onlog receiver, int level, const char *text);
+    void deliver_waiting() EXCLUDES(mutex_);
+
+    libwebsock_context &context_;
+    Onlog onlog() const REQUIRES(mutex_) { return attached_ ? onlog_ : context_.onlog; }
+
+    Mutex mutex_;
+    bool attached_ GUARDED_BY(mutex_) = false; // ever; from then on the user's pointer is fixed
+    Onlog onlog_ GUARDED_BY(mutex_) = nullptr;
+    Dispatcher *dispatcher_ GUARDED_BY(mutex_) = nullptr;
+    std::vector<Line> waiting_ GUARDED_BY(mutex_);
+    size_t lost_ GUARDED_BY(mutex_) = 0; // no memory, or too many at once
+    bool posted_ GUARDED_BY(mutex_) = false;
+
+    static constexpr size_t kMostWaiting = 4096; // lines
+};
+
+} // namespace websock

@@ -1,0 +1,159 @@
+// outbox.h: the sending side of one connection: who may write, in which order, what
+// is gathered, and when a peer that does not read is given up. It is used by every
+// thread; what arrives is none of its business.
+//
+// A thread that writes to the transport holds the turn (writing_), not the lock: so
+// nobody ever waits for the lock longer than a few instructions, threads that wait for
+// the turn do so with a deadline, and the reading thread, which must not wait at all,
+// leaves its pong or Close in pending_ for whoever has the turn.
+#pragma once
+
+#include "dispatcher.h"
+#include "frame.h"
+#include "transport.h"
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace websock {
+
+class Outbox
+{
+  public:
+    struct Limits {
+        int send_timeout_ms;
+        size_t max_queued_bytes;
+    };
+
+    // flusher is posted when something is left that nobody is there to write; its run()
+    // must call flush(), on a worker.
+    Outbox(Transport &transport, const Limits &limits, Dispatcher &dispatcher, Runnable &flusher)
+        : transport_(transport), limits_(limits), dispatcher_(dispatcher), flusher_(flusher)
+    {
+    }
+
+    // opening: no frame may be sent yet. closing: our Close frame is under way, and no
+    // other frame follows it. ended: nothing leaves any more.
+    enum class State : uint8_t { opening, open, closing, ended };
+    State state() const { return state_.load(std::memory_order_acquire); }
+
+    // Writes the answer to the opening handshake. From here on sends are accepted, and
+    // leave behind it.
+    int open(std::string_view response, TimePoint deadline) EXCLUDES(mutex_);
+
+    // All of these return an errno value, 0 for success, as the public functions
+    // document them.
+
+    // Sends one frame; waits while the peer does not read.
+    int send(bool fin, Opcode opcode, std::span<const uint8_t> payload) EXCLUDES(mutex_);
+
+    // Sends a whole encoded message, or queues it. Never waits. ENOBUFS: too much is
+    // queued, and the connection is being closed with 1008.
+    int offer(std::span<const uint8_t> frame) EXCLUDES(mutex_);
+
+    // Queues a Close frame behind what has been sent. Never waits.
+    int close(uint16_t code, std::string_view reason) EXCLUDES(mutex_);
+
+    // Waits until a Close frame of ours is under way, or the connection has ended.
+    void wait_for_close() EXCLUDES(mutex_);
+
+    // Queues an answer to the newest ping, or a ping of ours. Never waits.
+    void pong(std::span<const uint8_t> payload) EXCLUDES(mutex_);
+    void ping() EXCLUDES(mutex_);
+
+    // Between these two, small frames are gathered, to leave together.
+    void begin_batch() EXCLUDES(mutex_);
+    void end_batch() EXCLUDES(mutex_);
+    // The batch takes its time: what was gathered leaves now, and what follows at once.
+    void hurry() EXCLUDES(mutex_);
+
+    // The flusher's work: writes what is pending; waits while the peer does not read.
+    void flush() EXCLUDES(mutex_);
+
+    // Sees everything off that is pending or being written, by deadline; no matter how
+    // that ends, nobody is writing any more only after end().
+    void drain(TimePoint deadline) EXCLUDES(mutex_);
+
+    // Cuts the connection off in both directions, if it has not ended. Only the first
+    // reason counts.
+    void drop(std::string_view reason) EXCLUDES(mutex_);
+    std::string drop_reason() EXCLUDES(mutex_); // "" if it was not dropped
+
+    // Cuts off, for good, and waits until no thread uses the transport any more.
+    void end() EXCLUDES(mutex_);
+
+    struct Totals {
+        uint64_t messages = 0;
+        uint64_t bytes = 0;
+    };
+    Totals totals() EXCLUDES(mutex_);
+    void count_bytes(size_t n) EXCLUDES(mutex_); // written past this outbox: the handshake
+
+  private:
+    // A frame on its way from its sender, not copied.
+    struct Frame {
+        std::span<const uint8_t> header;
+        std::span<const uint8_t> payload;
+        size_t size() const { return header.size() + payload.size(); }
+    };
+
+    int place(Frame frame, bool fin, Opcode opcode, const TimePoint *deadline) REQUIRES(mutex_);
+    int advance_fragments(bool fin, Opcode opcode, std::span<const uint8_t> payload)
+        REQUIRES(mutex_);
+    int hold(Frame frame) REQUIRES(mutex_);
+    int gather(Frame frame) REQUIRES(mutex_);
+    int write(Frame frame, TimePoint deadline) REQUIRES(mutex_);
+    int take_turn(TimePoint deadline) REQUIRES(mutex_);
+    void pass_turn() REQUIRES(mutex_);
+    void announce_turn() REQUIRES(mutex_);
+    void write_some(Frame frame) REQUIRES(mutex_);
+    void flush_pending(TimePoint deadline) REQUIRES(mutex_);
+    void flush_if_due() REQUIRES(mutex_);
+    int close_locked(uint16_t code, std::string_view reason) REQUIRES(mutex_);
+    void queue_control(Opcode opcode, std::span<const uint8_t> payload) REQUIRES(mutex_);
+    void queue_pong() REQUIRES(mutex_);
+    void fail(int error) REQUIRES(mutex_);
+    void end_locked() REQUIRES(mutex_);
+    void load_in_flight() REQUIRES(mutex_);
+    void put_back(size_t written, Frame frame) REQUIRES(mutex_);
+    bool anything_pending() const REQUIRES(mutex_) { return !pending_.empty() || has_pong_; }
+    size_t queued_bytes() const REQUIRES(mutex_)
+    {
+        return pending_.size() + in_flight_.size() + held_.size();
+    }
+
+    Transport &transport_; // written to by the holder of the turn
+    const Limits limits_;
+    Dispatcher &dispatcher_; // not touched once ended
+    Runnable &flusher_;
+
+    Mutex mutex_;
+    Cond turn_;   // the turn is free, or the connection has ended
+    Cond quiet_;  // nobody writes and nothing is pending, or state_ has changed
+    std::atomic<State> state_{State::opening}; // written under mutex_
+    bool writing_ GUARDED_BY(mutex_) = false;  // somebody has the turn
+    unsigned waiting_ GUARDED_BY(mutex_) = 0;  // threads that want it
+    bool gathering_ GUARDED_BY(mutex_) = false;
+    bool flush_posted_ GUARDED_BY(mutex_) = false;
+    std::vector<uint8_t> pending_ GUARDED_BY(mutex_);   // leaves next, in this order
+    std::vector<uint8_t> in_flight_ GUARDED_BY(mutex_); // read by the holder of the turn
+                                                        // without the lock
+    std::vector<uint8_t> held_ GUARDED_BY(mutex_); // messages behind an unfinished one
+    struct {
+        bool under_way = false; // between the fragments of a message
+        bool text = false;
+        Utf8Validator utf8;
+    } fragments_ GUARDED_BY(mutex_);
+    bool has_pong_ GUARDED_BY(mutex_) = false; // to be sent: the newest ping's
+    uint8_t pong_len_ GUARDED_BY(mutex_) = 0;
+    std::array<uint8_t, kMaxControlPayload> pong_ GUARDED_BY(mutex_);
+    std::string drop_reason_ GUARDED_BY(mutex_);
+    Totals totals_ GUARDED_BY(mutex_);
+};
+
+} // namespace websock

@@ -1,0 +1,69 @@
+// registry.h: the connections of one server, and the sums over all it ever had.
+#pragma once
+
+#include "ref.h"
+#include "thread.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+namespace websock {
+
+class Connection;
+
+class Registry
+{
+  public:
+    struct Traffic {
+        uint64_t messages_in = 0;
+        uint64_t messages_out = 0;
+        uint64_t bytes_in = 0;
+        uint64_t bytes_out = 0;
+        Traffic &operator+=(const Traffic &other);
+    };
+    struct Figures {
+        uint64_t open = 0;     // had onopen, not yet onclose
+        uint64_t accepted = 0; // sockets that came
+        uint64_t refused = 0;  // of those, that never became open
+        Traffic traffic;
+    };
+
+    // Adds a connection, and a reference to it. 0, EAGAIN when max (0: no limit) are
+    // there, or ESHUTDOWN after close().
+    int add(Connection &connection, size_t max) EXCLUDES(mutex_);
+    // Takes out what add() has added, with its reference. was_open: count_opened() was
+    // called for it.
+    void remove(Connection &connection, bool was_open) EXCLUDES(mutex_);
+
+    void count_accepted() EXCLUDES(mutex_);
+    void count_opened() EXCLUDES(mutex_);
+    void count_refused() EXCLUDES(mutex_);
+
+    // From now on nothing can be added.
+    void close() EXCLUDES(mutex_);
+
+    // Waits until none is left. False: deadline has come before.
+    bool wait_until_empty(TimePoint deadline) EXCLUDES(mutex_);
+
+    // All there are now. Throws std::bad_alloc.
+    std::vector<Ref<Connection>> snapshot() EXCLUDES(mutex_);
+    // Calls f for each, under the lock: f must not wait, nor come back here.
+    void for_each(const std::function<void(Connection &)> &f) EXCLUDES(mutex_);
+
+    Figures figures() EXCLUDES(mutex_);
+
+  private:
+    Mutex mutex_;
+    Cond empty_;
+    Connection *first_ GUARDED_BY(mutex_) = nullptr; // linked through Connection's own fields
+    size_t count_ GUARDED_BY(mutex_) = 0;
+    bool closed_ GUARDED_BY(mutex_) = false;
+    uint64_t open_ GUARDED_BY(mutex_) = 0;
+    uint64_t accepted_ GUARDED_BY(mutex_) = 0;
+    uint64_t refused_ GUARDED_BY(mutex_) = 0;
+    Traffic gone_ GUARDED_BY(mutex_); // of connections that were removed
+};
+
+} // namespace websock

@@ -1,0 +1,24 @@
+// server.h: what the connections of one server share: its settings, the workers, the
+// list of connections, the log. Made by the Context, and alive until the last thread
+// of the server has ended.
+#pragma once
+
+#include "dispatcher.h"
+#include "log.h"
+#include "registry.h"
+
+#include <websock/websock.h>
+
+namespace websock {
+
+struct Server {
+    explicit Server(libwebsock_context &public_context) : context(public_context), log(context) {}
+
+    libwebsock_context &context;
+    libwebsock_context settings{}; // the user's, copied and checked when serving began
+    Log log;
+    Registry registry;
+    Dispatcher dispatcher; // last: its threads use the others
+};
+
+} // namespace websock

@@ -1,0 +1,207 @@
+// socket.cpp: see socket.h.
+#include "socket.h"
+
+#include <arpa/inet.h>
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <memory>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+
+namespace websock {
+
+namespace {
+
+constexpr int kBacklog = 4096; // the kernel cuts it to net.core.somaxconn
+
+// getaddrinfo takes 70000, -1 and "" for ports too.
+bool is_port(std::string_view port)
+{
+    const bool number = port.find_first_not_of("0123456789") == port.npos;
+    if (number)
+        return !port.empty() && port.size() <= 5 && std::stoi(std::string(port)) <= 65535;
+    return port.front() != '-' && port.front() != '+';
+}
+
+int resolve(const char *host, const char *port, addrinfo *&addresses, std::string &why)
+{
+    if (!is_port(port)) {
+        why = "no such port";
+        return EINVAL;
+    }
+    addrinfo hints{};
+    hints.ai_socktype = SOCK_STREAM;
+    hints.ai_flags = AI_PASSIVE;
+    const char *name = host && *host ? host : nullptr;
+    const int status = getaddrinfo(name, port, &hints, &addresses);
+    if (status == 0)
+        return 0;
+    why = status == EAI_SYSTEM ? std::strerror(errno) : gai_strerror(status);
+    if (status == EAI_SYSTEM)
+        return errno;
+    return status == EAI_MEMORY ? ENOMEM : ENOENT;
+}
+
+int listen_on_address(const addrinfo &address, UniqueFd &listener)
+{
+    UniqueFd fd(socket(address.ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
+                       address.ai_protocol));
+    if (!fd)
+        return errno;
+    const int on = 1;
+    // Best effort: without it a restart has to wait for TIME_WAIT.
+    (void)setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (bind(fd.get(), address.ai_addr, address.ai_addrlen) != 0)
+        return errno;
+    if (listen(fd.get(), kBacklog) != 0)
+        return errno;
+    listener = std::move(fd);
+    return 0;
+}
+
+int wait_for(int fd, short events, TimePoint deadline)
+{
+    for (;;) {
+        pollfd entry{.fd = fd, .events = events, .revents = 0};
+        const int ready = poll(&entry, 1, ms_until(deadline));
+        if (ready > 0)
+            return 0;
+        if (ready == 0)
+            return ETIMEDOUT;
+        if (errno != EINTR)
+            return errno;
+    }
+}
+
+} // namespace
+
+int listen_on(const char *host, const char *port, UniqueFd &listener, std::string &why)
+{
+    addrinfo *addresses = nullptr;
+    if (const int error = resolve(host, port, addresses, why); error != 0)
+        return error;
+    const std::unique_ptr<addrinfo, void (*)(addrinfo *)> owner(addresses, freeaddrinfo);
+
+    int error = ENOENT;
+    for (const addrinfo *address = addresses; address; address = address->ai_next) {
+        error = listen_on_address(*address, listener);
+        if (error == 0)
+            return 0;
+    }
+    why = std::strerror(error);
+    return error;
+}
+
+int accept_from(int listener, UniqueFd &socket, sockaddr_storage &peer)
+{
+    for (;;) {
+        socklen_t length = sizeof peer;
+        const int fd =
+            accept4(listener, reinterpret_cast<sockaddr *>(&peer), &length, SOCK_CLOEXEC);
+        if (fd >= 0) {
+            socket.reset(fd);
+            return 0;
+        }
+        if (errno != EINTR)
+            return errno;
+    }
+}
+
+int classify_socket(int fd, SocketKind &kind)
+{
+    int type = 0;
+    socklen_t length = sizeof type;
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) != 0)
+        return errno;
+    if (type != SOCK_STREAM)
+        return EINVAL;
+    int listening = 0;
+    length = sizeof listening;
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) != 0)
+        return errno;
+    sockaddr_storage peer{};
+    length = sizeof peer;
+    if (!listening && getpeername(fd, reinterpret_cast<sockaddr *>(&peer), &length) != 0)
+        return EINVAL;
+    kind = listening ? SocketKind::listening : SocketKind::connected;
+    return 0;
+}
+
+bool is_blocking(int fd)
+{
+    const int flags = fcntl(fd, F_GETFL);
+    return flags >= 0 && (flags & O_NONBLOCK) == 0;
+}
+
+int set_blocking(int fd, bool blocking)
+{
+    const int flags = fcntl(fd, F_GETFL);
+    if (flags < 0)
+        return errno;
+    const int wanted = blocking ? flags & ~O_NONBLOCK : flags | O_NONBLOCK;
+    if (wanted != flags && fcntl(fd, F_SETFL, wanted) != 0)
+        return errno;
+    return 0;
+}
+
+int set_close_on_exec(int fd)
+{
+    return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 ? 0 : errno;
+}
+
+void set_no_delay(int fd)
+{
+    const int on = 1;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
+int port_of(int fd)
+{
+    sockaddr_storage address{};
+    socklen_t length = sizeof address;
+    if (getsockname(fd, reinterpret_cast<sockaddr *>(&address), &length) != 0)
+        return -1;
+    if (address.ss_family == AF_INET)
+        return ntohs(reinterpret_cast<const sockaddr_in &>(address).sin_port);
+    if (address.ss_family == AF_INET6)
+        return ntohs(reinterpret_cast<const sockaddr_in6 &>(address).sin6_port);
+    return -1;
+}
+
+sockaddr_storage peer_of(int fd)
+{
+    sockaddr_storage peer{};
+    socklen_t length = sizeof peer;
+    (void)getpeername(fd, reinterpret_cast<sockaddr *>(&peer), &length); // else AF_UNSPEC
+    return peer;
+}
+
+std::string printable_address(const sockaddr_storage &address)
+{
+    char text[INET6_ADDRSTRLEN] = "?";
+    if (address.ss_family == AF_INET) {
+        const auto &v4 = reinterpret_cast<const sockaddr_in &>(address);
+        inet_ntop(AF_INET, &v4.sin_addr, text, sizeof text);
+        return std::string(text) + ":" + std::to_string(ntohs(v4.sin_port));
+    }
+    if (address.ss_family == AF_INET6) {
+        const auto &v6 = reinterpret_cast<const sockaddr_in6 &>(address);
+        inet_ntop(AF_INET6, &v6.sin6_addr, text, sizeof text);
+        return "[" + std::string(text) + "]:" + std::to_string(ntohs(v6.sin6_port));
+    }
+    return "unix";
+}
+
+int wait_writable(int fd, TimePoint deadline) { return wait_for(fd, POLLOUT, deadline); }
+
+int wait_readable(int fd, TimePoint deadline) { return wait_for(fd, POLLIN, deadline); }
+
+void send_best_effort(int fd, std::string_view bytes)
+{
+    (void)send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+} // namespace websock

@@ -1,0 +1,54 @@
+// socket.h: the system's socket calls, with EINTR and deadlines handled once.
+// Functions that can fail return an errno value, 0 for success, unless they say
+// otherwise. WebSocket is unknown here.
+#pragma once
+
+#include "fd.h"
+#include "thread.h"
+
+#include <string>
+#include <string_view>
+#include <sys/socket.h>
+
+namespace websock {
+
+// Resolves host ("" or nullptr: any address) and port, and listens on the first
+// address that works. why: what failed, in words, on failure.
+int listen_on(const char *host, const char *port, UniqueFd &listener, std::string &why);
+
+// accept(2) on a non-blocking listener: EAGAIN when nobody waits. The new
+// descriptor is blocking and close-on-exec.
+int accept_from(int listener, UniqueFd &socket, sockaddr_storage &peer);
+
+enum class SocketKind { listening, connected };
+
+// What fd is: EBADF, ENOTSOCK, or EINVAL for a socket that is no stream or is
+// neither listening nor connected.
+int classify_socket(int fd, SocketKind &kind);
+
+bool is_blocking(int fd);
+int set_blocking(int fd, bool blocking);
+int set_close_on_exec(int fd);
+
+// Small frames must not wait for the ACK of the one before. No error where there is
+// no TCP (a Unix socket).
+void set_no_delay(int fd);
+
+// The port of a bound socket; -1 if it has none.
+int port_of(int fd);
+
+// The address a connected socket talks to.
+sockaddr_storage peer_of(int fd);
+
+// "127.0.0.1:54321", "[::1]:54321", "unix".
+std::string printable_address(const sockaddr_storage &address);
+
+// Waits until fd can be written to (or has failed). 0, ETIMEDOUT, or poll's error.
+int wait_writable(int fd, TimePoint deadline);
+int wait_readable(int fd, TimePoint deadline);
+
+// Sends what the socket takes now and forgets the rest: for answers to connections
+// that are being turned away.
+void send_best_effort(int fd, std::string_view bytes);
+
+} // namespace websock

@@ -1,0 +1,85 @@
+// thread.cpp: see thread.h.
+#include "thread.h"
+
+#include <algorithm>
+#include <limits.h>
+#include <sched.h>
+
+namespace websock {
+
+int ms_until(TimePoint deadline)
+{
+    if (deadline == kNever)
+        return -1;
+    const std::chrono::nanoseconds left = deadline - Clock::now();
+    if (left.count() <= 0)
+        return 0;
+    const long long ms = (left.count() + 999'999) / 1'000'000;
+    return static_cast<int>(std::min<long long>(ms, INT_MAX));
+}
+
+Cond::Cond()
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&cond_, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
+bool Cond::wait_until(Mutex &mutex, TimePoint deadline)
+{
+    if (deadline == kNever) {
+        wait(mutex);
+        return true;
+    }
+    const std::chrono::nanoseconds since = deadline.time_since_epoch();
+    const timespec until{.tv_sec = static_cast<time_t>(since.count() / 1'000'000'000),
+                         .tv_nsec = static_cast<long>(since.count() % 1'000'000'000)};
+    return pthread_cond_timedwait(&cond_, &mutex.mutex_, &until) == 0;
+}
+
+int Thread::start(const ThreadOptions &options, void (*entry)(void *), void *argument)
+{
+    entry_ = entry;
+    argument_ = argument;
+    name_ = options.name;
+    sigset_t all;
+    sigfillset(&all);
+    mask_ = options.mask ? *options.mask : all;
+
+    pthread_attr_t attributes;
+    if (const int error = pthread_attr_init(&attributes); error != 0)
+        return error;
+    int error = 0;
+    if (options.stack_bytes != 0)
+        error = pthread_attr_setstacksize(&attributes, options.stack_bytes);
+    if (error == 0) {
+        // The new thread inherits the mask: no signal can reach it before it has
+        // set its own.
+        sigset_t before;
+        pthread_sigmask(SIG_SETMASK, &all, &before);
+        error = pthread_create(&id_, &attributes, trampoline, this);
+        pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    }
+    pthread_attr_destroy(&attributes);
+    return error;
+}
+
+void *Thread::trampoline(void *self)
+{
+    Thread &thread = *static_cast<Thread *>(self);
+    thread.self_ = pthread_self();
+    pthread_setname_np(thread.self_, thread.name_);
+    pthread_sigmask(SIG_SETMASK, &thread.mask_, nullptr);
+    thread.entry_(thread.argument_);
+    return nullptr;
+}
+
+void use_batch_scheduling()
+{
+    const sched_param parameters{};
+    (void)sched_setscheduler(0, SCHED_BATCH, &parameters);
+}
+
+} // namespace websock

@@ -1,0 +1,142 @@
+// thread.h: threads, locks and deadlines on POSIX threads. std::thread cannot be
+// given a stack size and throws where a full system makes us expect a failure;
+// std::mutex carries no annotations for clang's -Wthread-safety, which checks our
+// locking.
+#pragma once
+
+#include <chrono>
+#include <pthread.h>
+#include <signal.h>
+#include <stddef.h>
+
+#if defined(__clang__)
+#define WEBSOCK_TSA(x) __attribute__((x))
+#else
+#define WEBSOCK_TSA(x)
+#endif
+#define CAPABILITY(x) WEBSOCK_TSA(capability(x))
+#define SCOPED_CAPABILITY WEBSOCK_TSA(scoped_lockable)
+#define GUARDED_BY(x) WEBSOCK_TSA(guarded_by(x))
+#define REQUIRES(...) WEBSOCK_TSA(requires_capability(__VA_ARGS__))
+#define EXCLUDES(...) WEBSOCK_TSA(locks_excluded(__VA_ARGS__))
+#define ACQUIRE(...) WEBSOCK_TSA(acquire_capability(__VA_ARGS__))
+#define RELEASE(...) WEBSOCK_TSA(release_capability(__VA_ARGS__))
+
+namespace websock {
+
+using Clock = std::chrono::steady_clock;
+using TimePoint = Clock::time_point;
+
+inline constexpr TimePoint kNever = TimePoint::max();
+
+inline TimePoint in_ms(int ms) { return Clock::now() + std::chrono::milliseconds(ms); }
+
+// Milliseconds until deadline, rounded up, as poll(2) takes them: 0 when it has
+// passed, -1 for kNever.
+int ms_until(TimePoint deadline);
+
+class CAPABILITY("mutex") Mutex
+{
+  public:
+    Mutex() = default;
+    ~Mutex() { pthread_mutex_destroy(&mutex_); }
+    Mutex(const Mutex &) = delete;
+    Mutex &operator=(const Mutex &) = delete;
+
+    void lock() ACQUIRE() { pthread_mutex_lock(&mutex_); }
+    void unlock() RELEASE() { pthread_mutex_unlock(&mutex_); }
+
+  private:
+    friend class Cond;
+    pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
+};
+
+// Holds a Mutex for a scope; may let go of it and take it again in between.
+class SCOPED_CAPABILITY Lock
+{
+  public:
+    explicit Lock(Mutex &mutex) ACQUIRE(mutex) : mutex_(mutex) { mutex_.lock(); }
+    ~Lock() RELEASE()
+    {
+        if (held_)
+            mutex_.unlock();
+    }
+    Lock(const Lock &) = delete;
+    Lock &operator=(const Lock &) = delete;
+
+    void unlock() RELEASE()
+    {
+        mutex_.unlock();
+        held_ = false;
+    }
+    void lock() ACQUIRE()
+    {
+        mutex_.lock();
+        held_ = true;
+    }
+
+  private:
+    Mutex &mutex_;
+    bool held_ = true;
+};
+
+// A condition variable on the monotonic clock. Waits may wake spuriously.
+class Cond
+{
+  public:
+    Cond();
+    ~Cond() { pthread_cond_destroy(&cond_); }
+    Cond(const Cond &) = delete;
+    Cond &operator=(const Cond &) = delete;
+
+    void wait(Mutex &mutex) REQUIRES(mutex) { pthread_cond_wait(&cond_, &mutex.mutex_); }
+    // False once deadline has passed.
+    bool wait_until(Mutex &mutex, TimePoint deadline) REQUIRES(mutex);
+    void signal() { pthread_cond_signal(&cond_); }
+    void broadcast() { pthread_cond_broadcast(&cond_); }
+
+  private:
+    pthread_cond_t cond_;
+};
+
+struct ThreadOptions {
+    const char *name;               // shown by ps and gdb; at most 15 characters
+    size_t stack_bytes = 0;         // 0: the system's default
+    const sigset_t *mask = nullptr; // signals to block; nullptr: all of them
+};
+
+// A joinable thread; the object must live until it is joined, in one of two ways.
+class Thread
+{
+  public:
+    Thread() = default;
+    Thread(const Thread &) = delete;
+    Thread &operator=(const Thread &) = delete;
+
+    // Runs entry(argument) in a new thread. 0, or an errno value (EAGAIN).
+    int start(const ThreadOptions &options, void (*entry)(void *), void *argument);
+
+    // By the thread that has called start(), or one that knows it to have returned.
+    void join() { pthread_join(id_, nullptr); }
+    // By a thread that the joined one has told, through a lock, that it is about to end;
+    // start() need not have returned by then.
+    void join_ending() { pthread_join(self_, nullptr); }
+
+  private:
+    static void *trampoline(void *self);
+
+    pthread_t id_{};   // written by start()
+    pthread_t self_{}; // the same, written by the new thread
+    void (*entry_)(void *) = nullptr;
+    void *argument_ = nullptr;
+    const char *name_ = nullptr;
+    sigset_t mask_{};
+};
+
+// Lets the calling thread finish its work before the thread it has woken runs.
+// Measured (closed-loop echo, one core): 23 us of CPU per message without, 17 with,
+// since readers that are not preempted fill the run queue in bulk. A hint: there
+// is no failure worth telling.
+void use_batch_scheduling();
+
+} // namespace websock

@@ -1,0 +1,74 @@
+// transport_plain.cpp: the Transport that is a bare socket.
+#include "socket.h"
+#include "transport.h"
+
+#include <cerrno>
+#include <sys/time.h>
+
+namespace websock {
+
+namespace {
+
+class PlainTransport final : public Transport
+{
+  public:
+    explicit PlainTransport(UniqueFd &&fd) : fd_(std::move(fd)) {}
+
+    ssize_t read(std::span<uint8_t> into, int timeout_ms) override
+    {
+        set_receive_timeout(timeout_ms);
+        for (;;) {
+            const ssize_t n = recv(fd_.get(), into.data(), into.size(), 0);
+            if (n >= 0 || errno != EINTR)
+                return n;
+        }
+    }
+
+    ssize_t write_some(const iovec *parts, int count) override
+    {
+        msghdr message{};
+        message.msg_iov = const_cast<iovec *>(parts); // sendmsg does not write to them
+        message.msg_iovlen = static_cast<size_t>(count);
+        for (;;) {
+            // Not writev(2): that raises SIGPIPE.
+            const ssize_t n = sendmsg(fd_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+            if (n >= 0 || errno != EINTR)
+                return n;
+        }
+    }
+
+    int wait_writable(TimePoint deadline) override
+    {
+        return websock::wait_writable(fd_.get(), deadline);
+    }
+
+    void end_writing() override { (void)shutdown(fd_.get(), SHUT_WR); }
+    void abort() override { (void)shutdown(fd_.get(), SHUT_RDWR); }
+    int fd() const override { return fd_.get(); }
+    UniqueFd give_back() override { return std::move(fd_); }
+
+  private:
+    // SO_RCVTIMEO, so that waiting for bytes and taking them is one system call; set
+    // only when it changes, which on an open connection it never does.
+    void set_receive_timeout(int timeout_ms)
+    {
+        if (timeout_ms == timeout_ms_)
+            return;
+        timeout_ms_ = timeout_ms;
+        const int ms = timeout_ms < 0 ? 0 : timeout_ms > 0 ? timeout_ms : 1; // 0 is "never"
+        const timeval timeout{.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
+        (void)setsockopt(fd_.get(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
+    }
+
+    UniqueFd fd_;
+    int timeout_ms_ = -1; // the reading thread's
+};
+
+} // namespace
+
+std::unique_ptr<Transport> make_plain_transport(UniqueFd &fd)
+{
+    return std::make_unique<PlainTransport>(std::move(fd));
+}
+
+} // namespace websock

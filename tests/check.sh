@@ -1,0 +1,38 @@
+#!/bin/sh
+# Every test there is: builds what they need, then runs the suites one after another
+# (run.py), whose last line is "N passed, N failed". Called by `make check`.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+
+py='/usr/bin/python3 -B'
+jobs="-j$(nproc)"
+make="make --no-print-directory $jobs WERROR=-Werror"
+# One test program, three ways: as it ships, and with each sanitizer.
+tsan='BUILD=build/tsan SANITIZE=thread'
+asan='BUILD=build/asan SANITIZE=address,undefined'
+quick='CFLAGS=-O1 CXXFLAGS=-O1'
+# Leaks count; a data race ends the program with an error.
+export ASAN_OPTIONS=detect_leaks=1 TSAN_OPTIONS=halt_on_error=0
+export UBSAN_OPTIONS=print_stacktrace=1
+
+exec /usr/bin/python3 -B tests/run.py --time-limit 400 \
+    "build:command:$make all build/demo/libevent test-programs" \
+    "build under ThreadSanitizer:command:$make $tsan $quick test-programs demo" \
+    "build under AddressSanitizer:command:$make $asan $quick test-programs demo" \
+    "clang, thread safety:command:make --no-print-directory $jobs CC=clang CXX=clang++ WERROR=-Werror BUILD=build/clang syntax" \
+    "header:unittest:$py tests/header_test.py" \
+    "install:unittest:$py tests/install_test.py" \
+    "man pages:unittest:$py tests/man_test.py" \
+    "examples:unittest:$py tests/examples.py" \
+    "runner:unittest:$py tests/run_test.py" \
+    "unit and server:doctest:build/tests/unit" \
+    "the same, ThreadSanitizer:doctest:env BUILD=build/tsan build/tsan/tests/unit" \
+    "the same, AddressSanitizer:doctest:env BUILD=build/asan build/asan/tests/unit" \
+    "raw sockets:unittest:$py tests/interop/raw_socket_test.py -b" \
+    "raw sockets, ThreadSanitizer:unittest:env BUILD=build/tsan $py tests/interop/raw_socket_test.py -b" \
+    "raw sockets, AddressSanitizer:unittest:env BUILD=build/asan $py tests/interop/raw_socket_test.py -b" \
+    "python websockets:unittest:$py tests/interop/python_websockets_test.py -b" \
+    "node ws:unittest:$py tests/interop/node_ws_test.py -b" \
+    "nginx:unittest:$py tests/interop/nginx_test.py -b" \
+    "libevent:unittest:$py tests/interop/libevent_test.py -b" \
+    "Chromium:unittest:$py tests/interop/chromium_test.py -b"

@@ -1,0 +1,107 @@
+// client.h: a blocking WebSocket client for the tests, over a real socket. Every
+// wait has a deadline, and whatever a server must not do throws std::runtime_error:
+// masked frames, lengths that could be shorter, an unexpected end. No test cases.
+#pragma once
+
+#include "wire.h"
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace test {
+
+using Clock = std::chrono::steady_clock;
+
+// How long one operation may take before the test has failed. Generous, so that
+// sanitizers on a loaded machine pass; nothing waits for it when all is well.
+inline constexpr std::chrono::seconds kDeadline{20};
+
+enum class End { eof, reset };
+
+class Client
+{
+  public:
+    struct Options {
+        const char *host = "127.0.0.1"; // numeric
+        int receive_buffer = 0;         // SO_RCVBUF, SO_SNDBUF; 0: the system's
+        int send_buffer = 0;
+    };
+
+    // Connected, no handshake yet.
+    explicit Client(int port) : Client(port, Options{}) {}
+    Client(int port, const Options &options);
+    ~Client();
+    Client(Client &&other) noexcept;
+    Client &operator=(Client &&) = delete;
+
+    // Connected and past the opening handshake.
+    static Client open(int port, std::string_view target = "/", std::string_view headers = "");
+
+    // Over a connected stream socket, which it owns from now on.
+    static Client over(int fd);
+
+    // Sends upgrade_request and returns the answer, which must be a valid 101.
+    HttpAnswer handshake(std::string_view target = "/", std::string_view headers = "");
+
+    // Reads one HTTP answer; a 101 and the answer to a HEAD have no body.
+    HttpAnswer receive_http(bool has_body = true);
+
+    void send_raw(std::string_view bytes);
+    void send_frame(bool fin, unsigned opcode, std::string_view payload, bool masked = true);
+    void send_text(std::string_view payload);
+    void send_binary(std::string_view payload);
+    void send_close(unsigned code, std::string_view reason = "");
+
+    // Sends as much as the socket takes without waiting. Returns how much that was.
+    size_t send_now(std::string_view bytes);
+    bool writable_within(std::chrono::milliseconds patience);
+
+    Frame receive_frame();
+    // The same, where anything but a whole text message or a Close frame throws.
+    std::string receive_text();
+    Close receive_close();
+    // Answers pings until something else comes.
+    Frame receive_past_pings();
+
+    // Whether a byte can be read right now.
+    bool has_input();
+
+    void half_close(); // end of our side, SHUT_WR
+    void reset();      // closes with RST
+
+    // Waits for the end, which must be the next thing that comes, and ends our side.
+    End receive_end();
+    void expect_eof(); // and must be an orderly one
+
+    // Reads and drops everything up to the end, and ends our side.
+    End drain();
+
+    // The address as libwebsock_peer prints it.
+    std::string address() const;
+    int fd() const { return fd_; }
+    uint64_t bytes_sent() const { return bytes_sent_; }
+    uint64_t bytes_received() const { return bytes_received_; }
+
+  private:
+    explicit Client(std::nullptr_t, int fd) : fd_(fd) {}
+
+    // All that reads and writes the connection, so that TLS has two places to be.
+    // Both wait; read_some returns 0 at the end, and says which one in end_.
+    size_t read_some(char *buffer, size_t len, Clock::time_point deadline);
+    size_t write_some(std::string_view bytes, Clock::time_point deadline);
+
+    bool fill(Clock::time_point deadline); // false at the end
+    std::string take(size_t len, Clock::time_point deadline);
+
+    int fd_ = -1;
+    std::string input_; // received, and taken up to position_
+    size_t position_ = 0;
+    End end_ = End::eof;
+    uint64_t bytes_sent_ = 0;
+    uint64_t bytes_received_ = 0;
+};
+
+} // namespace test

@@ -1,0 +1,119 @@
+// client_protocol.cpp: what the test client of client.h says and checks: handshakes,
+// HTTP answers, frames. The socket under it is client.cpp's.
+#include "client.h"
+
+#include <websock/websock.h>
+
+#include <strings.h>
+#include <utility>
+
+namespace test {
+
+HttpAnswer Client::handshake(std::string_view target, std::string_view headers)
+{
+    send_raw(upgrade_request(target, headers));
+    HttpAnswer answer = receive_http();
+    if (answer.status != 101)
+        fail("refused: " + answer.head);
+    if (answer.header("Sec-WebSocket-Accept") != kAccept)
+        fail("wrong Sec-WebSocket-Accept: " + answer.head);
+    if (::strcasecmp(answer.header("Upgrade").c_str(), "websocket") != 0 ||
+        ::strcasecmp(answer.header("Connection").c_str(), "upgrade") != 0)
+        fail("no upgrade: " + answer.head);
+    return answer;
+}
+
+HttpAnswer Client::receive_http(bool has_body)
+{
+    Clock::time_point deadline = Clock::now() + kDeadline;
+    size_t end;
+    while ((end = input_.find("\r\n\r\n", position_)) == std::string::npos)
+        if (!fill(deadline))
+            fail("the end came before a whole HTTP answer");
+    HttpAnswer answer;
+    answer.head = take(end + 4 - position_, deadline);
+    if (answer.head.compare(0, 9, "HTTP/1.1 ") != 0)
+        fail("no HTTP answer: " + answer.head);
+    answer.status = std::stoi(answer.head.substr(9, 3));
+    std::string length = answer.header("Content-Length");
+    if (has_body && answer.status != 101 && !length.empty())
+        answer.body = take(std::stoul(length), deadline);
+    return answer;
+}
+
+void Client::send_frame(bool fin, unsigned opcode, std::string_view payload, bool masked)
+{
+    send_raw(encode_frame(fin, opcode, payload, masked));
+}
+
+void Client::send_text(std::string_view payload)
+{
+    send_frame(true, WS_OPCODE_TEXT, payload);
+}
+
+void Client::send_binary(std::string_view payload)
+{
+    send_frame(true, WS_OPCODE_BINARY, payload);
+}
+
+void Client::send_close(unsigned code, std::string_view reason)
+{
+    send_frame(true, WS_OPCODE_CLOSE, close_payload(code, reason));
+}
+
+Frame Client::receive_frame()
+{
+    Clock::time_point deadline = Clock::now() + kDeadline;
+    std::string head = take(2, deadline);
+    unsigned first = static_cast<unsigned char>(head[0]);
+    unsigned second = static_cast<unsigned char>(head[1]);
+    Frame frame{(first & 0x80) != 0, first & 0xf, {}};
+    if ((first & 0x70) != 0)
+        fail("reserved bits are set");
+    if ((second & 0x80) != 0)
+        fail("the server masked a frame"); // RFC 6455 5.1
+    uint64_t len = second;
+    if (second == 126)
+        len = parse_number(take(2, deadline));
+    if (second == 127)
+        len = parse_number(take(8, deadline));
+    if ((second == 126 && len < 126) || (second == 127 && len < 65536))
+        fail("the length is not the shortest"); // RFC 6455 5.2
+    if ((frame.opcode & 0x8) != 0 && (!frame.fin || len > 125))
+        fail("a control frame is fragmented or too long"); // RFC 6455 5.5
+    frame.payload = take(len, deadline);
+    return frame;
+}
+
+std::string Client::receive_text()
+{
+    Frame frame = receive_frame();
+    if (!frame.fin || frame.opcode != WS_OPCODE_TEXT)
+        fail("expected a text message, got opcode " + std::to_string(frame.opcode));
+    return std::move(frame.payload);
+}
+
+Close Client::receive_close()
+{
+    Frame frame = receive_frame();
+    if (frame.opcode != WS_OPCODE_CLOSE)
+        fail("expected a Close frame, got opcode " + std::to_string(frame.opcode));
+    if (frame.payload.empty())
+        return {WS_CLOSE_NO_CODE, ""};
+    if (frame.payload.size() == 1)
+        fail("a Close frame with half a code");
+    return {static_cast<unsigned>(parse_number(frame.payload.substr(0, 2))),
+            frame.payload.substr(2)};
+}
+
+Frame Client::receive_past_pings()
+{
+    for (;;) {
+        Frame frame = receive_frame();
+        if (frame.opcode != WS_OPCODE_PING)
+            return frame;
+        send_frame(true, WS_OPCODE_PONG, frame.payload);
+    }
+}
+
+} // namespace test

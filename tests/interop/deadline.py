@@ -1,0 +1,9 @@
+# How long the tests wait for what a server must do.
+
+import asyncio
+
+DEADLINE = 30  # seconds; reached only by a failure
+
+
+async def within(awaitable):
+    return await asyncio.wait_for(awaitable, DEADLINE)

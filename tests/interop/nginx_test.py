@@ -1,0 +1,118 @@
+#!/usr/bin/python3 -B
+# The demo server behind nginx, with the configuration in nginx.conf.
+
+import asyncio
+import http.client
+import os
+import pathlib
+import shutil
+import socket
+import tempfile
+import unittest
+
+import websockets
+
+from deadline import DEADLINE, within
+from demo_server import DemoServer
+from program import Program
+
+TEMPLATE = pathlib.Path(__file__).with_name("nginx.conf")
+
+
+class Nginx(Program):
+    """nginx in front of host:port server, all its files in a directory of its own."""
+
+    def __init__(self, server):
+        self.server = server
+
+    def __enter__(self):
+        self.directory = tempfile.TemporaryDirectory(prefix="websock-nginx-")
+        os.chmod(self.directory.name, 0o711)  # root's nginx has workers that are not root
+        # nginx takes listening sockets over from the environment. So the port is
+        # known to be free, and open before nginx has started.
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.port = listener.getsockname()[1]
+        values = {"@PREFIX@": self.directory.name, "@PORT@": str(self.port),
+                  "@SERVER@": self.server}
+        configuration = TEMPLATE.read_text()
+        for placeholder, value in values.items():
+            configuration = configuration.replace(placeholder, value)
+        file = pathlib.Path(self.directory.name, "nginx.conf")
+        file.write_text(configuration)
+        # Outside of root's PATH on Debian.
+        nginx = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin:/usr/local/sbin")
+        super().__init__([nginx, "-p", self.directory.name, "-e", "stderr", "-c", file],
+                         pass_fds=[listener.fileno()],
+                         env={**os.environ, "NGINX": f"{listener.fileno()};"})
+        super().__enter__()
+        listener.close()
+        return self
+
+    def __exit__(self, *error):
+        with self.directory:
+            super().__exit__(*error)
+
+
+class NginxTest(unittest.IsolatedAsyncioTestCase):
+    def setUp(self):
+        demo = self.enterContext(DemoServer())
+        self.nginx = self.enterContext(Nginx(f"{demo.host}:{demo.port}"))
+        self.origin = f"http://127.0.0.1:{self.nginx.port}"
+
+    async def connect(self, path):
+        # A browser's Origin: the address of the proxy, which the server must take for its own.
+        client = await within(websockets.connect(f"ws://127.0.0.1:{self.nginx.port}{path}",
+                                                 origin=self.origin))
+        self.addAsyncCleanup(client.close)
+        return client
+
+    async def echo(self, client, message):
+        await within(client.send(message))
+        return await within(client.recv())
+
+    def get(self, path):
+        connection = http.client.HTTPConnection("127.0.0.1", self.nginx.port, timeout=DEADLINE)
+        self.addCleanup(connection.close)
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+
+    async def test_the_page_and_the_health_check_come_through(self):
+        status, page = self.get("/")
+        self.assertEqual(status, 200)
+        self.assertIn(b"<html", page)
+        self.assertEqual(self.get("/health")[0], 200)
+
+    async def test_text_and_binary_messages_come_back(self):
+        client = await self.connect("/echo")
+        self.assertEqual(await self.echo(client, "grüße"), "grüße")
+        self.assertEqual(await self.echo(client, bytes(range(256))), bytes(range(256)))
+
+    async def test_1_mib_comes_back(self):
+        client = await self.connect("/echo")
+        data = bytes(range(256)) * 4096
+        self.assertTrue(await self.echo(client, data) == data)
+
+    async def test_the_closing_handshake_passes_through(self):
+        client = await self.connect("/echo")
+        await within(client.close(4000, "done"))
+        self.assertEqual(client.close_code, 4000)
+
+    async def test_100_clients_at_once_each_get_their_own_message(self):
+        clients = await asyncio.gather(*(self.connect("/echo") for _ in range(100)))
+        messages = [f"client {i}" for i in range(100)]
+        received = await asyncio.gather(*map(self.echo, clients, messages))
+        self.assertEqual(received, messages)
+
+    async def test_what_one_says_in_the_chat_reaches_the_other(self):
+        alice, bob = await self.connect("/chat"), await self.connect("/chat")
+        await within(alice.send("hello from alice"))
+        await within(self.heard(bob, "hello from alice"))
+
+    async def heard(self, client, text):
+        while text not in await client.recv():
+            pass
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,127 @@
+// Drives one scenario of node_ws_test.py with Node's "ws" and prints what it saw
+// as one line of JSON; what it should have seen is in the test. Usage:
+// node node_client.js URL SCENARIO
+'use strict';
+
+const { once } = require('node:events');
+
+function loadWs() {
+    try {
+        return require('ws');
+    } catch {
+        return require('/usr/share/nodejs/ws'); // where Debian puts it
+    }
+}
+
+const WebSocket = loadWs();
+const [url, scenario] = process.argv.slice(2);
+
+// Resolves to the next count messages, each {data: Buffer, isBinary}.
+function messages(client, count) {
+    return new Promise((resolve, reject) => {
+        const received = [];
+        client.on('message', (data, isBinary) => {
+            received.push({ data, isBinary });
+            if (received.length === count) {
+                resolve(received);
+            }
+        });
+        client.on('close', (code) => reject(new Error(`closed with ${code}`)));
+    });
+}
+
+async function echo(client, data) {
+    const answers = messages(client, 1);
+    client.send(data);
+    const [answer] = await answers;
+    return answer;
+}
+
+async function closed(client) {
+    const [code, reason] = await once(client, 'close');
+    return { code, reason: reason.toString() };
+}
+
+const scenarios = {
+    async text(client) {
+        const { data, isBinary } = await echo(client, 'grüße 🦆');
+        return { text: data.toString(), isBinary };
+    },
+
+    async binary(client) {
+        const { data, isBinary } = await echo(client, Buffer.from([...Array(256).keys()]));
+        return { bytes: [...data], isBinary };
+    },
+
+    async empty(client) {
+        const { data, isBinary } = await echo(client, '');
+        return { length: data.length, isBinary };
+    },
+
+    async fragmented(client) {
+        const answers = messages(client, 1);
+        client.send('frag', { fin: false });
+        client.send('men', { fin: false });
+        client.send('ted', { fin: true });
+        return { text: (await answers)[0].data.toString() };
+    },
+
+    async ping(client) {
+        client.ping('are you there?');
+        return { pong: (await once(client, 'pong'))[0].toString() };
+    },
+
+    async unsolicitedPong(client) {
+        client.pong('nobody asked');
+        return { text: (await echo(client, 'still here')).data.toString() };
+    },
+
+    async closeWithCode(client) {
+        client.close(3000, 'because');
+        return closed(client);
+    },
+
+    async closeWithoutCode(client) {
+        client.close();
+        return closed(client);
+    },
+
+    async large(client) {
+        const sent = Buffer.alloc(16 << 20, 'websocket');
+        const { data, isBinary } = await echo(client, sent);
+        return { length: data.length, same: data.equals(sent), isBinary };
+    },
+
+    async pipelined(client) {
+        const answers = messages(client, 10000);
+        for (let i = 0; i < 10000; i++) {
+            client.send(String(i));
+        }
+        const received = await answers;
+        return {
+            count: received.length,
+            inOrder: received.every(({ data }, i) => data.toString() === String(i)),
+        };
+    },
+
+    async compression(client, requestHeaders) {
+        return {
+            offered: requestHeaders['sec-websocket-extensions'] ?? '',
+            negotiated: client.extensions,
+        };
+    },
+};
+
+async function main() {
+    const client = new WebSocket(url);
+    const requestHeaders = client._req.getHeaders();
+    await once(client, 'open');
+    const seen = await scenarios[scenario](client, requestHeaders);
+    console.log(JSON.stringify(seen));
+    client.terminate();
+}
+
+main().catch((error) => {
+    console.error(error.stack);
+    process.exit(1);
+});

@@ -1,0 +1,227 @@
+#!/usr/bin/python3 -B
+# The demo server through the eyes of Python's "websockets" (10.4, the one
+# Debian 12 has).
+
+import asyncio
+import contextlib
+import unittest
+
+import websockets
+
+from deadline import within
+from demo_server import DemoServer
+
+MIB = 1 << 20
+
+
+class Case(unittest.IsolatedAsyncioTestCase):
+    options = ()
+
+    def setUp(self):
+        self.demo = self.enterContext(DemoServer(*self.options))
+
+    async def asyncSetUp(self):
+        # unittest turns asyncio's debug mode on, which is far too slow for 10,000 messages.
+        asyncio.get_running_loop().set_debug(False)
+
+    async def connect(self, path="/echo", **options):
+        client = await within(websockets.connect(self.demo.url(path), max_size=None, **options))
+        self.addAsyncCleanup(client.close)
+        return client
+
+    async def echo(self, client, message):
+        await within(client.send(message))
+        return await within(client.recv())
+
+    async def refusal(self, path="/echo", **options):
+        with self.assertRaises(websockets.InvalidStatusCode) as refused:
+            await self.connect(path, **options)
+        return refused.exception.status_code
+
+
+class MessageTest(Case):
+    async def test_a_text_comes_back_as_text(self):
+        client = await self.connect()
+        self.assertEqual(await self.echo(client, "hello"), "hello")
+
+    async def test_a_binary_message_comes_back_as_binary(self):
+        client = await self.connect()
+        every_byte = bytes(range(256))
+        self.assertEqual(await self.echo(client, every_byte), every_byte)
+
+    async def test_empty_messages_come_back_empty_and_of_their_kind(self):
+        client = await self.connect()
+        self.assertEqual(await self.echo(client, ""), "")
+        self.assertEqual(await self.echo(client, b""), b"")
+
+    async def test_text_in_many_scripts_comes_back_unchanged(self):
+        client = await self.connect()
+        text = "naïve Ünïcödé, русский, 日本語, 🦆\U0010ffff, and a NUL: \0."
+        self.assertEqual(await self.echo(client, text), text)
+
+    async def test_messages_around_each_length_encoding_come_back(self):
+        client = await self.connect()
+        for length in (1, 125, 126, 127, 65535, 65536, 65537):
+            with self.subTest(length=length):
+                message = bytes(i % 251 for i in range(length))
+                self.assertEqual(await self.echo(client, message), message)
+
+    async def test_16_mib_of_text_come_back(self):
+        client = await self.connect()
+        text = "é" * (8 * MIB)
+        self.assertTrue(await self.echo(client, text) == text)
+
+    async def test_16_mib_of_binary_data_come_back(self):
+        client = await self.connect()
+        data = bytes(range(256)) * (MIB // 16)
+        self.assertTrue(await self.echo(client, data) == data)
+
+    async def test_a_fragmented_message_comes_back_whole(self):
+        client = await self.connect()
+
+        async def fragments():
+            for part in ("frag", "", "men", "ted"):
+                yield part
+
+        self.assertEqual(await self.echo(client, fragments()), "fragmented")
+
+    async def test_a_character_may_be_cut_between_two_fragments(self):
+        client = await self.connect()
+        duck = "🦆".encode()
+        await within(client.write_frame(False, 0x1, duck[:1]))
+        await within(client.write_frame(True, 0x0, duck[1:]))
+        self.assertEqual(await within(client.recv()), "🦆")
+
+    async def test_10_000_pipelined_messages_come_back_in_order(self):
+        client = await self.connect()
+
+        async def send():
+            for i in range(10_000):
+                await client.send(str(i))
+
+        async def receive():
+            return [await client.recv() for _ in range(10_000)]
+
+        _, received = await within(asyncio.gather(send(), receive()))
+        self.assertEqual(received, [str(i) for i in range(10_000)])
+
+    async def test_200_clients_at_once_each_get_their_own_message(self):
+        clients = await asyncio.gather(*(self.connect() for _ in range(200)))
+        messages = [f"client {i}" for i in range(200)]
+        received = await asyncio.gather(*map(self.echo, clients, messages))
+        self.assertEqual(received, messages)
+
+
+class PingTest(Case):
+    async def test_a_ping_is_answered_with_its_own_payload(self):
+        client = await self.connect()
+        # websockets resolves this only for a Pong with the same payload.
+        await within(await within(client.ping(b"are you there?")))
+
+    async def test_an_empty_ping_and_one_of_125_bytes_are_answered(self):
+        client = await self.connect()
+        await within(await within(client.ping(b"")))
+        await within(await within(client.ping(b"p" * 125)))
+
+    async def test_a_ping_between_two_fragments_is_answered_before_the_message(self):
+        client = await self.connect()
+        await within(client.write_frame(False, 0x1, b"one "))
+        await within(await within(client.ping(b"between")))
+        await within(client.write_frame(True, 0x0, b"two"))
+        self.assertEqual(await within(client.recv()), "one two")
+
+    async def test_an_unsolicited_pong_is_ignored(self):
+        client = await self.connect()
+        await within(client.pong(b"nobody asked"))
+        self.assertEqual(await self.echo(client, "still here"), "still here")
+
+
+class CloseTest(Case):
+    async def test_a_close_code_comes_back_in_the_closing_handshake(self):
+        for code in (1000, 1001, 3000, 4999):
+            with self.subTest(code=code):
+                client = await self.connect()
+                await within(client.close(code, "because"))
+                self.assertEqual(client.close_code, code)
+
+    async def test_a_close_without_a_reason_is_answered(self):
+        client = await self.connect()
+        await within(client.close(1000))
+        self.assertEqual((client.close_code, client.close_reason), (1000, ""))
+
+    async def test_every_client_gets_1001_when_the_server_is_stopped(self):
+        clients = await asyncio.gather(*(self.connect() for _ in range(20)))
+        stopped = asyncio.get_running_loop().run_in_executor(None, self.demo.stop)
+        await within(asyncio.gather(*(client.wait_closed() for client in clients)))
+        self.assertEqual({client.close_code for client in clients}, {1001})
+        self.assertEqual(await within(stopped), 0)
+
+
+class HandshakeTest(Case):
+    async def test_a_known_subprotocol_is_chosen(self):
+        client = await self.connect(subprotocols=["other", "echo"])
+        self.assertEqual(client.subprotocol, "echo")
+
+    async def test_no_subprotocol_is_chosen_when_none_is_known(self):
+        client = await self.connect(subprotocols=["other"])
+        self.assertIsNone(client.subprotocol)
+
+    async def test_compression_is_offered_and_not_negotiated(self):
+        client = await self.connect(compression="deflate")
+        self.assertIn("permessage-deflate", client.request_headers["Sec-WebSocket-Extensions"])
+        self.assertEqual(client.extensions, [])
+
+    async def test_the_page_s_own_origin_is_let_in(self):
+        client = await self.connect(origin=self.demo.url("", scheme="http"))
+        self.assertEqual(await self.echo(client, "hello"), "hello")
+
+    async def test_another_host_s_origin_is_refused_with_403(self):
+        self.assertEqual(await self.refusal(origin="http://elsewhere.example"), 403)
+
+    async def test_an_unknown_path_is_refused_with_404(self):
+        self.assertEqual(await self.refusal("/no-such-endpoint"), 404)
+
+
+class AllowedOriginTest(Case):
+    options = ("--origin", "https://app.example")
+
+    async def test_the_origin_named_on_the_command_line_is_let_in(self):
+        client = await self.connect(origin="https://app.example")
+        self.assertEqual(await self.echo(client, "hello"), "hello")
+
+    async def test_other_origins_are_still_refused(self):
+        self.assertEqual(await self.refusal(origin="https://elsewhere.example"), 403)
+
+
+class FrameLimitTest(Case):
+    options = ("--max-frame", "1024")
+
+    async def test_a_frame_as_large_as_allowed_comes_back(self):
+        client = await self.connect()
+        self.assertEqual(await self.echo(client, "x" * 1024), "x" * 1024)
+
+    async def test_a_larger_frame_ends_the_connection_with_1009(self):
+        client = await self.connect()
+        await within(client.send("x" * 1025))
+        await within(client.wait_closed())
+        self.assertEqual(client.close_code, 1009)
+
+    async def test_a_much_larger_frame_ends_it_with_1009_before_it_was_read(self):
+        client = await self.connect()
+        with contextlib.suppress(websockets.ConnectionClosed):  # it may come while we send
+            await within(client.send(bytes(4 * MIB)))
+        await within(client.wait_closed())
+        self.assertEqual(client.close_code, 1009)
+
+    async def test_a_larger_message_in_allowed_fragments_comes_back(self):
+        client = await self.connect()
+
+        async def fragments():
+            for _ in range(4):
+                yield "x" * 1024
+
+        self.assertEqual(await self.echo(client, fragments()), "x" * 4096)
+
+
+if __name__ == "__main__":
+    unittest.main()

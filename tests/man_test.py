@@ -1,0 +1,138 @@
+#!/usr/bin/python3
+"""The manual is well-formed and complete.
+
+Each page is clean by mandoc's judgement and can be rendered; each function of
+websock/websock.h has a page, each field of the context is described. Pages for
+further names of a family are .so links in man/man3/: mandoc calls any .so
+fragile, so they are linted apart, laid out as they are when installed. The
+programs in the pages are examples.py's matter.
+"""
+import os
+import pathlib
+import re
+import shlex
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+MAN = ROOT / "man"
+HEADER = ROOT / "websock" / "websock.h"
+PAGES = sorted(MAN.glob("*.[1357]"))
+LINKS = sorted((MAN / "man3").glob("*.3"))
+LINK_TEXT = re.compile(r"\.so (man3/(libwebsock_\w+\.3))\n")
+
+
+def mandoc(*arguments, cwd=ROOT):
+    return subprocess.run(["mandoc", *arguments], cwd=cwd, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, check=False)
+
+
+def render(page, cwd=ROOT):
+    """The page as plain text: without the backspaces of bold and underlined."""
+    result = mandoc("-T", "ascii", str(page), cwd=cwd)
+    return result.returncode, re.sub(".\b", "", result.stdout)
+
+
+def declarations():
+    """The header after the preprocessor, which leaves no comments and no macros."""
+    command = shlex.split(os.environ.get("CC", "cc")) + ["-std=c99", "-E", "-P", "-I", str(ROOT),
+                                                         str(HEADER)]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+def functions():
+    return sorted(set(re.findall(r"\b(libwebsock_\w+)\([^*)]", declarations())))
+
+
+def context_fields():
+    """Names of the fields: 'int name;', 'void *name;' and 'int (*name)(...);'."""
+    body = re.search(r"struct libwebsock_context \{(.*?)\};", declarations(), re.S).group(1)
+    fields = []
+    for declaration in filter(str.strip, body.split(";")):
+        pointer = re.search(r"\(\*(\w+)\)\(", declaration)
+        fields.append(pointer.group(1) if pointer else re.search(r"(\w+)\s*$", declaration)[1])
+    return fields
+
+
+def installed_tree(root):
+    """Lays the section 3 pages and links out as an installation does."""
+    section = pathlib.Path(root) / "man3"
+    section.mkdir()
+    for page in PAGES + LINKS:
+        if page.suffix == ".3":
+            shutil.copy(page, section)
+
+
+class Pages(unittest.TestCase):
+    def test_there_are_pages(self):
+        self.assertIn(MAN / "libwebsock.7", PAGES)
+
+    def test_mandoc_finds_nothing_to_warn_of(self):
+        for page in PAGES:
+            with self.subTest(page=page.name):
+                result = mandoc("-T", "lint", "-W", "warning", str(page))
+                self.assertEqual((result.returncode, result.stdout, result.stderr), (0, "", ""))
+
+    def test_every_page_renders_with_a_name(self):
+        for page in PAGES:
+            with self.subTest(page=page.name):
+                status, text = render(page)
+                self.assertEqual(status, 0)
+                self.assertRegex(text, r"(?m)^NAME$")
+
+
+class Links(unittest.TestCase):
+    def test_every_link_is_one_line_to_a_page_that_exists(self):
+        for link in LINKS:
+            with self.subTest(link=link.name):
+                match = LINK_TEXT.fullmatch(link.read_text(encoding="utf-8"))
+                self.assertIsNotNone(match)
+                self.assertIn(MAN / match.group(2), PAGES)
+
+    def test_an_installed_link_shows_a_page_that_names_it(self):
+        with tempfile.TemporaryDirectory() as root:
+            installed_tree(root)
+            for link in LINKS:
+                with self.subTest(link=link.name):
+                    status, text = render(f"man3/{link.name}", cwd=root)
+                    self.assertEqual(status, 0)
+                    name = re.search(r"(?ms)^NAME$(.*?)^LIBRARY$", text).group(1)
+                    self.assertIn(link.stem, re.findall(r"\w+", name))
+
+    def test_mandoc_finds_no_error_in_an_installed_link(self):
+        with tempfile.TemporaryDirectory() as root:
+            installed_tree(root)
+            for link in LINKS:
+                with self.subTest(link=link.name):
+                    result = mandoc("-T", "lint", "-W", "error", f"man3/{link.name}", cwd=root)
+                    self.assertEqual((result.returncode, result.stdout), (0, ""))
+
+
+class Coverage(unittest.TestCase):
+    def test_the_header_is_understood(self):
+        self.assertIn("libwebsock_init", functions())
+        self.assertIn("libwebsock_version_string", functions())
+        self.assertIn("user_data", context_fields())
+        self.assertIn("onlog", context_fields())
+
+    def test_every_function_has_a_page(self):
+        names = {page.stem for page in PAGES + LINKS if page.suffix == ".3"}
+        self.assertEqual([name for name in functions() if name not in names], [])
+
+    def test_every_function_is_in_the_synopsis_of_its_page(self):
+        declared = set()
+        for page in PAGES:
+            declared.update(re.findall(r"(?m)^\.Fo (\w+)$", page.read_text(encoding="utf-8")))
+        self.assertEqual(sorted(declared), functions())
+
+    def test_every_field_of_the_context_is_described(self):
+        text = "".join((MAN / f"libwebsock_{name}.3").read_text(encoding="utf-8")
+                       for name in ("context", "callbacks"))
+        marked = set(re.findall(r"(?m)^\.(?:It )?Va (\w+)", text))
+        self.assertEqual([field for field in context_fields() if field not in marked], [])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,140 @@
+#!/usr/bin/python3 -B
+# Runs test suites of different kinds one after another, adds up their counts and
+# ends with the line "N passed, N failed". What the suites are is the Makefile's.
+
+import argparse
+import collections
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+TIME_LIMIT = 300  # seconds a suite may take
+TAIL = 200  # lines of a failing suite's output that are shown
+
+Suite = collections.namedtuple("Suite", "name kind command")
+Counts = collections.namedtuple("Counts", "passed failed")
+
+
+def count_doctest(output):
+    """Skipped tests count as failed, here and below: nothing may be skipped."""
+    summaries = re.findall(
+        r"^\[doctest\] test cases: +(\d+) \| +(\d+) passed \| +(\d+) failed(?: \| +(\d+) skipped)?",
+        output, re.MULTILINE)
+    if not summaries:
+        return None
+    _, passed, failed, skipped = summaries[-1]
+    return Counts(int(passed), int(failed) + int(skipped or 0))
+
+
+def count_unittest(output):
+    summaries = re.findall(r"^Ran (\d+) tests? in .*\n\n(OK|FAILED)(?: \((.*)\))?$",
+                           output, re.MULTILINE)
+    if not summaries:
+        return None
+    ran, _, details = summaries[-1]
+    bad = sum(map(int, re.findall(r"=(\d+)", details)))
+    return Counts(max(int(ran) - bad, 0), bad)
+
+
+def count_command(_output):
+    return Counts(1, 0)  # unless its exit code says otherwise
+
+
+KINDS = {"doctest": count_doctest, "unittest": count_unittest, "command": count_command}
+
+
+def parse_suite(text):
+    name, _, rest = text.partition(":")
+    kind, _, command = rest.partition(":")
+    if not name or kind not in KINDS or not command.strip():
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME:KIND:COMMAND")
+    return Suite(name, kind, shlex.split(command))
+
+
+def kill_group(process):
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def execute(command, time_limit):
+    """Returns the output, and in words what was wrong with the end, "" if nothing was."""
+    with tempfile.TemporaryFile() as output:
+        try:
+            # The output goes to a file: a pipe would stay open as long as any
+            # process that a suite forgot.
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output,
+                                       stderr=subprocess.STDOUT, start_new_session=True)
+        except OSError as error:
+            return "", f"cannot be run: {error}"
+        trouble = ""
+        try:
+            status = process.wait(time_limit)
+            if status < 0:
+                trouble = f"killed by {signal.Signals(-status).name}"
+            elif status > 0:
+                trouble = f"exit code {status}"
+        except subprocess.TimeoutExpired:
+            trouble = f"took longer than {time_limit:g} seconds"
+        finally:
+            kill_group(process)
+            process.wait()
+        output.seek(0)
+        return output.read().decode(errors="replace"), trouble
+
+
+def judge(suite, output, trouble):
+    """Returns the counts, and in words why the suite failed, "" if it did not."""
+    counts = KINDS[suite.kind](output)
+    if trouble and suite.kind == "command":
+        return Counts(0, 1), trouble
+    if counts is None:
+        return Counts(0, 1), trouble or f"no {suite.kind} summary in the output"
+    if counts.failed:
+        return counts, trouble or "failed or skipped tests"
+    if trouble:
+        return Counts(counts.passed, 1), trouble
+    if not counts.passed:
+        return Counts(0, 1), "ran no test"
+    return counts, ""
+
+
+def run_suite(suite, time_limit):
+    started = time.monotonic()
+    output, trouble = execute(suite.command, time_limit)
+    counts, reason = judge(suite, output, trouble)
+    seconds = time.monotonic() - started
+    print(f"{'FAIL' if reason else 'ok':4}  {suite.name:24} {counts.passed:5} passed "
+          f"{counts.failed:5} failed {seconds:7.1f} s", flush=True)
+    if reason:
+        print(f"--- {suite.name}: {reason}; {shlex.join(suite.command)}")
+        print("\n".join(output.splitlines()[-TAIL:]))
+        print(f"--- end of {suite.name}", flush=True)
+    return counts
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description="Runs test suites, adds up their counts, exits with 1 if a test failed.")
+    parser.add_argument("suites", nargs="+", type=parse_suite, metavar="NAME:KIND:COMMAND",
+                        help="KIND: " + ", ".join(KINDS))
+    parser.add_argument("--time-limit", type=float, default=TIME_LIMIT, metavar="SECONDS",
+                        help="for each suite (default: %(default)s)")
+    arguments = parser.parse_args()
+    # So that the running suite is ended with the runner, as it is on Ctrl-C.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    results = [run_suite(suite, arguments.time_limit) for suite in arguments.suites]
+    passed = sum(counts.passed for counts in results)
+    failed = sum(counts.failed for counts in results)
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
