@@ -18,8 +18,7 @@ static_assert(WS_FRAGMENT_FIN == 0x80);
 namespace {
 
 // Runs f, which returns an errno value, and returns what C callers get.
-template<class F>
-int checked(F f) noexcept
+template<class F> int checked(F f) noexcept
 {
     int error = 0;
     try {
@@ -209,15 +208,15 @@ int libwebsock_send_fragment(libwebsock_client_state *client, const void *data, 
 
 int libwebsock_ping(libwebsock_client_state *client)
 {
-    return checked(
-        [&] { return client ? Connection::of(client)->outbox().send(true, Opcode::ping, {}) : EINVAL; });
+    return checked([&] {
+        return client ? Connection::of(client)->outbox().send(true, Opcode::ping, {}) : EINVAL;
+    });
 }
 
 int libwebsock_send_all_text(libwebsock_context *ctx, const char *text)
 {
-    return checked([&] {
-        return text ? send_to_all(ctx, Opcode::text, text, std::strlen(text)) : EINVAL;
-    });
+    return checked(
+        [&] { return text ? send_to_all(ctx, Opcode::text, text, std::strlen(text)) : EINVAL; });
 }
 
 int libwebsock_send_all_binary(libwebsock_context *ctx, const void *data, size_t len)
@@ -300,7 +299,8 @@ int libwebsock_respond(libwebsock_client_state *client, int status, const char *
         if (!client || (!body && len > 0))
             return EINVAL;
         const std::string_view text(static_cast<const char *>(body), len);
-        return Connection::of(client)->hook().respond(status, content_type ? content_type : "", text);
+        return Connection::of(client)->hook().respond(status, content_type ? content_type : "",
+                                                      text);
     });
 }
 

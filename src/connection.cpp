@@ -145,11 +145,11 @@ bool Connection::answer_request(const HookAnswer &hook, TimePoint deadline)
         const int status = valid ? hook.verdict : 500;
         end_reason_ = "onrequest returned " + std::to_string(hook.verdict);
         const bool has_body = hook.status != 0;
-        return end_with(plain_response(
-                            status, has_body ? hook.content_type : "text/plain; charset=utf-8",
-                            has_body ? hook.body : std::string(status_text(status)) + "\n",
-                            hook.headers, head_only),
-                        deadline);
+        return end_with(
+            plain_response(status, has_body ? hook.content_type : "text/plain; charset=utf-8",
+                           has_body ? hook.body : std::string(status_text(status)) + "\n",
+                           hook.headers, head_only),
+            deadline);
     }
     if (hook.status != 0) {
         end_reason_ = "answered " + std::to_string(hook.status) + " to plain HTTP";

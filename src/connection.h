@@ -87,8 +87,7 @@ class Connection final : public Runnable
 
     static constexpr size_t kBatch = 32; // events handed over, or run, in one go
 
-    Connection(Server &server, std::unique_ptr<Transport> &transport,
-               const sockaddr_storage &peer);
+    Connection(Server &server, std::unique_ptr<Transport> &transport, const sockaddr_storage &peer);
     ~Connection() = default;
     friend class Registry;
 
@@ -150,10 +149,10 @@ class Connection final : public Runnable
     ReceiveBuffer buffer_;
     Assembly assembly_;
     std::vector<Event> decoded_; // not handed over yet, at most kBatch
-    bool upgraded_ = false;     // the 101 has left
-    bool got_close_ = false;    // the peer's Close frame; close_info_ is from it
-    bool polite_ = false;       // the peer is to get time to read what it was told last
-    std::string end_reason_;    // why there is no connection (any more), unless got_close_
+    bool upgraded_ = false;      // the 101 has left
+    bool got_close_ = false;     // the peer's Close frame; close_info_ is from it
+    bool polite_ = false;        // the peer is to get time to read what it was told last
+    std::string end_reason_;     // why there is no connection (any more), unless got_close_
     int end_level_ = LIBWEBSOCK_LOG_INFO; // of the line that says so
 
     // Written by the connection's thread, read by any.

@@ -3,6 +3,7 @@
 
 #include "connection.h"
 #include "defaults.h"
+#include "handshake.h"
 #include "signals.h"
 #include "socket.h"
 
@@ -20,7 +21,7 @@ namespace websock {
 namespace {
 
 constexpr size_t kLeastStack = 64 * 1024; // measured: a connection touches up to 16 KiB
-constexpr int kGraceMs = 1000; // for callbacks that wait for a socket which was just cut
+constexpr int kGraceMs = 1000;            // for callbacks that wait for a socket which was just cut
 
 constexpr std::string_view kNoRoom = "HTTP/1.1 503 Service Unavailable\r\n"
                                      "Connection: close\r\n"
@@ -174,10 +175,9 @@ Listener::TurnedAway Context::admit(UniqueFd socket, const sockaddr_storage &pee
     const int error = serve(socket, peer);
     if (error == 0)
         return {};
-    server_.log.write(LIBWEBSOCK_LOG_WARNING, "%s: refused with 503: %s",
-                      printable_address(peer).c_str(),
-                      error == EAGAIN ? "no thread for it, or max_connections are there"
-                                      : std::strerror(error));
+    server_.log.write(
+        LIBWEBSOCK_LOG_WARNING, "%s: refused with 503: %s", printable_address(peer).c_str(),
+        error == EAGAIN ? "no thread for it, or max_connections are there" : std::strerror(error));
     return {std::move(socket), kNoRoom};
 }
 
@@ -215,11 +215,12 @@ int Context::run()
     if (const int error = check_settings(handle_); error != 0)
         return error;
     server_.settings = handle_;
-    Dispatcher::Options options{.max_workers = handle_.max_workers,
-                                .mask = {},
-                                .warn = [this](const std::string &text) {
-                                    server_.log.write(LIBWEBSOCK_LOG_WARNING, "%s", text.c_str());
-                                }};
+    // OpenSSL starts itself on first use: here, where there is stack and nobody waits.
+    (void)accept_key("");
+    Dispatcher::Options options{
+        .max_workers = handle_.max_workers, .mask = {}, .warn = [this](const std::string &text) {
+            server_.log.write(LIBWEBSOCK_LOG_WARNING, "%s", text.c_str());
+        }};
     pthread_sigmask(SIG_SETMASK, nullptr, &options.mask);
     const int error = server_.dispatcher.start(std::move(options));
     if (error != 0) {
@@ -296,7 +297,8 @@ int Context::drain()
     registry.for_each([](Connection &connection) { connection.go_away(); });
     const int drain_ms = server_.settings.drain_timeout_ms;
     if (!registry.wait_until_empty(in_ms(drain_ms))) {
-        registry.for_each([](Connection &connection) { connection.drop("cut off at the drain deadline"); });
+        registry.for_each(
+            [](Connection &connection) { connection.drop("cut off at the drain deadline"); });
         (void)registry.wait_until_empty(in_ms(kGraceMs));
     }
     if (!server_.dispatcher.stop(in_ms(kGraceMs))) {
@@ -348,7 +350,8 @@ void Context::statistics(libwebsock_statistics &out)
                               .events_queued = events.queued,
                               .workers = events.workers,
                               .workers_busy = events.busy,
-                              .longest_callback_ms = static_cast<unsigned long long>(longest.count())};
+                              .longest_callback_ms =
+                                  static_cast<unsigned long long>(longest.count())};
     std::memcpy(&out, &all, std::min(out.size, sizeof all));
 }
 

@@ -151,6 +151,7 @@ void Dispatcher::work(Worker &worker)
             }
         }
         next->run(worker.progress);
+        worker.progress.reset();
         done = next;
     }
 }
@@ -165,6 +166,7 @@ Runnable *Dispatcher::take(Worker &worker)
         tail_ = nullptr;
     --queued_;
     worker.current = runnable;
+    worker.told_late = false;
     return runnable;
 }
 
@@ -214,7 +216,7 @@ Dispatcher::Figures Dispatcher::figures()
     Figures figures{.queued = queued_, .workers = workers_.size()};
     const TimePoint now = Clock::now();
     for (const auto &worker : workers_) {
-        const TimePoint since = worker->progress.since();
+        const TimePoint since = worker->progress.event_since();
         if (!worker->current || since == kNever)
             continue;
         ++figures.busy;
@@ -229,12 +231,13 @@ std::string Dispatcher::stuck_in(int ms)
     std::string names;
     const TimePoint now = Clock::now();
     for (const auto &worker : workers_) {
-        const TimePoint since = worker->progress.since();
+        const TimePoint since = worker->progress.event_since();
         if (!worker->current || since == kNever || now - since < std::chrono::milliseconds(ms))
             continue;
         const auto age = std::chrono::duration_cast<std::chrono::milliseconds>(now - since);
         names += names.empty() ? "" : ", ";
-        names += std::string(worker->current->name()) + " for " + std::to_string(age.count()) + " ms";
+        names +=
+            std::string(worker->current->name()) + " for " + std::to_string(age.count()) + " ms";
     }
     return names;
 }

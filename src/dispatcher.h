@@ -27,18 +27,31 @@ namespace websock {
 class Progress
 {
   public:
-    void begin() { since_.store(Clock::now().time_since_epoch().count(), std::memory_order_relaxed); }
-    void end() { since_.store(0, std::memory_order_relaxed); }
-
-    // When the event it is in began; kNever between two events.
-    TimePoint since() const
+    // Around each event of a run().
+    void begin()
     {
-        const Clock::rep ticks = since_.load(std::memory_order_relaxed);
+        const Clock::rep now = Clock::now().time_since_epoch().count();
+        event_since_.store(now, std::memory_order_relaxed);
+        if (run_since_.load(std::memory_order_relaxed) == 0)
+            run_since_.store(now, std::memory_order_relaxed);
+    }
+    void end() { event_since_.store(0, std::memory_order_relaxed); }
+    // Between two run()s.
+    void reset() { run_since_.store(0, std::memory_order_relaxed); }
+
+    // When the event it is in began, and the first one of this run(); kNever if there is none.
+    TimePoint event_since() const { return time_of(event_since_); }
+    TimePoint run_since() const { return time_of(run_since_); }
+
+  private:
+    static TimePoint time_of(const std::atomic<Clock::rep> &since)
+    {
+        const Clock::rep ticks = since.load(std::memory_order_relaxed);
         return ticks == 0 ? kNever : TimePoint(Clock::duration(ticks));
     }
 
-  private:
-    std::atomic<Clock::rep> since_{0};
+    std::atomic<Clock::rep> event_since_{0};
+    std::atomic<Clock::rep> run_since_{0};
 };
 
 // Something to be run. Reference-counted by whatever it is part of.
@@ -47,7 +60,7 @@ class Runnable
   public:
     // On a worker, once for each Dispatcher::post().
     virtual void run(Progress &progress) noexcept = 0;
-    // On the monitor: its run() is in one event for more than a millisecond.
+    // On the monitor, at most once in a run(): that takes more than a millisecond.
     virtual void late() noexcept {}
     // On the monitor: the time given to expire_at() has come.
     virtual void expired() noexcept {}
@@ -121,8 +134,7 @@ class Dispatcher
         // Guarded by mutex_:
         Runnable *current = nullptr;
         bool woken = false;
-        bool told_late = false; // late() was called for the event that began at:
-        TimePoint late_since{};
+        bool told_late = false;  // late() was called in this run
         Worker *below = nullptr; // in the stack of idle workers
     };
 
@@ -155,8 +167,8 @@ class Dispatcher
     std::vector<std::unique_ptr<Worker>> workers_ GUARDED_BY(mutex_);
     std::vector<std::unique_ptr<Worker>> left_ GUARDED_BY(mutex_); // to be joined
     Worker *idle_ GUARDED_BY(mutex_) = nullptr;                    // most recently parked first
-    size_t active_ GUARDED_BY(mutex_) = 0;         // workers that are not parked
-    size_t allowed_active_ GUARDED_BY(mutex_) = 1; // up to here post() wakes one
+    size_t active_ GUARDED_BY(mutex_) = 0;                         // workers that are not parked
+    size_t allowed_active_ GUARDED_BY(mutex_) = 1;                 // up to here post() wakes one
     bool stopping_ GUARDED_BY(mutex_) = false;
     bool monitor_parked_ GUARDED_BY(mutex_) = false;
     bool monitor_ends_ GUARDED_BY(mutex_) = false;

@@ -48,13 +48,13 @@ struct Decoded {
         error,     // the connection must fail with close_code
     };
     Kind kind = need_more;
-    bool fin = false;                 // these three: whenever the header is there
+    bool fin = false; // these three: whenever the header is there
     Opcode opcode = Opcode::continuation;
     uint64_t payload_len = 0;
     Opcode message_opcode = Opcode::text; // frame: of the message a data frame belongs to
-    size_t frame_len = 0;    // header and payload together; need_more: 0 while unknown
-    uint8_t *payload = nullptr; // frame: unmasked, in place, NUL-terminated at payload_len
-    uint16_t close_code = 0;    // error: 1002, 1007 or 1009
+    size_t frame_len = 0;                 // header and payload together; need_more: 0 while unknown
+    uint8_t *payload = nullptr;   // frame: unmasked, in place, NUL-terminated at payload_len
+    uint16_t close_code = 0;      // error: 1002, 1007 or 1009
     const char *reason = nullptr; // error: for the log and the Close frame, static
 };
 
@@ -83,8 +83,8 @@ class Decoder
     Decoded finish(std::span<uint8_t> bytes);
 
     FrameLimits limits_;
-    Utf8Validator utf8_;       // of the text message under way
-    bool in_message_ = false;  // between the fragments of a message
+    Utf8Validator utf8_;      // of the text message under way
+    bool in_message_ = false; // between the fragments of a message
     Opcode message_opcode_ = Opcode::text;
     uint64_t message_len_ = 0; // payload of the fragments before this frame
     // The current frame, once its header is complete:

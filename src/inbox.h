@@ -61,12 +61,12 @@ class Inbox
     Cond room_;
     std::vector<Event> queue_ GUARDED_BY(mutex_); // from head_ on; before it, taken
     size_t head_ GUARDED_BY(mutex_) = 0;
-    size_t bytes_ GUARDED_BY(mutex_) = 0;  // of the events queued or running
+    size_t bytes_ GUARDED_BY(mutex_) = 0;   // of the events queued or running
     size_t running_ GUARDED_BY(mutex_) = 0; // events taken and not finished
     bool exclusive_running_ GUARDED_BY(mutex_) = false;
     bool scheduled_ GUARDED_BY(mutex_) = false; // posted, and not taken from since
-    bool closed_ GUARDED_BY(mutex_) = false; // put in, and not taken yet
-    bool gone_ GUARDED_BY(mutex_) = false;   // the same
+    bool closed_ GUARDED_BY(mutex_) = false;    // put in, and not taken yet
+    bool gone_ GUARDED_BY(mutex_) = false;      // the same
     bool cut_off_ GUARDED_BY(mutex_) = false;
 };
 

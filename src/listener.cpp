@@ -17,6 +17,7 @@ namespace {
 
 constexpr size_t kMostParting = 64; // more of them are closed as they are
 constexpr int kPartingMs = 2000;
+constexpr int kAcceptsInARow = 64;
 constexpr int kPauseMs = 100; // when the system has nothing left to accept with
 constexpr std::string_view kNoDescriptors = "HTTP/1.1 503 Service Unavailable\r\n"
                                             "Connection: close\r\n"
@@ -74,7 +75,8 @@ void Listener::accept_loop() noexcept
 
 void Listener::accept_all()
 {
-    for (;;) {
+    // Not for ever, however many come: there is a stop to be looked for, too.
+    for (int i = 0; i < kAcceptsInARow; ++i) {
         UniqueFd socket;
         sockaddr_storage peer{};
         const int error = accept_from(socket_.get(), socket, peer);
@@ -93,8 +95,8 @@ bool Listener::survive(int error)
     if (error == EAGAIN)
         return false;
     // Errors of the connection that was accepted, as accept(2) says: the next may do.
-    static constexpr std::array kOfTheConnection{ECONNABORTED, EPROTO,    ENETDOWN,
-                                                 ENOPROTOOPT,  EHOSTDOWN, ENONET,
+    static constexpr std::array kOfTheConnection{ECONNABORTED, EPROTO,      ENETDOWN,
+                                                 ENOPROTOOPT,  EHOSTDOWN,   ENONET,
                                                  EHOSTUNREACH, ENETUNREACH, EPERM};
     if (std::find(kOfTheConnection.begin(), kOfTheConnection.end(), error) !=
         kOfTheConnection.end())

@@ -71,12 +71,13 @@ size_t Dispatcher::measure(TimePoint now, std::vector<Runnable *> &late)
 {
     size_t stuck = 0;
     for (const auto &worker : workers_) {
-        const TimePoint since = worker->progress.since();
-        if (!worker->current || since == kNever || now < since)
+        if (!worker->current)
             continue;
-        if (now - since >= kStuck)
+        const TimePoint event_since = worker->progress.event_since();
+        const TimePoint run_since = worker->progress.run_since();
+        if (event_since < now && now - event_since >= kStuck)
             ++stuck;
-        if (now - since < kLate || (worker->told_late && worker->late_since == since))
+        if (worker->told_late || run_since > now || now - run_since < kLate)
             continue;
         try {
             late.push_back(worker->current);
@@ -85,7 +86,6 @@ size_t Dispatcher::measure(TimePoint now, std::vector<Runnable *> &late)
         }
         worker->current->retain();
         worker->told_late = true;
-        worker->late_since = since;
     }
     return stuck;
 }

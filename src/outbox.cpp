@@ -408,9 +408,9 @@ void Outbox::fail(int error)
         return;
     try {
         if (drop_reason_.empty())
-            drop_reason_ = error == ETIMEDOUT
-                               ? "did not read for " + std::to_string(limits_.send_timeout_ms) + " ms"
-                               : std::string("write: ") + std::strerror(error);
+            drop_reason_ = error == ETIMEDOUT ? "did not read for " +
+                                                    std::to_string(limits_.send_timeout_ms) + " ms"
+                                              : std::string("write: ") + std::strerror(error);
     } catch (const std::bad_alloc &) {
         // It ends all the same.
     }
@@ -438,7 +438,7 @@ void Outbox::end()
     Lock lock(mutex_);
     if (state() != State::ended)
         end_locked();
-    transport_.abort();
+    transport_.shut();
     while (writing_)
         quiet_.wait(mutex_);
 }

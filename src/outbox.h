@@ -133,8 +133,8 @@ class Outbox
     Runnable &flusher_;
 
     Mutex mutex_;
-    Cond turn_;   // the turn is free, or the connection has ended
-    Cond quiet_;  // nobody writes and nothing is pending, or state_ has changed
+    Cond turn_;  // the turn is free, or the connection has ended
+    Cond quiet_; // nobody writes and nothing is pending, or state_ has changed
     std::atomic<State> state_{State::opening}; // written under mutex_
     bool writing_ GUARDED_BY(mutex_) = false;  // somebody has the turn
     unsigned waiting_ GUARDED_BY(mutex_) = 0;  // threads that want it
@@ -143,7 +143,7 @@ class Outbox
     std::vector<uint8_t> pending_ GUARDED_BY(mutex_);   // leaves next, in this order
     std::vector<uint8_t> in_flight_ GUARDED_BY(mutex_); // read by the holder of the turn
                                                         // without the lock
-    std::vector<uint8_t> held_ GUARDED_BY(mutex_); // messages behind an unfinished one
+    std::vector<uint8_t> held_ GUARDED_BY(mutex_);      // messages behind an unfinished one
     struct {
         bool under_way = false; // between the fragments of a message
         bool text = false;

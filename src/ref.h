@@ -6,8 +6,7 @@
 
 namespace websock {
 
-template<class T>
-class Ref
+template<class T> class Ref
 {
   public:
     Ref() = default;

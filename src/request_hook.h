@@ -39,8 +39,7 @@ class RequestHook
     // running. They throw std::bad_alloc.
     int accept_protocol(const Request &request, std::string_view name) EXCLUDES(mutex_);
     int add_header(std::string_view name, std::string_view value) EXCLUDES(mutex_);
-    int respond(int status, std::string_view content_type, std::string_view body)
-        EXCLUDES(mutex_);
+    int respond(int status, std::string_view content_type, std::string_view body) EXCLUDES(mutex_);
 
   private:
     enum class Phase { waiting, running, finished };

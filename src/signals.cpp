@@ -39,12 +39,14 @@ void wake_all(int)
 void install() REQUIRES(mutex)
 {
     for (size_t i = 0; i < kSignals.size(); ++i) {
-        struct sigaction current{};
+        struct sigaction current {
+        };
         sigaction(kSignals[i], nullptr, &current);
         installed[i] = !(current.sa_flags & SA_SIGINFO) && current.sa_handler == SIG_DFL;
         if (!installed[i])
             continue;
-        struct sigaction ours{};
+        struct sigaction ours {
+        };
         ours.sa_handler = wake_all;
         ours.sa_flags = SA_RESTART;
         sigaction(kSignals[i], &ours, nullptr);
@@ -54,7 +56,8 @@ void install() REQUIRES(mutex)
 void restore() REQUIRES(mutex)
 {
     for (size_t i = 0; i < kSignals.size(); ++i) {
-        struct sigaction current{};
+        struct sigaction current {
+        };
         sigaction(kSignals[i], nullptr, &current);
         // Only if nobody has set another one since.
         if (installed[i] && !(current.sa_flags & SA_SIGINFO) && current.sa_handler == wake_all)

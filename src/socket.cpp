@@ -47,8 +47,8 @@ int resolve(const char *host, const char *port, addrinfo *&addresses, std::strin
 
 int listen_on_address(const addrinfo &address, UniqueFd &listener)
 {
-    UniqueFd fd(socket(address.ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
-                       address.ai_protocol));
+    UniqueFd fd(
+        socket(address.ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, address.ai_protocol));
     if (!fd)
         return errno;
     const int on = 1;
@@ -147,10 +147,7 @@ int set_blocking(int fd, bool blocking)
     return 0;
 }
 
-int set_close_on_exec(int fd)
-{
-    return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 ? 0 : errno;
-}
+int set_close_on_exec(int fd) { return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 ? 0 : errno; }
 
 void set_no_delay(int fd)
 {

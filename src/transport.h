@@ -2,7 +2,7 @@
 // does not know whether they are encrypted on the way.
 //
 // Threads: read() is the connection's thread's. The write functions are for one
-// thread at a time, at any time (Outbox sees to that). abort() is anybody's. A
+// thread at a time, at any time (Outbox sees to that). shut() and abort() are anybody's. A
 // write never waits for a read.
 #pragma once
 
@@ -37,7 +37,11 @@ class Transport
     // Says that no more will be written. Errors are the peer's business now.
     virtual void end_writing() = 0;
 
-    // Ends both directions at once, waking whoever waits in one of them.
+    // Ends both directions at once, waking whoever waits in one of them. What has been
+    // written still leaves.
+    virtual void shut() = 0;
+    // The same for a peer that is given up: closing then resets the connection, since
+    // the kernel would go on for minutes trying to deliver what it does not read.
     virtual void abort() = 0;
 
     virtual int fd() const = 0;

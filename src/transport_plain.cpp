@@ -43,7 +43,13 @@ class PlainTransport final : public Transport
     }
 
     void end_writing() override { (void)shutdown(fd_.get(), SHUT_WR); }
-    void abort() override { (void)shutdown(fd_.get(), SHUT_RDWR); }
+    void shut() override { (void)shutdown(fd_.get(), SHUT_RDWR); }
+    void abort() override
+    {
+        const linger at_once{.l_onoff = 1, .l_linger = 0};
+        (void)setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+        shut();
+    }
     int fd() const override { return fd_.get(); }
     UniqueFd give_back() override { return std::move(fd_); }
 

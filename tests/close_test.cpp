@@ -1,6 +1,6 @@
 // close_test.cpp: the closing handshake from both sides, and the protocol errors that
 // fail a connection. Ends without a Close frame are in ending_test.cpp.
-#include "server.h"
+#include "test_server.h"
 
 #include <doctest/doctest.h>
 

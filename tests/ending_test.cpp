@@ -1,6 +1,6 @@
 // ending_test.cpp: connections that end without a Close frame: peers that vanish, that
 // do not answer, that fall silent. Whatever the end, onclose runs last and once.
-#include "server.h"
+#include "test_server.h"
 
 #include <doctest/doctest.h>
 

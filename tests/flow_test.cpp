@@ -1,6 +1,6 @@
 // flow_test.cpp: who is held back when one side is slower than the other: senders by
 // their own peer and nobody else's, clients by their own callbacks.
-#include "server.h"
+#include "test_server.h"
 
 #include <doctest/doctest.h>
 

@@ -1,7 +1,7 @@
 // message_test.cpp: what a server receives: messages whole, in pieces and too large,
 // pings and pongs. Sending is in send_test.cpp, who is held back by whom in
 // flow_test.cpp, protocol errors in close_test.cpp.
-#include "server.h"
+#include "test_server.h"
 
 #include <doctest/doctest.h>
 

@@ -1,6 +1,6 @@
 // refusal_test.cpp: opening handshakes that fail, as seen on the wire and in the log.
 // The parser's own cases are in handshake_test.cpp, the hook in request_test.cpp.
-#include "server.h"
+#include "test_server.h"
 
 #include <doctest/doctest.h>
 

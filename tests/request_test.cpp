@@ -1,6 +1,6 @@
 // request_test.cpp: the request hook: what it is told, and everything it can answer.
 // Requests that are refused before it are in refusal_test.cpp.
-#include "server.h"
+#include "test_server.h"
 
 #include <doctest/doctest.h>
 

@@ -1,7 +1,7 @@
 // send_test.cpp: what a server sends: text, binary, fragments, pings, to one client
 // and to all, and what the send functions refuse. Peers that do not read are in
 // flow_test.cpp.
-#include "server.h"
+#include "test_server.h"
 
 #include <doctest/doctest.h>
 

@@ -1,6 +1,6 @@
 // socket_test.cpp: sockets of the user's, given to libwebsock_bind_socket: listening
 // and connected ones, at any time, and what is refused and stays the caller's.
-#include "server.h"
+#include "test_server.h"
 
 #include <doctest/doctest.h>
 

@@ -1,6 +1,6 @@
 // stop_test.cpp: the end of a server: who may stop it, what clients and callbacks get
 // to do until then, and what becomes of handles that are kept.
-#include "server.h"
+#include "test_server.h"
 
 #include <doctest/doctest.h>
 

@@ -1,6 +1,6 @@
 // thread_test.cpp: which threads run callbacks, how many at once and in which order;
 // sends from many threads. Stopping is in stop_test.cpp.
-#include "server.h"
+#include "test_server.h"
 
 #include <doctest/doctest.h>
 
@@ -188,7 +188,8 @@ TEST_CASE("messages in fragments of two senders, and whole ones of a third, foll
         for (int i = 0; i < 50; i++) {
             std::lock_guard lock(turn);
             failed += libwebsock_send_fragment(handle, piece.data(), kPiece, WS_OPCODE_TEXT) != 0;
-            failed += libwebsock_send_fragment(handle, piece.data(), kPiece, WS_OPCODE_CONTINUE) != 0;
+            failed +=
+                libwebsock_send_fragment(handle, piece.data(), kPiece, WS_OPCODE_CONTINUE) != 0;
             failed += libwebsock_send_fragment(handle, piece.data(), kPiece, WS_FRAGMENT_FIN) != 0;
         }
     };

@@ -263,7 +263,7 @@ int libwebsock_port(const libwebsock_context *ctx);
  * Returns 0; or -1: EINVAL ctx is NULL, nothing is bound or a setting is out of
  * range; EAGAIN or ENOMEM threads or memory are short; EBUSY another thread is
  * here; ESHUTDOWN an earlier wait has ended; ETIMEDOUT a callback did not
- * return in time (it is named in the log, and libwebsock_free will leave the
+ * return in time (the log names its client, and libwebsock_free will leave the
  * context to it). */
 int libwebsock_wait(libwebsock_context *ctx);
 

@@ -1,4 +1,4 @@
-// server.h: a libwebsock server in a thread, for the tests: it records every
+// test_server.h: a libwebsock server in a thread, for the tests: it records every
 // callback and log line, does what the test's Behaviour says besides, and is
 // stopped, joined, checked and freed by its destructor. No test cases.
 #pragma once

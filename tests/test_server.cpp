@@ -1,5 +1,5 @@
-// server.cpp: the fixture of server.h.
-#include "server.h"
+// test_server.cpp: the fixture of test_server.h.
+#include "test_server.h"
 
 #include <doctest/doctest.h>
 

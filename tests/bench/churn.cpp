@@ -1,0 +1,192 @@
+// churn.cpp: whole sessions, some at a time, from one thread: connect, opening handshake,
+// one echo, closing handshake, end. Without WebSocket (--raw): connect, one echo, end.
+// The client ends first; prints one line of JSON.
+#include "exchange.h"
+#include "meter.h"
+
+#include <cerrno>
+#include <cstdio>
+#include <string>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <vector>
+
+namespace bench {
+namespace {
+
+constexpr int64_t kStallNs = 10'000'000'000;
+
+struct Session {
+    enum Step { connecting, opening, echoing, closing, ended };
+    int fd = -1;
+    Step step = connecting;
+    size_t number = 0; // which variant it sends
+    int64_t began_at = 0;
+    std::string received; // in this step
+};
+
+class Churn
+{
+  public:
+    explicit Churn(const Settings &settings)
+        : settings_(settings), exchange_(settings), cpu_(settings.server),
+          sessions_(settings.connections), epoll_(epoll_create1(EPOLL_CLOEXEC))
+    {
+    }
+
+    void run();
+
+  private:
+    void begin(Session &session);
+    void serve_once();
+    void go_on(Session &session, uint32_t events);
+    void receive(Session &session);
+    bool finish_step(Session &session);
+    void say(Session &session, std::string_view bytes, Session::Step next);
+    void end(Session &session);
+
+    const Settings &settings_;
+    const Exchange exchange_;
+    CpuMeter cpu_;
+    Histogram durations_;
+    std::vector<Session> sessions_;
+    int epoll_;
+    size_t begun_ = 0;
+    int64_t last_end_at_ = now_ns();
+};
+
+void Churn::run()
+{
+    const auto ns = [](double seconds) { return static_cast<int64_t>(seconds * 1e9); };
+    for (Session &session : sessions_)
+        begin(session);
+    const int64_t warm_at = now_ns() + ns(settings_.warmup_seconds);
+    while (now_ns() < warm_at)
+        serve_once();
+    durations_.clear();
+    cpu_.start();
+    const int64_t end_at = now_ns() + ns(settings_.seconds);
+    while (now_ns() < end_at)
+        serve_once();
+    const CpuMeter::Figures figures = cpu_.stop();
+    const auto count = static_cast<double>(durations_.total());
+    if (count == 0)
+        give_up("no session in the measured time");
+    std::printf("{\"sessions\": %.0f, \"seconds\": %.4f, \"per_second\": %.1f, \"p50_us\": %.1f, "
+                "\"p99_us\": %.1f, \"max_us\": %.1f, \"server_us\": %.3f, \"server_cores\": %.3f, "
+                "\"client_cores\": %.3f}\n",
+                count, figures.seconds, count / figures.seconds, durations_.quantile(0.5),
+                durations_.quantile(0.99), durations_.quantile(1),
+                figures.server_seconds * 1e6 / count, figures.server_seconds / figures.seconds,
+                figures.client_seconds / figures.seconds);
+}
+
+void Churn::begin(Session &session)
+{
+    session = {.fd = begin_connect(settings_.port),
+               .step = Session::connecting,
+               .number = begun_++,
+               .began_at = now_ns(),
+               .received = {}};
+    epoll_event event{.events = EPOLLOUT, .data = {.ptr = &session}};
+    if (epoll_ctl(epoll_, EPOLL_CTL_ADD, session.fd, &event) != 0)
+        give_up("epoll_ctl");
+}
+
+void Churn::serve_once()
+{
+    epoll_event events[256];
+    const int count = epoll_wait(epoll_, events, 256, 100);
+    for (int i = 0; i < count; ++i)
+        go_on(*static_cast<Session *>(events[i].data.ptr), events[i].events);
+    if (now_ns() - last_end_at_ > kStallNs)
+        give_up("no session has ended for ten seconds");
+}
+
+void Churn::go_on(Session &session, uint32_t events)
+{
+    if (session.step != Session::connecting)
+        return receive(session);
+    if (events & (EPOLLERR | EPOLLHUP))
+        give_up("cannot connect");
+    epoll_event event{.events = EPOLLIN, .data = {.ptr = &session}};
+    if (epoll_ctl(epoll_, EPOLL_CTL_MOD, session.fd, &event) != 0)
+        give_up("epoll_ctl");
+    if (settings_.raw)
+        say(session, exchange_.request(session.number), Session::echoing);
+    else
+        say(session, kHandshake, Session::opening);
+}
+
+void Churn::receive(Session &session)
+{
+    char bytes[4096];
+    const ssize_t n = recv(session.fd, bytes, sizeof bytes, 0);
+    if (n < 0 && errno == EAGAIN)
+        return;
+    if (n == 0 && session.step == Session::ended)
+        return end(session);
+    if (n <= 0 || session.step == Session::ended)
+        give_up("a session did not end as it should");
+    session.received.append(bytes, static_cast<size_t>(n));
+    if (finish_step(session))
+        session.received.clear();
+}
+
+// False: there is more to come.
+bool Churn::finish_step(Session &session)
+{
+    const std::string &received = session.received;
+    if (session.step == Session::opening) {
+        if (received.find("\r\n\r\n") == received.npos)
+            return false;
+        if (!accepts_upgrade(received))
+            give_up("handshake: refused");
+        say(session, exchange_.request(session.number), Session::echoing);
+        return true;
+    }
+    const std::string_view expected =
+        session.step == Session::echoing ? exchange_.answer(session.number) : kCloseAnswer;
+    if (!expected.starts_with(received))
+        give_up("wrong bytes have come back");
+    if (received.size() < expected.size())
+        return false;
+    if (session.step == Session::closing) {
+        session.step = Session::ended;
+    } else if (settings_.raw) {
+        session.step = Session::ended;
+        (void)shutdown(session.fd, SHUT_WR);
+    } else {
+        say(session, kCloseRequest, Session::closing);
+    }
+    return true;
+}
+
+void Churn::say(Session &session, std::string_view bytes, Session::Step next)
+{
+    session.step = next;
+    const ssize_t n = send(session.fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (n != static_cast<ssize_t>(bytes.size()))
+        give_up("cannot send");
+}
+
+void Churn::end(Session &session)
+{
+    last_end_at_ = now_ns();
+    durations_.add(last_end_at_ - session.began_at);
+    close(session.fd);
+    begin(session);
+}
+
+} // namespace
+} // namespace bench
+
+int main(int argc, char **argv)
+{
+    const bench::Settings settings = bench::parse_settings(argc, argv);
+    if (settings.payload > 4096)
+        bench::give_up("churn is for payloads up to 4096 bytes");
+    bench::Churn(settings).run();
+    return 0;
+}

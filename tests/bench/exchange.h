@@ -1,0 +1,61 @@
+// exchange.h: the bytes of the benchmark: what a client sends, what must come back, and
+// how a connection is made. When they are sent is load.cpp's, churn.cpp's and idle.cpp's.
+#pragma once
+
+#include "settings.h"
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <sys/uio.h>
+#include <vector>
+
+namespace bench {
+
+// One message in several variants, so that one lost, doubled or sent to somebody else
+// is noticed. A request is a masked frame and its answer the same frame unmasked. For
+// raw the request has just as many bytes, and the answer, its beginning, as many as the
+// unmasked frame.
+class Exchange
+{
+  public:
+    explicit Exchange(const Settings &settings);
+
+    size_t variants() const { return requests_.size(); }
+    std::string_view request(size_t i) const { return requests_[i % variants()]; }
+    std::string_view answer(size_t i) const { return answers_[i % variants()]; }
+
+  private:
+    std::vector<std::string> requests_;
+    std::vector<std::string> answers_;
+};
+
+// Where one connection stands in the endless sequence of messages.
+struct Cursor {
+    size_t message = 0;
+    size_t offset = 0;
+
+    // The next bytes to be sent, of the messages before `end`; at most parts.size() pieces.
+    size_t gather(const Exchange &exchange, size_t end, std::span<iovec> parts) const;
+    void sent(const Exchange &exchange, size_t bytes);
+    // Steps over what was received. False: it is not what must come.
+    bool received(const Exchange &exchange, std::string_view bytes);
+};
+
+// The opening handshake, with the key of RFC 6455 1.3, and the rest of a session.
+extern const std::string_view kHandshake;
+extern const std::string_view kCloseRequest; // code 1000
+extern const std::string_view kCloseAnswer;
+
+// Whether a complete response accepts the upgrade.
+bool accepts_upgrade(std::string_view response);
+
+// A socket that does not block and is being connected to 127.0.0.1.
+int begin_connect(uint16_t port);
+
+// Makes a connection and, unless raw, its handshake. Gives up after ten seconds.
+int connect_and_open(const Settings &settings);
+
+void set_blocking(int fd, bool blocking);
+
+} // namespace bench

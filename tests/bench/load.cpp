@@ -1,0 +1,172 @@
+// load.cpp: a closed loop of echoes over many connections, from one thread, checking every
+// byte that comes back. Prints one line of JSON: how many messages, how late, and what
+// they cost the server's process in CPU time.
+#include "exchange.h"
+#include "meter.h"
+
+#include <cerrno>
+#include <cstdio>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <vector>
+
+namespace bench {
+namespace {
+
+constexpr int64_t kStallNs = 10'000'000'000; // nothing came for so long: it hangs
+
+struct Peer {
+    int fd = -1;
+    bool blocked = false; // its last send did not fit
+    Cursor to_send;
+    Cursor to_receive;
+    size_t offered = 0; // messages before this one have been offered to the socket
+    std::vector<int64_t> sent_at; // of the messages in flight, by number modulo depth
+};
+
+class Load
+{
+  public:
+    explicit Load(const Settings &settings)
+        : settings_(settings), exchange_(settings), cpu_(settings.server),
+          peers_(settings.connections), epoll_(epoll_create1(EPOLL_CLOEXEC))
+    {
+        for (size_t i = 0; i < peers_.size(); ++i)
+            open(peers_[i], i);
+    }
+
+    void run();
+
+  private:
+    void open(Peer &peer, size_t number);
+    void serve_once();
+    void receive(Peer &peer);
+    void send_more(Peer &peer);
+    void want_writable(Peer &peer, bool wanted);
+    void report(const CpuMeter::Figures &figures) const;
+
+    const Settings &settings_;
+    const Exchange exchange_;
+    CpuMeter cpu_;
+    Histogram latencies_;
+    std::vector<Peer> peers_;
+    int epoll_;
+    int64_t last_answer_at_ = now_ns();
+    std::vector<char> buffer_ = std::vector<char>(256 * 1024);
+};
+
+void Load::open(Peer &peer, size_t number)
+{
+    peer.fd = connect_and_open(settings_);
+    set_blocking(peer.fd, false);
+    peer.to_send.message = peer.to_receive.message = peer.offered = number;
+    peer.sent_at.resize(settings_.depth);
+    epoll_event event{.events = EPOLLIN, .data = {.ptr = &peer}};
+    if (epoll_ctl(epoll_, EPOLL_CTL_ADD, peer.fd, &event) != 0)
+        give_up("epoll_ctl");
+}
+
+void Load::run()
+{
+    const auto ns = [](double seconds) { return static_cast<int64_t>(seconds * 1e9); };
+    for (Peer &peer : peers_)
+        send_more(peer);
+    const int64_t warm_at = now_ns() + ns(settings_.warmup_seconds);
+    while (now_ns() < warm_at)
+        serve_once();
+    latencies_.clear();
+    cpu_.start();
+    const int64_t end_at = now_ns() + ns(settings_.seconds);
+    while (now_ns() < end_at)
+        serve_once();
+    report(cpu_.stop());
+}
+
+void Load::serve_once()
+{
+    epoll_event events[256];
+    const int count = epoll_wait(epoll_, events, 256, 100);
+    for (int i = 0; i < count; ++i) {
+        Peer &peer = *static_cast<Peer *>(events[i].data.ptr);
+        if (events[i].events & ~EPOLLOUT)
+            receive(peer);
+        send_more(peer);
+    }
+    if (now_ns() - last_answer_at_ > kStallNs)
+        give_up("nothing has come back for ten seconds");
+}
+
+void Load::receive(Peer &peer)
+{
+    const ssize_t n = recv(peer.fd, buffer_.data(), buffer_.size(), 0);
+    if (n < 0 && errno == EAGAIN)
+        return;
+    if (n <= 0)
+        give_up("the server has closed a connection");
+    const size_t before = peer.to_receive.message;
+    if (!peer.to_receive.received(exchange_, {buffer_.data(), static_cast<size_t>(n)}))
+        give_up("wrong bytes have come back");
+    if (peer.to_receive.message > peer.to_send.message)
+        give_up("an answer has come to what was not sent");
+    last_answer_at_ = now_ns();
+    for (size_t i = before; i < peer.to_receive.message; ++i)
+        latencies_.add(last_answer_at_ - peer.sent_at[i % settings_.depth]);
+}
+
+void Load::send_more(Peer &peer)
+{
+    const size_t end = peer.to_receive.message + settings_.depth;
+    while (peer.to_send.message < end) {
+        iovec parts[64];
+        msghdr message{};
+        message.msg_iov = parts;
+        message.msg_iovlen = peer.to_send.gather(exchange_, end, parts);
+        const int64_t now = now_ns();
+        for (; peer.offered < peer.to_send.message + message.msg_iovlen; ++peer.offered)
+            peer.sent_at[peer.offered % settings_.depth] = now;
+        const ssize_t n = sendmsg(peer.fd, &message, MSG_NOSIGNAL);
+        if (n < 0 && errno == EAGAIN)
+            return want_writable(peer, true);
+        if (n < 0)
+            give_up("cannot send");
+        peer.to_send.sent(exchange_, static_cast<size_t>(n));
+    }
+    want_writable(peer, false);
+}
+
+void Load::want_writable(Peer &peer, bool wanted)
+{
+    if (peer.blocked == wanted)
+        return;
+    peer.blocked = wanted;
+    const uint32_t interest = wanted ? EPOLLIN | EPOLLOUT : EPOLLIN;
+    epoll_event event{.events = interest, .data = {.ptr = &peer}};
+    if (epoll_ctl(epoll_, EPOLL_CTL_MOD, peer.fd, &event) != 0)
+        give_up("epoll_ctl");
+}
+
+void Load::report(const CpuMeter::Figures &figures) const
+{
+    const auto messages = static_cast<double>(latencies_.total());
+    if (messages == 0)
+        give_up("no message in the measured time");
+    std::printf("{\"messages\": %.0f, \"seconds\": %.4f, \"per_second\": %.1f, "
+                "\"mib_per_second\": %.2f, \"p50_us\": %.1f, \"p99_us\": %.1f, \"max_us\": %.1f, "
+                "\"server_us\": %.3f, \"server_cores\": %.3f, \"client_cores\": %.3f}\n",
+                messages, figures.seconds, messages / figures.seconds,
+                messages * static_cast<double>(settings_.payload) / figures.seconds / 1048576,
+                latencies_.quantile(0.5), latencies_.quantile(0.99), latencies_.quantile(1),
+                figures.server_seconds * 1e6 / messages, figures.server_seconds / figures.seconds,
+                figures.client_seconds / figures.seconds);
+}
+
+} // namespace
+} // namespace bench
+
+int main(int argc, char **argv)
+{
+    const bench::Settings settings = bench::parse_settings(argc, argv);
+    bench::Load(settings).run();
+    return 0; // the sockets are closed with the process, as by a client that goes away
+}

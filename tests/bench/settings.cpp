@@ -1,0 +1,99 @@
+// settings.cpp: see settings.h.
+#include "settings.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <getopt.h>
+
+namespace bench {
+
+namespace {
+
+[[noreturn]] void usage(const char *program)
+{
+    std::fprintf(stderr,
+                 "usage: %s --port PORT [--server-pid PID] [--raw] [--text]\n"
+                 "    [--connections N] [--payload BYTES] [--depth N]\n"
+                 "    [--seconds S] [--warmup S]\n",
+                 program);
+    std::exit(2);
+}
+
+double number(const char *text, double least, double most, const char *program)
+{
+    char *end = nullptr;
+    const double value = std::strtod(text, &end);
+    if (end == text || *end != '\0' || !(value >= least && value <= most)) {
+        std::fprintf(stderr, "%s: not a number from %g to %g\n", text, least, most);
+        usage(program);
+    }
+    return value;
+}
+
+} // namespace
+
+Settings parse_settings(int argc, char **argv)
+{
+    static const option options[] = {
+        {"port", required_argument, nullptr, 'p'},
+        {"server-pid", required_argument, nullptr, 's'},
+        {"raw", no_argument, nullptr, 'r'},
+        {"text", no_argument, nullptr, 't'},
+        {"connections", required_argument, nullptr, 'c'},
+        {"payload", required_argument, nullptr, 'b'},
+        {"depth", required_argument, nullptr, 'd'},
+        {"seconds", required_argument, nullptr, 'l'},
+        {"warmup", required_argument, nullptr, 'w'},
+        {nullptr, 0, nullptr, 0},
+    };
+    Settings settings;
+    for (;;) {
+        const int chosen = getopt_long(argc, argv, "", options, nullptr);
+        const auto value = [&](double least, double most) {
+            return number(optarg, least, most, argv[0]);
+        };
+        switch (chosen) {
+        case 'p':
+            settings.port = static_cast<uint16_t>(value(1, 65535));
+            continue;
+        case 's':
+            settings.server = static_cast<pid_t>(value(1, 1e9));
+            continue;
+        case 'r':
+            settings.raw = true;
+            continue;
+        case 't':
+            settings.text = true;
+            continue;
+        case 'c':
+            settings.connections = static_cast<size_t>(value(1, kMostConnections));
+            continue;
+        case 'b':
+            settings.payload = static_cast<size_t>(value(1, kMostPayload));
+            continue;
+        case 'd':
+            settings.depth = static_cast<size_t>(value(1, kMostDepth));
+            continue;
+        case 'l':
+            settings.seconds = value(0.1, kMostSeconds);
+            continue;
+        case 'w':
+            settings.warmup_seconds = value(0, kMostSeconds);
+            continue;
+        case -1:
+            if (settings.port == 0 || optind != argc)
+                usage(argv[0]);
+            return settings;
+        default:
+            usage(argv[0]);
+        }
+    }
+}
+
+void give_up(const char *what)
+{
+    std::fprintf(stderr, "%s\n", what);
+    std::exit(1);
+}
+
+} // namespace bench

@@ -1,0 +1,34 @@
+// settings.h: the command line that the benchmark's clients share. The server is always
+// on 127.0.0.1: this is not a tool to aim at anything else.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <sys/types.h>
+
+namespace bench {
+
+struct Settings {
+    uint16_t port = 0;
+    pid_t server = 0;         // whose CPU time is read; 0: nobody's
+    bool raw = false;         // bare TCP, for a floor; else WebSocket
+    bool text = false;        // text messages; else binary
+    size_t connections = 64;  // at most kMostConnections
+    size_t payload = 20;      // bytes a message; for raw, of the frame's size all the same
+    size_t depth = 1;         // messages in flight on a connection
+    double seconds = 3;       // measured, after the warm-up
+    double warmup_seconds = 0.5;
+};
+
+inline constexpr size_t kMostConnections = 15000;
+inline constexpr size_t kMostPayload = 16 << 20;
+inline constexpr size_t kMostDepth = 256;
+inline constexpr double kMostSeconds = 120;
+
+// Prints the options and exits with 2 when there is something it does not understand.
+Settings parse_settings(int argc, char **argv);
+
+// Says why on stderr, and exits with 1: a benchmark that saw a wrong byte has no result.
+[[noreturn]] void give_up(const char *what);
+
+} // namespace bench

@@ -1,0 +1,212 @@
+#!/usr/bin/python3
+"""The header keeps its promises to a compiler and a linker.
+
+websock/websock.h compiles by itself, in every C and C++ it claims, beside
+libevent's headers and without a warning; its constants are RFC 6455's; what it
+declares is what libwebsock.a defines, and src/symbols.list, the reviewed list of
+exports, says the same. How the functions behave is not looked at here.
+"""
+import os
+import pathlib
+import re
+import subprocess
+import tempfile
+import unittest
+
+from man_test import functions  # what the header declares, after the preprocessor
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+HEADER = ROOT / "websock" / "websock.h"
+LIBRARY = ROOT / os.environ.get("BUILD", "build") / "libwebsock.a"
+LIBRARIES = ["-lcrypto", "-lstdc++", "-pthread"]
+
+WARNINGS = ["-pedantic-errors", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion",
+            "-Werror"]
+C_COMPILERS, C_STANDARDS = ("gcc", "clang"), ("c99", "c11", "c17")
+CXX_COMPILERS, CXX_STANDARDS = ("g++", "clang++"), ("c++11", "c++17", "c++20")
+POSIX = "-D_POSIX_C_SOURCE=200809L"
+
+INCLUDE = "#include <websock/websock.h>\n"
+MAIN = "int main(void)\n{\n    return 0;\n}\n"
+
+# RFC 6455 5.2 and 11.8.
+OPCODES = {"CONTINUE": 0x0, "TEXT": 0x1, "BINARY": 0x2, "CLOSE": 0x8, "PING": 0x9, "PONG": 0xA}
+# RFC 6455 7.4.1, in its order.
+CLOSE_CODES = {
+    "NORMAL": 1000, "GOING_AWAY": 1001, "PROTOCOL_ERROR": 1002, "NOT_ALLOWED": 1003,
+    "RESERVED": 1004, "NO_CODE": 1005, "DIRTY": 1006, "WRONG_TYPE": 1007,
+    "POLICY_VIOLATION": 1008, "MESSAGE_TOO_BIG": 1009, "UNEXPECTED_ERROR": 1011,
+}
+CONSTANTS = {
+    **{f"WS_OPCODE_{name}": value for name, value in OPCODES.items()},
+    **{f"WS_CLOSE_{name}": value for name, value in CLOSE_CODES.items()},
+    "WS_FRAGMENT_FIN": 0x80,  # the first bit of a frame's first byte
+}
+
+# The documented whole program of a user: to be changed with the documentation only.
+QUICKSTART = """\
+#include <websock/websock.h>
+
+static int onmessage(libwebsock_client_state *client, libwebsock_message *msg)
+{
+    return libwebsock_send_text_with_length(client, msg->payload, msg->payload_len);
+}
+
+int main(void)
+{
+    libwebsock_context *ctx = libwebsock_init(NULL, NULL, 1024);  /* largest frame payload, bytes */
+    ctx->onmessage = onmessage;
+    libwebsock_bind(ctx, "0.0.0.0", "1234");
+    libwebsock_wait(ctx);
+}
+"""
+
+USE_OF_LIBEVENT_S_SOCKET = """\
+int serve(libwebsock_context *ctx, evutil_socket_t fd);
+int serve(libwebsock_context *ctx, evutil_socket_t fd)
+{
+    return libwebsock_bind_socket(ctx, fd);
+}
+"""
+
+
+def run(command, source=None):
+    return subprocess.run(command, input=source, cwd=ROOT, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, check=False)
+
+
+def languages():
+    """The command of each compiler and standard, to read a program from stdin."""
+    for compiler in C_COMPILERS:
+        for standard in C_STANDARDS:
+            yield [compiler, f"-std={standard}", "-Wstrict-prototypes", *WARNINGS, "-x", "c"]
+    for compiler in CXX_COMPILERS:
+        for standard in CXX_STANDARDS:
+            yield [compiler, f"-std={standard}", *WARNINGS, "-x", "c++"]
+
+
+class Case(unittest.TestCase):
+    def assert_silent(self, result):
+        self.assertEqual(result.returncode, 0, result.stdout)
+        self.assertEqual(result.stdout, "")
+
+    def assert_compiles(self, source, *options):
+        for language in languages():
+            with self.subTest(language=language[:2]):
+                self.assert_silent(run([*language, *options, "-fsyntax-only", "-I.", "-"], source))
+
+
+class Compiling(Case):
+    def test_it_compiles_alone_without_a_feature_macro(self):
+        self.assert_compiles(INCLUDE + MAIN)
+
+    def test_it_compiles_alone_with_the_macro_of_posix(self):
+        self.assert_compiles(INCLUDE + MAIN, POSIX)
+
+    def test_it_may_be_included_twice(self):
+        self.assert_compiles(INCLUDE + INCLUDE + MAIN)
+
+    def test_it_compiles_before_libevent_s_header_and_takes_its_socket(self):
+        source = INCLUDE + "#include <event2/util.h>\n" + USE_OF_LIBEVENT_S_SOCKET
+        self.assert_compiles(source, POSIX)
+
+    def test_it_compiles_after_libevent_s_header_and_takes_its_socket(self):
+        source = "#include <event2/util.h>\n" + INCLUDE + USE_OF_LIBEVENT_S_SOCKET
+        self.assert_compiles(source, POSIX)
+
+    def test_it_includes_nothing_but_stddef_and_sockets(self):
+        included = re.findall(r"(?m)^\s*#\s*include\s*(\S+)", HEADER.read_text(encoding="utf-8"))
+        self.assertEqual(included, ["<stddef.h>", "<sys/socket.h>"])
+
+
+class Constants(Case):
+    def test_each_has_the_value_of_the_rfc(self):
+        checks = "".join(f"#if {name} != {value}\n#error {name} is not {value}\n#endif\n"
+                         for name, value in CONSTANTS.items())
+        self.assert_compiles(INCLUDE + checks + MAIN)
+
+    def test_all_are_known_to_this_test(self):
+        defined = re.findall(r"(?m)^#define (WS_\w+)", HEADER.read_text(encoding="utf-8"))
+        self.assertEqual(sorted(defined), sorted(CONSTANTS))
+
+
+class Example(Case):
+    def test_the_quickstart_is_the_documented_program_after_a_comment(self):
+        text = (ROOT / "demo" / "quickstart.c").read_text(encoding="utf-8")
+        comment, program = re.fullmatch(r"(/\*.*?\*/\n)(.*)", text, re.S).groups()
+        self.assertNotIn("#include", comment)
+        self.assertEqual(program, QUICKSTART)
+
+    def test_it_compiles_without_a_warning(self):
+        self.assert_compiles(QUICKSTART)
+
+
+class Linking(Case):
+    def test_every_function_links_in_c_and_in_cxx(self):
+        self.assertTrue(LIBRARY.exists(), f"{LIBRARY} does not exist: run make first")
+        for language in languages():
+            if language[1] in ("-std=c99", "-std=c++11"):
+                with self.subTest(language=language[:2]):
+                    self.link_and_run(language)
+
+    def link_and_run(self, language):
+        """The program reads each address, so that no compiler leaves one out."""
+        names = functions()
+        table = ",\n".join(f"    (function){name}" for name in names)
+        source = (f"{INCLUDE}typedef void (*function)(void);\n"
+                  f"static const volatile function all[] = {{\n{table}\n}};\n"
+                  "int main(void)\n{\n    size_t i, found = 0;\n"
+                  f"    for (i = 0; i < {len(names)}; i++) {{\n"
+                  "        found += all[i] != NULL;\n    }\n"
+                  f"    return found == {len(names)} ? 0 : 1;\n}}\n")
+        with tempfile.TemporaryDirectory() as directory:
+            program = pathlib.Path(directory) / "program"
+            # -x holds for what follows it: the archive must not be read as source.
+            self.assert_silent(run([*language, "-I.", "-o", str(program), "-", "-x", "none",
+                                    str(LIBRARY), *LIBRARIES], source))
+            self.assert_silent(run([str(program)]))
+
+
+def symbols():
+    """(name, type) of each global symbol that the archive defines, as nm tells them."""
+    command = ["nm", "-g", "--defined-only", "--format=posix", str(LIBRARY)]
+    listing = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    words = (line.split() for line in listing.splitlines() if not line.endswith(":"))
+    return [(fields[0], fields[1]) for fields in words if fields]
+
+
+# A name in the Itanium C++ ABI's mangling, behind its kinds of tables and guards.
+MANGLED = r"_Z(?:T[VTISWH]|GV|GR|Z)*"
+OURS = re.compile(MANGLED + r"N[rVKRO]*7websock")
+# Templates and inline functions of the standard library, placement new among them.
+STANDARD = re.compile(MANGLED + r"(?:N[rVKRO]*)?(?:S[absiod]|St|9__gnu_cxx|nwmPv|dlPvS_)")
+# What the exception tables of g++ and clang++ need, one for the whole program.
+COMPILER_S = re.compile(r"DW\.ref\._|__clang_call_terminate$")
+WEAK = "VWu"
+
+
+def is_cxx(name, kind):
+    if OURS.match(name):
+        return True
+    return kind in WEAK and bool(STANDARD.match(name) or COMPILER_S.match(name))
+
+
+class Symbols(unittest.TestCase):
+    def test_the_reviewed_list_is_what_the_header_declares(self):
+        self.assertEqual(self.reviewed(), functions())
+
+    def test_the_archive_defines_each_function_of_the_list_once_and_no_other(self):
+        defined = sorted(name for name, _ in symbols() if name.startswith("libwebsock_"))
+        self.assertEqual(defined, self.reviewed())
+
+    def test_every_other_symbol_is_namespace_websock_s_or_the_standard_library_s(self):
+        others = [(name, kind) for name, kind in symbols() if not name.startswith("libwebsock_")]
+        self.assertTrue(others, "nm shows nothing: this test cannot fail")
+        self.assertEqual([symbol for symbol in others if not is_cxx(*symbol)], [])
+
+    def reviewed(self):
+        return (ROOT / "src" / "symbols.list").read_text(encoding="utf-8").split("\n")[:-1]
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,217 @@
+#!/usr/bin/python3
+"""`make install` puts everything where it belongs, and what it put is enough.
+
+The installation goes to a temporary directory, by DESTDIR as packagers do it and
+by PREFIX as users do. Programs are built from the installed files alone, with
+pkg-config's word on how, and serve a connection. What the library can do beyond
+that is not looked at here.
+"""
+import contextlib
+import os
+import pathlib
+import re
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.append(str(ROOT / "tests" / "interop"))
+from deadline import DEADLINE  # noqa: E402
+from program import Program  # noqa: E402
+
+BUILD = os.environ.get("BUILD", "build")
+CC = shlex.split(os.environ.get("CC", "cc"))
+CXX = shlex.split(os.environ.get("CXX", "c++"))
+
+# Of a make that runs the tests: its options and variables are not for ours.
+OUTER_MAKE = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in OUTER_MAKE}
+ENVIRONMENT["LC_ALL"] = "C"
+
+# RFC 6455 1.3 and 5.7: the handshake and the frames that it gives as examples.
+UPGRADE = (b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+           b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
+ACCEPT = b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
+MASKED_HELLO = bytes.fromhex("81 85 37fa213d 7f9f4d5158")
+HELLO = b"\x81\x05Hello"
+MASKED_CLOSE_1000 = bytes.fromhex("88 82 00000000 03e8")
+CLOSE_1000 = bytes.fromhex("88 02 03e8")
+
+
+def run(*command, env=None, cwd=ROOT):
+    return subprocess.run([str(word) for word in command], cwd=cwd, env=env or ENVIRONMENT,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, check=False)
+
+
+def files(directory):
+    """The path of everything below it that is no directory."""
+    return sorted(path.relative_to(directory).as_posix() for path in directory.rglob("*")
+                  if path.is_symlink() or not path.is_dir())
+
+
+def expected_files():
+    pages = [page.name for page in [*ROOT.glob("man/*.3"), *ROOT.glob("man/man3/*.3")]]
+    return sorted(["include/websock/websock.h", "lib/libwebsock.a", "lib/pkgconfig/libwebsock.pc",
+                   "share/man/man7/libwebsock.7", *(f"share/man/man3/{name}" for name in pages)])
+
+
+def header_version():
+    header = (ROOT / "websock" / "websock.h").read_text(encoding="utf-8")
+    return ".".join(re.search(rf"#define LIBWEBSOCK_VERSION_{part} (\d+)\n", header)[1]
+                    for part in ("MAJOR", "MINOR", "PATCH"))
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        self.directory = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+
+    def make(self, *arguments):
+        result = run("make", f"BUILD={BUILD}", *arguments)
+        self.assertEqual(result.returncode, 0, result.stdout)
+
+
+class Staged(Case):
+    """As a packager installs: the prefix is where the files will be one day."""
+
+    PREFIX = "/opt/x"
+
+    def setUp(self):
+        super().setUp()
+        self.prefix = self.directory / self.PREFIX[1:]
+        self.make_staged("install")
+
+    def make_staged(self, target):
+        self.make(target, f"PREFIX={self.PREFIX}", f"DESTDIR={self.directory}")
+
+    def test_exactly_the_header_the_archive_the_pc_file_and_the_pages_are_installed(self):
+        self.assertIn("share/man/man3/libwebsock_send_binary.3", expected_files())
+        self.assertEqual(files(self.prefix), expected_files())
+        self.assertEqual(os.listdir(self.directory), [self.PREFIX.split("/")[1]])
+
+    def test_everyone_may_read_the_files_and_none_can_be_run(self):
+        for name in files(self.prefix):
+            with self.subTest(name=name):
+                self.assertEqual((self.prefix / name).stat().st_mode & 0o777, 0o644)
+
+    def test_the_files_are_the_built_ones(self):
+        for name, source in (("include/websock/websock.h", ROOT / "websock" / "websock.h"),
+                             ("lib/libwebsock.a", ROOT / BUILD / "libwebsock.a")):
+            with self.subTest(name=name):
+                self.assertEqual((self.prefix / name).read_bytes(), source.read_bytes())
+
+    def test_the_pc_file_names_the_prefix_and_not_the_staging_directory(self):
+        text = (self.prefix / "lib/pkgconfig/libwebsock.pc").read_text(encoding="utf-8")
+        self.assertIn(f"prefix={self.PREFIX}\n", text)
+        self.assertNotIn(str(self.directory), text)
+
+    def test_installing_twice_works(self):
+        self.make_staged("install")
+        self.assertEqual(files(self.prefix), expected_files())
+
+    def test_uninstalling_leaves_no_file_and_no_directory_of_ours(self):
+        self.make_staged("uninstall")
+        self.assertEqual(files(self.directory), [])
+        self.assertFalse((self.prefix / "include" / "websock").exists())
+
+    def test_uninstalling_leaves_what_is_not_ours(self):
+        strangers = ["include/websock/other.h", "lib/libother.a", "share/man/man3/other.3"]
+        for name in strangers:
+            (self.prefix / name).touch()
+        self.make_staged("uninstall")
+        self.assertEqual(files(self.prefix), strangers)
+
+
+class Installed(Case):
+    """As a user installs: to a directory where the files are used."""
+
+    def setUp(self):
+        super().setUp()
+        self.prefix = self.directory / "usr"
+        self.make("install", f"PREFIX={self.prefix}", "DESTDIR=")
+
+    def pkg_config(self, *options):
+        path = str(self.prefix / "lib" / "pkgconfig")
+        result = run("pkg-config", *options, "libwebsock",
+                     env={**ENVIRONMENT, "PKG_CONFIG_PATH": path})
+        self.assertEqual(result.returncode, 0, result.stdout)
+        return result.stdout.split()
+
+    def build(self, compiler, suffix, *options):
+        """Away from the repository, so that only installed files are found."""
+        source = self.directory / f"app{suffix}"
+        shutil.copy(ROOT / "demo" / "echo.c", source)
+        program = self.directory / "app"
+        flags = self.pkg_config("--cflags", "--libs", "--static")
+        result = run(*compiler, *options, source, "-o", program, *flags, cwd=self.directory)
+        self.assertEqual(result.returncode, 0, result.stdout)
+        return program, result.stdout
+
+    def assert_serves(self, program):
+        with Program([program, "0"]) as server:
+            port = server.wait_for_line("stdout", r"ws://127\.0\.0\.1:(\d+)/")[1]
+            self.converse(("127.0.0.1", int(port)))
+            server.wait_for_line("stdout", "closed, 1000$")
+
+    def converse(self, address):
+        with contextlib.ExitStack() as stack:
+            connection = stack.enter_context(socket.create_connection(address, DEADLINE))
+            answer = stack.enter_context(connection.makefile("rb"))
+            connection.sendall(UPGRADE)
+            self.assertEqual(answer.readline(), b"HTTP/1.1 101 Switching Protocols\r\n")
+            self.assertIn(ACCEPT, list(iter(answer.readline, b"\r\n")))
+            connection.sendall(MASKED_HELLO)
+            self.assertEqual(answer.read(len(HELLO)), HELLO)
+            connection.sendall(MASKED_CLOSE_1000)
+            self.assertEqual(answer.read(), CLOSE_1000)  # and then the end
+
+    def test_pkg_config_tells_the_version_of_the_header(self):
+        self.assertEqual(self.pkg_config("--modversion"), [header_version()])
+
+    def test_a_c_program_links_as_pkg_config_says_and_serves(self):
+        program, output = self.build(CC, ".c")
+        self.assertEqual(output, "")
+        self.assert_serves(program)
+
+    def test_a_cxx_program_links_as_pkg_config_says_and_serves(self):
+        program, output = self.build(CXX, ".cpp")
+        self.assertEqual(output, "")
+        self.assert_serves(program)
+
+    def test_a_static_c_program_links_serves_and_needs_nothing_at_run_time(self):
+        # The linker warns of getaddrinfo, which may load modules: no matter here.
+        program, _ = self.build(CC, ".c", "-static")
+        dynamic = run("readelf", "--dynamic", "--wide", program)
+        self.assertEqual(dynamic.stdout.strip(), "There is no dynamic section in this file.")
+        self.assert_serves(program)
+
+    def test_man_finds_a_further_name_of_a_page(self):
+        """By a .so link, which man-db's man and mandoc's follow differently."""
+        readers = [name for name in ("man", "mman") if shutil.which(name)]
+        self.assertTrue(readers, "there is no man and no mman")
+        for reader in readers:
+            with self.subTest(reader=reader):
+                page = run(reader, "-M", self.prefix / "share" / "man", "libwebsock_send_binary")
+                self.assertEqual(page.returncode, 0, page.stdout)
+                text = re.sub(".\b", "", page.stdout)
+                self.assertRegex(text, r"(?m)^SYNOPSIS$")
+                self.assertRegex(text, r"libwebsock_send_binary\(")
+
+
+class Incremental(Case):
+    def test_a_second_make_has_nothing_to_do(self):
+        self.make("all")
+        self.make("-q", "all")
+
+    def test_an_installation_rebuilds_nothing(self):
+        self.make("all")
+        self.make("install", "PREFIX=/opt/x", f"DESTDIR={self.directory}")
+        self.make("-q", "all")
+
+
+if __name__ == "__main__":
+    unittest.main()
