@@ -133,7 +133,7 @@ install: $(archive)
 uninstall:
 	rm -f $(include_dir)/websock.h $(lib_dir)/libwebsock.a $(lib_dir)/pkgconfig/libwebsock.pc
 	rm -f $(addprefix $(man_dir)/man3/,$(notdir $(man3))) $(man_dir)/man7/libwebsock.7
-	-rmdir $(include_dir) 2>/dev/null
+	@rmdir $(include_dir) 2>/dev/null || true # unless something else is in it
 
 clean:
 	rm -rf $(BUILD)
