@@ -1,7 +1,7 @@
 // connection.h: one client's life, from the accepted socket to onclose.
 //
-// Its own thread (connection.cpp) reads: the opening handshake, frames, control
-// frames, the closing handshake. Workers (connection_events.cpp) run its callbacks.
+// Its own thread reads: the opening handshake (connection_open.cpp), frames and the
+// closing handshake (connection.cpp). Workers (connection_events.cpp) run its callbacks.
 // What both need is in objects that guard themselves: the Inbox (events to be run),
 // the Outbox (what is sent) and the RequestHook.
 //
@@ -91,8 +91,7 @@ class Connection final : public Runnable
     ~Connection() = default;
     friend class Registry;
 
-    // The connection's thread: connection.cpp.
-    void serve() noexcept;
+    // The connection's thread, until it is open: connection_open.cpp.
     bool open();
     bool read_request(HeaderScanner &scanner, TimePoint deadline);
     bool ask_hook(HookAnswer &answer, TimePoint deadline);
@@ -101,6 +100,9 @@ class Connection final : public Runnable
     bool refuse(const Refusal &refusal, TimePoint deadline);
     bool end_with(const std::string &response, TimePoint deadline);
     bool write(const std::string &response, TimePoint deadline);
+
+    // And from then on: connection.cpp.
+    void serve() noexcept;
     void read_frames();
     enum class Read { bytes, timed_out, ended };
     Read receive(size_t frame_len, int timeout_ms);

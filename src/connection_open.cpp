@@ -1,0 +1,137 @@
+// connection_open.cpp: a connection's thread until there is a WebSocket connection: the
+// request, the hook, the answer; all under one deadline from accept to 101. See
+// connection.h.
+#include "connection.h"
+
+#include "server.h"
+
+#include <cstring>
+
+namespace websock {
+
+namespace {
+
+std::string_view as_text(std::span<const uint8_t> bytes)
+{
+    return {reinterpret_cast<const char *>(bytes.data()), bytes.size()};
+}
+
+} // namespace
+
+// The opening handshake, RFC 6455 4.2. False: there is no WebSocket connection.
+bool Connection::open()
+{
+    const TimePoint deadline =
+        accepted_at_ + std::chrono::milliseconds(server_.settings.handshake_timeout_ms);
+    HeaderScanner scanner(server_.settings.max_handshake_bytes);
+    if (!read_request(scanner, deadline))
+        return false;
+    const Refusal refusal = request_.parse(as_text(buffer_.unread()).substr(0, scanner.length()));
+    buffer_.consume(scanner.length());
+    public_request_ = {.method = request_.method(),
+                       .path = request_.path(),
+                       .query = request_.query(),
+                       .is_websocket = request_.is_websocket(),
+                       .priv = &request_};
+    if (refusal.status != 0)
+        return refuse(refusal, deadline);
+    HookAnswer answer;
+    if (server_.settings.onrequest && !ask_hook(answer, deadline))
+        return false;
+    return answer_request(answer, deadline);
+}
+
+bool Connection::read_request(HeaderScanner &scanner, TimePoint deadline)
+{
+    for (;;) {
+        const HeaderScanner::Result result = scanner.scan(as_text(buffer_.unread()));
+        if (result == HeaderScanner::Result::complete)
+            return true;
+        if (result == HeaderScanner::Result::refused)
+            return refuse(scanner.refusal(), deadline);
+        const int left_ms = ms_until(deadline);
+        const Read read = left_ms > 0 ? receive(0, left_ms) : Read::timed_out;
+        if (read == Read::timed_out)
+            return refuse({408, "no complete request in time"}, deadline);
+        if (read == Read::ended) {
+            if (scanner.length() == 0)
+                end_level_ = LIBWEBSOCK_LOG_DEBUG; // a load balancer that looks for life
+            return false;
+        }
+    }
+}
+
+// Has a worker run onrequest, and waits for what it says.
+bool Connection::ask_hook(HookAnswer &answer, TimePoint deadline)
+{
+    if (!queue({.kind = Event::request, .chunk = nullptr}) || !hand_over())
+        return false;
+    if (!hook_.wait(deadline))
+        return refuse({503, "onrequest did not answer in time"}, deadline);
+    answer = hook_.take();
+    return true;
+}
+
+bool Connection::answer_request(const HookAnswer &hook, TimePoint deadline)
+{
+    const bool head_only = request_.is_head();
+    if (hook.verdict != 0) {
+        const bool valid = hook.verdict >= 400 && hook.verdict <= 599;
+        const int status = valid ? hook.verdict : 500;
+        end_reason_ = "onrequest returned " + std::to_string(hook.verdict);
+        const bool has_body = hook.status != 0;
+        return end_with(
+            plain_response(status, has_body ? hook.content_type : "text/plain; charset=utf-8",
+                           has_body ? hook.body : std::string(status_text(status)) + "\n",
+                           hook.headers, head_only),
+            deadline);
+    }
+    if (hook.status != 0) {
+        end_reason_ = "answered " + std::to_string(hook.status) + " to plain HTTP";
+        end_level_ = LIBWEBSOCK_LOG_DEBUG;
+        return end_with(
+            plain_response(hook.status, hook.content_type, hook.body, hook.headers, head_only),
+            deadline);
+    }
+    if (!request_.is_websocket())
+        return refuse({426, "this is a WebSocket server"}, deadline);
+    return upgrade(upgrade_response(request_, hook.protocol, hook.headers), deadline);
+}
+
+bool Connection::upgrade(const std::string &response, TimePoint deadline)
+{
+    if (outbox_.open(response, deadline) != 0) {
+        end_reason_ = "it was gone before its handshake was answered";
+        return false;
+    }
+    upgraded_ = true;
+    server_.log.write(LIBWEBSOCK_LOG_DEBUG, "%s: open, %s", peer_.c_str(), request_.path());
+    return queue({.kind = Event::open, .chunk = nullptr}) && hand_over();
+}
+
+bool Connection::refuse(const Refusal &refusal, TimePoint deadline)
+{
+    end_reason_ = "refused with " + std::to_string(refusal.status) + ": " + refusal.reason;
+    return end_with(refusal_response(refusal, request_.is_head()), deadline);
+}
+
+// Gives the last answer there will be. Always false: there is no WebSocket connection.
+bool Connection::end_with(const std::string &response, TimePoint deadline)
+{
+    polite_ = write(response, deadline);
+    return false;
+}
+
+bool Connection::write(const std::string &response, TimePoint deadline)
+{
+    iovec part{const_cast<char *>(response.data()), response.size()};
+    const int error = transport_.write_all({&part, 1}, deadline);
+    if (error != 0) {
+        end_reason_ = std::string("write: ") + std::strerror(error);
+        return false;
+    }
+    outbox_.count_bytes(response.size());
+    return true;
+}
+
+} // namespace websock
