@@ -31,7 +31,6 @@ void Connection::run(Progress &progress) noexcept
         handle(event);
         event.chunk = nullptr;
     }
-    progress.end();
     if (gathers)
         outbox_.end_batch();
     if (inbox_.finished(batch))

@@ -150,8 +150,10 @@ void Dispatcher::work(Worker &worker)
                 return;
             }
         }
+        // All of it, and not the events alone: it may wait for a peer to read, too.
+        worker.progress.begin();
         next->run(worker.progress);
-        worker.progress.reset();
+        worker.progress.end();
         done = next;
     }
 }

@@ -27,7 +27,7 @@ namespace websock {
 class Progress
 {
   public:
-    // Around each event of a run().
+    // A run() begins, or the next event in it.
     void begin()
     {
         const Clock::rep now = Clock::now().time_since_epoch().count();
@@ -35,11 +35,13 @@ class Progress
         if (run_since_.load(std::memory_order_relaxed) == 0)
             run_since_.store(now, std::memory_order_relaxed);
     }
-    void end() { event_since_.store(0, std::memory_order_relaxed); }
-    // Between two run()s.
-    void reset() { run_since_.store(0, std::memory_order_relaxed); }
+    void end()
+    {
+        event_since_.store(0, std::memory_order_relaxed);
+        run_since_.store(0, std::memory_order_relaxed);
+    }
 
-    // When the event it is in began, and the first one of this run(); kNever if there is none.
+    // When the event it is in began, and the first one of this run(); kNever between two.
     TimePoint event_since() const { return time_of(event_since_); }
     TimePoint run_since() const { return time_of(run_since_); }
 

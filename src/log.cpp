@@ -56,12 +56,7 @@ void Log::detach()
     deliver_waiting();
 }
 
-void Log::run(Progress &progress) noexcept
-{
-    progress.begin();
-    deliver_waiting();
-    progress.end();
-}
+void Log::run(Progress &) noexcept { deliver_waiting(); }
 
 void Log::deliver_waiting()
 {

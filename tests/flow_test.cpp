@@ -5,6 +5,8 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <memory>
+#include <thread>
 
 using namespace test;
 
@@ -192,4 +194,35 @@ TEST_CASE("one client's blocked callbacks hold back nobody else")
     Client other = Client::open(server.port());
     other.send_text("go on");
     CHECK(other.receive_text() == "go on");
+}
+
+TEST_CASE("clients that do not read their echoes hold back nobody else")
+{
+    // More of them than there are processors. Small echoes are gathered, so it is the end
+    // of a batch that waits for the peer, outside of any callback.
+    const size_t lazy_count = std::thread::hardware_concurrency() + 1;
+    Server server({.settings = [](auto *context) { context->max_queued_bytes = 64 * 1024; },
+                   .onmessage = echo});
+    const std::string frame = encode_frame(true, WS_OPCODE_BINARY, std::string(100, 'x'));
+    std::string burst;
+    for (int i = 0; i < 500; i++)
+        burst += frame;
+    std::vector<std::unique_ptr<Client>> lazy;
+    for (size_t i = 0; i < lazy_count; i++) {
+        lazy.push_back(std::make_unique<Client>(
+            server.port(), Client::Options{.receive_buffer = 4096, .send_buffer = 4096}));
+        lazy.back()->handshake();
+        std::string unsent = burst;
+        // Until the socket takes nothing for a while: its echoes are stuck.
+        while (lazy.back()->writable_within(std::chrono::milliseconds(100))) {
+            unsent.erase(0, lazy.back()->send_now(unsent));
+            if (unsent.empty())
+                unsent = burst;
+        }
+    }
+    Client other = Client::open(server.port());
+    other.send_text("still there?");
+    CHECK(other.receive_text() == "still there?");
+    CHECK(server.stats().workers_busy >= lazy_count); // each writes, and waits, for one of them
+    CHECK(server.stats().connections_open == lazy_count + 1);
 }
