@@ -142,8 +142,8 @@ struct libwebsock_context {
     /* Yours. NULL at first; the library never touches it. */
     void *user_data;
 
-    /* Callbacks, on worker threads; see libwebsock_callbacks(3). The values they
-     * return are reserved: return 0. NULL means "nothing". At first they are
+    /* Callbacks, on worker threads; see libwebsock_callbacks(3). What they return is
+     * ignored so far: return 0. NULL means "nothing". At first they are
      * the default ones, which print a line to stdout for each client that comes
      * or goes and each message. */
 

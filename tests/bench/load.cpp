@@ -1,9 +1,11 @@
 // load.cpp: a closed loop of echoes over many connections, from one thread, checking every
 // byte that comes back. Prints one line of JSON: how many messages, how late, and what
-// they cost the server's process in CPU time.
+// they cost the server's process in CPU time; least_served is how many messages the
+// slowest connection had, as a part of the average one's.
 #include "exchange.h"
 #include "meter.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <sys/epoll.h>
@@ -21,7 +23,8 @@ struct Peer {
     bool blocked = false; // its last send did not fit
     Cursor to_send;
     Cursor to_receive;
-    size_t offered = 0; // messages before this one have been offered to the socket
+    size_t offered = 0;       // messages before this one have been offered to the socket
+    size_t measured_from = 0; // to_receive.message when the measured time began
     std::vector<int64_t> sent_at; // of the messages in flight, by number modulo depth
 };
 
@@ -76,6 +79,8 @@ void Load::run()
     while (now_ns() < warm_at)
         serve_once();
     latencies_.clear();
+    for (Peer &peer : peers_)
+        peer.measured_from = peer.to_receive.message;
     cpu_.start();
     const int64_t end_at = now_ns() + ns(settings_.seconds);
     while (now_ns() < end_at)
@@ -151,14 +156,19 @@ void Load::report(const CpuMeter::Figures &figures) const
     const auto messages = static_cast<double>(latencies_.total());
     if (messages == 0)
         give_up("no message in the measured time");
+    size_t least = SIZE_MAX;
+    for (const Peer &peer : peers_)
+        least = std::min(least, peer.to_receive.message - peer.measured_from);
     std::printf("{\"messages\": %.0f, \"seconds\": %.4f, \"per_second\": %.1f, "
                 "\"mib_per_second\": %.2f, \"p50_us\": %.1f, \"p99_us\": %.1f, \"max_us\": %.1f, "
-                "\"server_us\": %.3f, \"server_cores\": %.3f, \"client_cores\": %.3f}\n",
+                "\"server_us\": %.3f, \"server_cores\": %.3f, \"client_cores\": %.3f, "
+                "\"least_served\": %.3f}\n",
                 messages, figures.seconds, messages / figures.seconds,
                 messages * static_cast<double>(settings_.payload) / figures.seconds / 1048576,
                 latencies_.quantile(0.5), latencies_.quantile(0.99), latencies_.quantile(1),
                 figures.server_seconds * 1e6 / messages, figures.server_seconds / figures.seconds,
-                figures.client_seconds / figures.seconds);
+                figures.client_seconds / figures.seconds,
+                static_cast<double>(least) * static_cast<double>(peers_.size()) / messages);
 }
 
 } // namespace
