@@ -23,8 +23,10 @@ Connection::Connection(Server &server, std::unique_ptr<Transport> &transport,
                        const sockaddr_storage &peer)
     : server_(server), transport_(*transport), peer_(printable_address(peer)), address_(peer),
       inbox_(server.settings.max_queued_bytes, server.settings.concurrent_events != 0),
-      outbox_(transport_, {server.settings.send_timeout_ms, server.settings.max_queued_bytes},
-              server.dispatcher, flusher_)
+      outbox_(transport_,
+              {server.settings.send_timeout_ms, server.settings.close_timeout_ms,
+               server.settings.max_queued_bytes},
+              server.dispatcher, flusher_, *this)
 {
     const libwebsock_context &settings = server.settings;
     handle_.onopen = settings.onopen;

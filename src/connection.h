@@ -57,7 +57,6 @@ class Connection final : public Runnable
     RequestHook &hook() { return hook_; }
     const Request &request() const { return request_; }
     const libwebsock_request *public_request() const { return &public_request_; }
-    int close(uint16_t code, std::string_view reason);
     void offer(std::span<const uint8_t> frame); // of send_all; see Outbox::offer
 
     // Cuts the connection off; onclose still comes.

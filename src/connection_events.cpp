@@ -49,7 +49,7 @@ void Connection::handle(Event &event) noexcept
     }
     server_.log.write(LIBWEBSOCK_LOG_ERROR, "%s: a callback has thrown: %s", peer_.c_str(), what);
     hook_.finish(500);
-    (void)close(WS_CLOSE_UNEXPECTED_ERROR, "");
+    (void)outbox_.close(WS_CLOSE_UNEXPECTED_ERROR, "");
 }
 
 void Connection::call(Event &event)
@@ -110,7 +110,7 @@ void Connection::run_too_large(const Event &event)
                            .payload = nullptr};
     if (handle_.onframetoolarge)
         handle_.onframetoolarge(&handle_, &frame);
-    (void)close(WS_CLOSE_MESSAGE_TOO_BIG, "frame too large"); // unless it did so itself
+    (void)outbox_.close(WS_CLOSE_MESSAGE_TOO_BIG, "frame too large"); // unless it did so itself
 }
 
 // After onclose, and as the connection's thread ends. Nothing of the server is used
@@ -123,21 +123,12 @@ void Connection::bury()
     server_.registry.remove(*this, opened_);
 }
 
-int Connection::close(uint16_t code, std::string_view reason)
-{
-    const int error = outbox_.close(code, reason);
-    if (error == 0)
-        server_.dispatcher.expire_at(*this, in_ms(server_.settings.close_timeout_ms));
-    return error;
-}
-
 void Connection::offer(std::span<const uint8_t> frame)
 {
     if (outbox_.offer(frame) != ENOBUFS)
         return;
     server_.log.write(LIBWEBSOCK_LOG_INFO, "%s: closed with 1008: more than %zu bytes wait for it",
                       peer_.c_str(), server_.settings.max_queued_bytes);
-    server_.dispatcher.expire_at(*this, in_ms(server_.settings.close_timeout_ms));
 }
 
 void Connection::drop(std::string_view reason)
@@ -152,7 +143,7 @@ void Connection::go_away()
     if (outbox_.state() == Outbox::State::opening)
         drop("the server stops");
     else
-        (void)close(WS_CLOSE_GOING_AWAY, "");
+        (void)outbox_.close(WS_CLOSE_GOING_AWAY, "");
 }
 
 void Connection::late() noexcept { outbox_.hurry(); }

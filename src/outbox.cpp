@@ -168,6 +168,7 @@ int Outbox::close_locked(uint16_t code, std::string_view reason)
     queue_pong();
     queue_control(Opcode::close, std::span(payload).first(len));
     state_ = State::closing;
+    dispatcher_.expire_at(owner_, in_ms(limits_.close_timeout_ms));
     quiet_.broadcast();
     flush_if_due();
     return 0;

@@ -27,13 +27,17 @@ class Outbox
   public:
     struct Limits {
         int send_timeout_ms;
+        int close_timeout_ms;
         size_t max_queued_bytes;
     };
 
     // flusher is posted when something is left that nobody is there to write; its run()
-    // must call flush(), on a worker.
-    Outbox(Transport &transport, const Limits &limits, Dispatcher &dispatcher, Runnable &flusher)
-        : transport_(transport), limits_(limits), dispatcher_(dispatcher), flusher_(flusher)
+    // must call flush(), on a worker. owner expires close_timeout_ms after a Close frame
+    // of ours, and must drop the connection then.
+    Outbox(Transport &transport, const Limits &limits, Dispatcher &dispatcher, Runnable &flusher,
+           Runnable &owner)
+        : transport_(transport), limits_(limits), dispatcher_(dispatcher), flusher_(flusher),
+          owner_(owner)
     {
     }
 
@@ -129,8 +133,9 @@ class Outbox
 
     Transport &transport_; // written to by the holder of the turn
     const Limits limits_;
-    Dispatcher &dispatcher_; // not touched once ended
+    Dispatcher &dispatcher_; // used under mutex_, and not once ended: it may be gone then
     Runnable &flusher_;
+    Runnable &owner_;
 
     Mutex mutex_;
     Cond turn_;  // the turn is free, or the connection has ended

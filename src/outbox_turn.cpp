@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstring>
 #include <new>
+#include <utility>
 
 namespace websock {
 
@@ -53,7 +54,9 @@ void Outbox::pass_turn()
 
 void Outbox::announce_turn()
 {
-    if (waiting_ > 0 && state() != State::ended)
+    if (state() == State::ended)
+        quiet_.broadcast(); // end() waits for it, whatever is left
+    else if (waiting_ > 0)
         turn_.signal();
     else if (!anything_pending())
         quiet_.broadcast();
@@ -104,19 +107,17 @@ void Outbox::write_some(Frame frame)
         const ssize_t n = transport_.write_some(parts.data(), 3);
         const int error = n < 0 ? errno : 0;
         mutex_.lock();
-        if (error != 0 && error != EAGAIN) {
+        if (error != 0 && error != EAGAIN)
             fail(error);
-            break;
-        }
+        if (state() == State::ended)
+            break; // nothing is kept of a connection that was dropped meanwhile
         const size_t written = n > 0 ? static_cast<size_t>(n) : 0;
         const size_t total = in_flight_.size() + frame.size();
         totals_.bytes += written;
         if (written < total) {
             put_back(written, frame);
-            if (!flush_posted_ && state() != State::ended) {
-                flush_posted_ = true;
+            if (state() != State::ended && !std::exchange(flush_posted_, true))
                 dispatcher_.post(flusher_);
-            }
             break;
         }
         frame = {};
