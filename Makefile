@@ -2,6 +2,7 @@
 #   make            build/libwebsock.a and the demos in build/demo/
 #   make run        the demo server, at http://127.0.0.1:8080/ (PORT=...)
 #   make check      every test
+#   make bench      measures this machine; BENCH=--quick for two minutes
 #   make install    PREFIX=/usr/local DESTDIR=
 # Set CC, CXX, CFLAGS and CXXFLAGS as you like; BUILD puts it all elsewhere.
 
@@ -46,7 +47,11 @@ demos := $(addprefix $(BUILD)/demo/,websock-demo quickstart echo)
 libevent_demo := $(BUILD)/demo/libevent
 tests := $(BUILD)/tests/unit $(BUILD)/tests/default_server
 
-.PHONY: all demo run deps check test-programs syntax install uninstall clean
+bench_dir := $(BUILD)/bench
+bench_clients := $(addprefix $(bench_dir)/,load churn idle)
+bench_programs := $(bench_clients) $(bench_dir)/echo_server $(bench_dir)/thread_floor
+
+.PHONY: all demo run deps check test-programs syntax bench bench-programs install uninstall clean
 .DELETE_ON_ERROR:
 
 all: $(archive) demo
@@ -66,7 +71,7 @@ $(BUILD)/%.o: %.c
 	$(CC) $(cppflags) -I$(BUILD)/demo $(CPPFLAGS) $(cflags) $(CFLAGS) -c $< -o $@
 
 # Compiles everything and keeps nothing: what another compiler has to say.
-syntax: $(patsubst %,$(BUILD)/%.ok,$(wildcard src/*.cpp tests/*.cpp demo/*.c tests/*.c))
+syntax: $(patsubst %,$(BUILD)/%.ok,$(wildcard src/*.cpp tests/*.cpp tests/bench/*.cpp demo/*.c tests/*.c tests/bench/*.c))
 $(BUILD)/%.cpp.ok: %.cpp
 	@mkdir -p $(@D)
 	$(CXX) $(cppflags) -MT $@ -MF $@.d $(cxxflags) -fsyntax-only $< && touch $@
@@ -106,6 +111,21 @@ deps:
 check: deps
 	@sh tests/check.sh
 
+# BENCH=--quick for two minutes of it.
+bench: bench-programs
+	/usr/bin/python3 -B tests/bench/run.py --build $(bench_dir) $(BENCH)
+
+bench-programs: $(bench_programs)
+$(bench_clients): $(bench_dir)/%: $(addprefix $(BUILD)/tests/bench/,%.o exchange.o settings.o)
+$(bench_dir)/thread_floor: $(BUILD)/tests/bench/thread_floor.o
+$(bench_dir)/echo_server: $(BUILD)/tests/bench/echo_server.o $(archive)
+$(bench_clients) $(bench_dir)/thread_floor:
+	@mkdir -p $(@D)
+	$(CXX) $(sanitize) $(LDFLAGS) $^ -pthread -o $@
+$(bench_dir)/echo_server:
+	@mkdir -p $(@D)
+	$(CC) $(sanitize) $(LDFLAGS) $^ $(libs) -o $@
+
 $(BUILD)/libwebsock.pc: Makefile websock/websock.h
 	@mkdir -p $(@D)
 	printf '%s\n' 'prefix=$(PREFIX)' 'includedir=$${prefix}/include' 'libdir=$${prefix}/lib' '' \
@@ -138,4 +158,4 @@ uninstall:
 clean:
 	rm -rf $(BUILD)
 
--include $(src_objects:.o=.d) $(test_objects:.o=.d) $(wildcard $(BUILD)/demo/*.d $(BUILD)/tests/*.d)
+-include $(src_objects:.o=.d) $(test_objects:.o=.d) $(wildcard $(BUILD)/demo/*.d $(BUILD)/tests/*.d $(BUILD)/tests/bench/*.d)

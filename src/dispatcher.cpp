@@ -131,6 +131,10 @@ bool Dispatcher::wake_one()
 
 void Dispatcher::work(Worker &worker)
 {
+    {
+        Lock lock(mutex_);
+        worker.id = current_thread();
+    }
     Runnable *done = nullptr;
     for (;;) {
         Runnable *next = nullptr;

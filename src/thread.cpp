@@ -1,9 +1,15 @@
 // thread.cpp: see thread.h.
 #include "thread.h"
 
+#include "fd.h"
+
 #include <algorithm>
+#include <cstdio>
+#include <fcntl.h>
 #include <limits.h>
 #include <sched.h>
+#include <string_view>
+#include <unistd.h>
 
 namespace websock {
 
@@ -74,6 +80,20 @@ void *Thread::trampoline(void *self)
     pthread_sigmask(SIG_SETMASK, &thread.mask_, nullptr);
     thread.entry_(thread.argument_);
     return nullptr;
+}
+
+pid_t current_thread() { return gettid(); }
+
+bool is_asleep(pid_t thread)
+{
+    char path[48];
+    (void)std::snprintf(path, sizeof path, "/proc/self/task/%d/stat", static_cast<int>(thread));
+    const UniqueFd file(open(path, O_RDONLY | O_CLOEXEC));
+    char text[64]; // "1234 (ws-worker) S ...", proc(5)
+    const ssize_t n = file ? read(file.get(), text, sizeof text) : -1;
+    const std::string_view stat(text, n > 0 ? static_cast<size_t>(n) : 0);
+    const size_t name_end = stat.rfind(") ");
+    return name_end == stat.npos || !stat.substr(name_end + 2).starts_with('R');
 }
 
 void use_batch_scheduling()

@@ -10,7 +10,6 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <unistd.h>
 
 namespace bench {
 
@@ -85,7 +84,7 @@ void open_websocket(int fd)
     if (send(fd, kHandshake.data(), kHandshake.size(), MSG_NOSIGNAL) !=
         static_cast<ssize_t>(kHandshake.size()))
         give_up("handshake: cannot send");
-    // Byte by byte would cost more, but nothing may follow: the server speaks second.
+    // Nothing follows the response by itself: the server only answers.
     std::string response;
     char bytes[2048];
     while (response.find("\r\n\r\n") == response.npos) {

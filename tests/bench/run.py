@@ -23,7 +23,8 @@ SETTLE_SECONDS = 1.5  # until the kernel's per-processor counters of memory are 
 # WebSocket server is one more line here.
 Server = collections.namedtuple("Server", "name raw command")
 SERVERS = [
-    Server("thread floor", True, lambda d, q, a, ms: [f"{d}/thread_floor", str(q), str(a), str(ms)]),
+    Server("thread floor", True,
+           lambda d, q, a, ms: [f"{d}/thread_floor", str(q), str(a), str(ms)]),
     Server("libwebsock", False, lambda d, q, a, ms: [f"{d}/echo_server", str(ms)]),
 ]
 FLOOR = SERVERS[0].name
@@ -50,9 +51,10 @@ NOTES = """\
 server us: CPU time of the server's process (user and system) per message or session.
 sessions: connect, opening handshake, echo, closing handshake; the floor's have no handshakes.
 callbacks block: the floor's threads block as long, all at once: that is the ideal.
-idle: KiB per connection, after one echo each. "system" is what MemAvailable lost, kernel
-memory included, and both ends of each connection are on this machine; "process" is the
-server's own Private memory. stacks, slab, tables: KernelStack, Slab, PageTables."""
+idle: KiB per connection, after one echo each, with both ends of each connection on this
+machine. "process" is the server's own Private memory; stacks, slab, tables: KernelStack, Slab
+and PageTables of the whole system; "sum" of these four. "available" is what MemAvailable lost,
+everything included, also what other programs took meanwhile."""
 
 
 def frame_sizes(payload):
@@ -161,14 +163,15 @@ def rollup(pid):
 def memory(pid):
     time.sleep(SETTLE_SECONDS)
     system = meminfo()
-    return {"system": -system["MemAvailable"], "stacks": system["KernelStack"],
-            "slab": system["Slab"], "tables": system["PageTables"], **rollup(pid)}
+    kinds = {"stacks": system["KernelStack"], "slab": system["Slab"],
+             "tables": system["PageTables"], **rollup(pid)}
+    kinds["sum"] = sum(kinds[kind] for kind in ("stacks", "slab", "tables", "process"))
+    return {"available": -system["MemAvailable"], **kinds}
 
 
 def start_idle(build, running, count):
-    client = subprocess.Popen(client_command(build, "idle", running, "--connections", count),
-                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    return client
+    return subprocess.Popen(client_command(build, "idle", running, "--connections", count),
+                            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def measure_idle(server, count, args):
@@ -221,9 +224,9 @@ def print_case(case, results):
 def print_idle(count, results):
     for name, result in results.items():
         kinds = ", ".join(f"{kind} {result[kind]['median']:.1f}" for kind in
-                          ("system", "process", "stacks", "slab", "tables"))
+                          ("sum", "process", "stacks", "slab", "tables", "available"))
         print(f"idle, {count:<6} {name:<13} KiB: {kinds}"
-              f" (system \u00b1{result['system']['spread']:.0%})", flush=True)
+              f" (sum \u00b1{result['sum']['spread']:.0%})", flush=True)
 
 
 def parse_arguments():
