@@ -7,7 +7,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <new>
+#include <exception>
 #include <system_error>
 #include <websock/websock.h>
 
@@ -23,8 +23,8 @@ template<class F> int checked(F f) noexcept
     int error = 0;
     try {
         error = f();
-    } catch (const std::bad_alloc &) {
-        error = ENOMEM;
+    } catch (const std::exception &) {
+        error = ENOMEM; // std::bad_alloc, or std::length_error: more than there can be
     }
     if (error == 0)
         return 0;
@@ -58,8 +58,7 @@ int send_to_all(libwebsock_context *ctx, Opcode opcode, const void *data, size_t
     const size_t header_len = encode_header(frame.data(), true, opcode, len);
     if (len > 0)
         std::memcpy(frame.data() + header_len, data, len);
-    Context::of(ctx)->send_all(std::span(frame).first(header_len + len));
-    return 0;
+    return Context::of(ctx)->send_all(std::span(frame).first(header_len + len));
 }
 
 int send_control(Connection &connection, Opcode opcode, std::span<const uint8_t> payload)

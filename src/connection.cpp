@@ -52,7 +52,7 @@ int Connection::start()
     const auto entry = [](void *self) { static_cast<Connection *>(self)->serve(); };
     const int error = thread_.start(options, entry, this);
     if (error != 0)
-        server_.registry.remove(*this, false);
+        server_.registry.remove(*this);
     return error;
 }
 

@@ -57,7 +57,7 @@ class Connection final : public Runnable
     RequestHook &hook() { return hook_; }
     const Request &request() const { return request_; }
     const libwebsock_request *public_request() const { return &public_request_; }
-    void offer(std::span<const uint8_t> frame); // of send_all; see Outbox::offer
+    int offer(std::span<const uint8_t> frame); // of send_all; see Outbox::offer
 
     // Cuts the connection off; onclose still comes.
     void drop(std::string_view reason);
@@ -123,6 +123,7 @@ class Connection final : public Runnable
     void run_request();
     void run_control(const Event &event);
     void run_too_large(const Event &event);
+    void run_closed();
     void bury();
 
     Server &server_;

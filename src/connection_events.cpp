@@ -76,9 +76,7 @@ void Connection::call(Event &event)
     case Event::control:
         return run_control(event);
     case Event::closed:
-        if (opened_ && handle_.onclose)
-            handle_.onclose(&handle_);
-        return;
+        return run_closed();
     case Event::gone:
         return; // run() has seen to it
     }
@@ -113,6 +111,19 @@ void Connection::run_too_large(const Event &event)
     (void)outbox_.close(WS_CLOSE_MESSAGE_TOO_BIG, "frame too large"); // unless it did so itself
 }
 
+void Connection::run_closed()
+{
+    if (!opened_)
+        return;
+    // Even if the callback throws.
+    struct Counted {
+        Registry &registry;
+        ~Counted() { registry.count_closed(); }
+    } const counted{server_.registry};
+    if (handle_.onclose)
+        handle_.onclose(&handle_);
+}
+
 // After onclose, and as the connection's thread ends. Nothing of the server is used
 // after remove(): it may be waiting for just that.
 void Connection::bury()
@@ -120,15 +131,17 @@ void Connection::bury()
     server_.dispatcher.forget(*this);
     thread_.join_ending();
     owned_transport_.reset();
-    server_.registry.remove(*this, opened_);
+    server_.registry.remove(*this);
 }
 
-void Connection::offer(std::span<const uint8_t> frame)
+int Connection::offer(std::span<const uint8_t> frame)
 {
-    if (outbox_.offer(frame) != ENOBUFS)
-        return;
-    server_.log.write(LIBWEBSOCK_LOG_INFO, "%s: closed with 1008: more than %zu bytes wait for it",
-                      peer_.c_str(), server_.settings.max_queued_bytes);
+    const int error = outbox_.offer(frame);
+    if (error == ENOBUFS)
+        server_.log.write(LIBWEBSOCK_LOG_INFO,
+                          "%s: closed with 1008: more than %zu bytes wait for it", peer_.c_str(),
+                          server_.settings.max_queued_bytes);
+    return error;
 }
 
 void Connection::drop(std::string_view reason)

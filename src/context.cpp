@@ -95,9 +95,7 @@ int Context::start_listener(Listener &listener)
         [this](UniqueFd socket, const sockaddr_storage &peer) {
             return admit(std::move(socket), peer);
         },
-        [this](const std::string &text) {
-            server_.log.write(LIBWEBSOCK_LOG_WARNING, "%s", text.c_str());
-        });
+        [this](const char *text) { server_.log.write(LIBWEBSOCK_LOG_WARNING, "%s", text); });
 }
 
 int Context::bind_socket(int fd)
@@ -113,6 +111,7 @@ int Context::bind_socket(int fd)
 
 int Context::adopt_listening(int fd)
 {
+    const bool was_blocking = is_blocking(fd);
     int error = set_blocking(fd, false);
     if (error == 0)
         error = set_close_on_exec(fd);
@@ -121,16 +120,15 @@ int Context::adopt_listening(int fd)
     UniqueFd socket(fd);
     error = add_listener(socket);
     (void)socket.release(); // the listener's by now, or still the caller's
+    if (error != 0)
+        (void)set_blocking(fd, was_blocking);
     return error;
 }
 
 int Context::adopt_connected(int fd)
 {
-    {
-        Lock lock(mutex_);
-        if (const int error = run(); error != 0)
-            return error;
-    }
+    if (const int error = begin(false); error != 0)
+        return error;
     const bool was_blocking = is_blocking(fd);
     int error = set_blocking(fd, true);
     if (error == 0)
@@ -175,13 +173,19 @@ Listener::TurnedAway Context::admit(UniqueFd socket, const sockaddr_storage &pee
     const int error = serve(socket, peer);
     if (error == 0)
         return {};
-    server_.log.write(
-        LIBWEBSOCK_LOG_WARNING, "%s: refused with 503: %s", printable_address(peer).c_str(),
-        error == EAGAIN ? "no thread for it, or max_connections are there" : std::strerror(error));
+    const char *why =
+        error == EAGAIN ? "no thread for it, or max_connections are there" : std::strerror(error);
+    try {
+        server_.log.write(LIBWEBSOCK_LOG_WARNING, "%s: refused with 503: %s",
+                          printable_address(peer).c_str(), why);
+    } catch (const std::bad_alloc &) {
+        server_.log.write(LIBWEBSOCK_LOG_WARNING, "somebody: refused with 503: %s", why);
+    }
     return {std::move(socket), kNoRoom};
 }
 
-int Context::check_settings(const libwebsock_context &settings)
+// The name of a setting that is out of range; nullptr if none is.
+const char *Context::bad_setting(const libwebsock_context &settings)
 {
     const struct {
         const char *name;
@@ -199,34 +203,54 @@ int Context::check_settings(const libwebsock_context &settings)
         {"connection_stack_bytes", settings.connection_stack_bytes >= kLeastStack},
     };
     for (const auto &check : checks) {
-        if (check.good)
-            continue;
-        server_.log.write(LIBWEBSOCK_LOG_ERROR, "the setting %s is out of range", check.name);
-        return EINVAL;
+        if (!check.good)
+            return check.name;
     }
-    return 0;
+    return nullptr;
 }
 
-// Freezes the settings and starts the threads that all connections share.
+// Freezes the settings and starts the threads that all connections share, if that has
+// not been done. waits: for libwebsock_wait, which one thread may be in.
+int Context::begin(bool waits)
+{
+    int error = 0;
+    const char *setting = nullptr;
+    const char *what = "cannot start threads";
+    {
+        Lock lock(mutex_);
+        if (waits && waiting_)
+            return EBUSY;
+        if (waits && state_ == State::fresh && listeners_.empty()) {
+            error = EINVAL;
+            what = "nothing is bound to wait for";
+        } else if (state_ == State::ended) {
+            return ESHUTDOWN;
+        } else if (state_ == State::fresh) {
+            setting = bad_setting(handle_);
+            error = setting ? EINVAL : run();
+        }
+        waiting_ = waiting_ || (waits && error == 0);
+    }
+    // Without the lock: onlog may look at the context.
+    if (setting)
+        server_.log.write(LIBWEBSOCK_LOG_ERROR, "the setting %s is out of range", setting);
+    else if (error != 0)
+        server_.log.write(LIBWEBSOCK_LOG_ERROR, "%s: %s", what, std::strerror(error));
+    return error;
+}
+
 int Context::run()
 {
-    if (state_ != State::fresh)
-        return state_ == State::running ? 0 : ESHUTDOWN;
-    if (const int error = check_settings(handle_); error != 0)
-        return error;
     server_.settings = handle_;
     // OpenSSL starts itself on first use: here, where there is stack and nobody waits.
     (void)accept_key("");
     Dispatcher::Options options{
-        .max_workers = handle_.max_workers, .mask = {}, .warn = [this](const std::string &text) {
-            server_.log.write(LIBWEBSOCK_LOG_WARNING, "%s", text.c_str());
+        .max_workers = handle_.max_workers, .mask = {}, .warn = [this](const char *text) {
+            server_.log.write(LIBWEBSOCK_LOG_WARNING, "%s", text);
         }};
     pthread_sigmask(SIG_SETMASK, nullptr, &options.mask);
-    const int error = server_.dispatcher.start(std::move(options));
-    if (error != 0) {
-        server_.log.write(LIBWEBSOCK_LOG_ERROR, "cannot start threads: %s", std::strerror(error));
+    if (const int error = server_.dispatcher.start(std::move(options)); error != 0)
         return error;
-    }
     server_.log.attach(server_.dispatcher);
     state_ = State::running;
     return 0;
@@ -234,18 +258,8 @@ int Context::run()
 
 int Context::wait()
 {
-    {
-        Lock lock(mutex_);
-        if (waiting_)
-            return EBUSY;
-        if (state_ == State::fresh && listeners_.empty()) {
-            server_.log.write(LIBWEBSOCK_LOG_ERROR, "nothing is bound to wait for");
-            return EINVAL;
-        }
-        if (const int error = run(); error != 0)
-            return error;
-        waiting_ = true;
-    }
+    if (const int error = begin(true); error != 0)
+        return error;
     std::optional<StopSignals> signals;
     if (server_.settings.handle_signals != 0)
         signals.emplace(stop_fd_.get());
@@ -296,18 +310,30 @@ int Context::drain()
     registry.close();
     registry.for_each([](Connection &connection) { connection.go_away(); });
     const int drain_ms = server_.settings.drain_timeout_ms;
-    if (!registry.wait_until_empty(in_ms(drain_ms))) {
+    bool ended = registry.wait_until_empty(in_ms(drain_ms));
+    if (!ended) {
         registry.for_each(
             [](Connection &connection) { connection.drop("cut off at the drain deadline"); });
-        (void)registry.wait_until_empty(in_ms(kGraceMs));
+        ended = registry.wait_until_empty(in_ms(kGraceMs));
     }
-    if (!server_.dispatcher.stop(in_ms(kGraceMs))) {
-        server_.log.write(LIBWEBSOCK_LOG_ERROR, "callbacks do not return: %s",
-                          server_.dispatcher.stuck_in(drain_ms).c_str());
+    // The workers may go only when no connection can post any more.
+    if (!ended || !server_.dispatcher.stop(in_ms(kGraceMs))) {
+        report_stuck(drain_ms);
         return ETIMEDOUT;
     }
     server_.log.detach();
     return 0;
+}
+
+void Context::report_stuck(int ms)
+{
+    try {
+        const std::string names = server_.dispatcher.stuck_in(ms);
+        server_.log.write_here(LIBWEBSOCK_LOG_ERROR, "callbacks do not return: %s",
+                               names.empty() ? "none now" : names.c_str());
+    } catch (const std::bad_alloc &) {
+        server_.log.write_here(LIBWEBSOCK_LOG_ERROR, "%s", "callbacks do not return");
+    }
 }
 
 bool Context::end()
@@ -328,10 +354,14 @@ int Context::port()
     return listeners_.empty() ? -1 : port_of(listeners_.front()->fd());
 }
 
-void Context::send_all(std::span<const uint8_t> frame)
+int Context::send_all(std::span<const uint8_t> frame)
 {
-    for (const Ref<Connection> &connection : server_.registry.snapshot())
-        connection->offer(frame);
+    int result = 0;
+    for (const Ref<Connection> &connection : server_.registry.snapshot()) {
+        if (connection->offer(frame) == ENOMEM)
+            result = ENOMEM; // the others get it all the same
+    }
+    return result;
 }
 
 void Context::statistics(libwebsock_statistics &out)

@@ -36,7 +36,7 @@ class Context
     int port() EXCLUDES(mutex_); // -1: there is none
     int wait() EXCLUDES(mutex_);
     void stop() noexcept; // async-signal-safe
-    void send_all(std::span<const uint8_t> frame);
+    int send_all(std::span<const uint8_t> frame);
     void statistics(libwebsock_statistics &out);
 
     // Ends what runs. False: a callback does not return; the context must live on.
@@ -45,7 +45,8 @@ class Context
   private:
     enum class State { fresh, running, ended };
 
-    int check_settings(const libwebsock_context &settings);
+    static const char *bad_setting(const libwebsock_context &settings);
+    int begin(bool waits) EXCLUDES(mutex_);
     int run() REQUIRES(mutex_);
     int add_listener(UniqueFd &socket) EXCLUDES(mutex_);
     int start_listener(Listener &listener);
@@ -55,6 +56,7 @@ class Context
     Listener::TurnedAway admit(UniqueFd socket, const sockaddr_storage &peer) noexcept;
     int accept_until_stopped() EXCLUDES(mutex_);
     int drain() EXCLUDES(mutex_);
+    void report_stuck(int ms);
     bool stopped() const;
 
     libwebsock_context handle_{};

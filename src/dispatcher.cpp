@@ -28,6 +28,7 @@ int Dispatcher::start(Options options)
     {
         Lock lock(mutex_);
         allowed_active_ = processors_;
+        stopping_ = monitor_ends_ = false; // an earlier start may have failed
     }
     for (size_t i = 0; i < processors_; ++i) {
         const int error = add_worker();

@@ -96,9 +96,9 @@ class Dispatcher
     Dispatcher &operator=(const Dispatcher &) = delete;
 
     struct Options {
-        size_t max_workers; // 0: no limit
-        sigset_t mask;      // signals blocked in workers: the user's own
-        std::function<void(const std::string &)> warn;
+        size_t max_workers;                     // 0: no limit
+        sigset_t mask;                          // signals blocked in workers: the user's own
+        std::function<void(const char *)> warn; // must not throw
     };
 
     // Starts the monitor and a first set of workers. 0, or an errno value: EAGAIN,

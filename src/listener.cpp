@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <fcntl.h>
 #include <new>
@@ -82,6 +83,8 @@ void Listener::accept_all()
         const int error = accept_from(socket_.get(), socket, peer);
         if (error == 0) {
             short_of_fds_ = false;
+            if (!reserve_) // somebody else was faster when it was last given up
+                reserve_ = open_reserve();
             turn_away(admit_(std::move(socket), peer));
         } else if (!survive(error)) {
             return;
@@ -101,8 +104,12 @@ bool Listener::survive(int error)
     if (std::find(kOfTheConnection.begin(), kOfTheConnection.end(), error) !=
         kOfTheConnection.end())
         return true;
-    if (!std::exchange(short_of_fds_, true))
-        warn_("accept: " + std::string(std::strerror(error)) + "; connections are turned away");
+    if (!std::exchange(short_of_fds_, true)) {
+        char text[128];
+        (void)std::snprintf(text, sizeof text, "accept: %s; connections are turned away",
+                            std::strerror(error));
+        warn_(text);
+    }
     if ((error == EMFILE || error == ENFILE) && reserve_) {
         reserve_.reset();
         UniqueFd socket;

@@ -5,11 +5,11 @@
 #include "fd.h"
 #include "thread.h"
 
-#include <deque>
 #include <functional>
 #include <string>
 #include <string_view>
 #include <sys/socket.h>
+#include <vector>
 
 namespace websock {
 
@@ -23,7 +23,7 @@ class Listener
         std::string_view answer; // static
     };
     using Admit = std::function<TurnedAway(UniqueFd, const sockaddr_storage &)>;
-    using Warn = std::function<void(const std::string &)>;
+    using Warn = std::function<void(const char *)>; // must not throw
 
     // stop_fd becomes readable, for good, when accepting is to end.
     Listener(UniqueFd &&socket, int stop_fd) : socket_(std::move(socket)), stop_fd_(stop_fd) {}
@@ -58,7 +58,7 @@ class Listener
     bool started_ = false;
     // The accept thread's alone:
     UniqueFd reserve_; // given up to accept, and turn away, when there are no descriptors left
-    std::deque<Parting> parting_;
+    std::vector<Parting> parting_;
     TimePoint resume_at_ = TimePoint::min(); // nothing is accepted before
     bool short_of_fds_ = false;              // said once for each time
 };

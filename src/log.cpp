@@ -39,6 +39,18 @@ void Log::write(int level, const char *format, ...)
         dispatcher_->post(*this);
 }
 
+void Log::write_here(int level, const char *format, const char *argument)
+{
+    char text[512];
+    (void)std::snprintf(text, sizeof text, format, argument);
+    Onlog receiver = nullptr;
+    {
+        Lock lock(mutex_);
+        receiver = onlog();
+    }
+    deliver(receiver, level, text);
+}
+
 void Log::attach(Dispatcher &dispatcher)
 {
     Lock lock(mutex_);

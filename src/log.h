@@ -21,6 +21,10 @@ class Log final : public Runnable
     void write(int level, const char *format, ...) __attribute__((format(printf, 3, 4)))
     EXCLUDES(mutex_);
 
+    // The same, by the calling thread, even while the server runs: when no worker can be
+    // relied on.
+    void write_here(int level, const char *format, const char *argument) EXCLUDES(mutex_);
+
     // From attach() to detach(), lines go through the dispatcher. detach() is for when
     // no worker runs any more: it writes what has been left over.
     void attach(Dispatcher &dispatcher) EXCLUDES(mutex_);

@@ -3,6 +3,7 @@
 #include "dispatcher.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
 #include <new>
 #include <utility>
@@ -128,8 +129,11 @@ void Dispatcher::grow(size_t count)
             if (std::exchange(short_of_threads_, true))
                 return;
             mutex_.unlock();
-            options_.warn("no further worker thread: " + std::string(std::strerror(error)) + "; " +
-                          std::to_string(waiting) + " connections wait for their callbacks");
+            char text[128];
+            (void)std::snprintf(text, sizeof text,
+                                "no further worker thread: %s; %zu connections wait for callbacks",
+                                std::strerror(error), waiting);
+            options_.warn(text);
             mutex_.lock();
             return;
         }

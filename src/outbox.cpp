@@ -64,19 +64,31 @@ int Outbox::place(Frame frame, bool fin, Opcode opcode, const TimePoint *deadlin
             return hold(frame);
         if (const int error = advance_fragments(fin, opcode, frame.payload); error != 0)
             return error;
+        const bool releases = fin && !held_.empty();
+        const int error = releases   ? release_held(frame, deadline)
+                          : deadline ? write(frame, *deadline)
+                                     : gather(frame);
         totals_.messages += fin;
-        if (!fin || held_.empty())
-            return deadline ? write(frame, *deadline) : gather(frame);
-        // The last fragment, and behind it what has waited for it.
-        held_.insert(held_.begin(), frame.payload.begin(), frame.payload.end());
-        std::vector<uint8_t> payload;
-        payload.swap(held_);
-        return deadline ? write({frame.header, payload}, *deadline)
-                        : gather({frame.header, payload});
+        return error;
     } catch (const std::bad_alloc &) {
         fragments_ = fragments; // nothing was sent
         return ENOMEM;
     }
+}
+
+// The last fragment, and behind it what has waited for it. Throws std::bad_alloc with
+// nothing changed.
+int Outbox::release_held(Frame frame, const TimePoint *deadline)
+{
+    std::vector<uint8_t> payload;
+    payload.reserve(frame.payload.size() + held_.size());
+    append(payload, frame.payload);
+    append(payload, held_);
+    const Frame all{frame.header, payload};
+    if (!deadline)
+        (void)gather(all);
+    std::vector<uint8_t>().swap(held_);
+    return deadline ? write(all, *deadline) : 0;
 }
 
 // RFC 6455 5.4: the fragments of one message follow each other.
@@ -138,7 +150,7 @@ int Outbox::offer(std::span<const uint8_t> bytes)
         if (fragments_.under_way)
             return hold(frame); // there is room: that was just looked at
         const bool gather = gathering_ && pending_.size() + bytes.size() <= kGatherBytes;
-        if (writing_ || waiting_ > 0 || gather)
+        if (writing_ || flush_posted_ || gather)
             append(pending_, bytes);
         else
             write_some(frame);
@@ -152,21 +164,21 @@ int Outbox::offer(std::span<const uint8_t> bytes)
 int Outbox::close(uint16_t code, std::string_view reason)
 {
     Lock lock(mutex_);
-    if (state() != State::open)
-        return ENOTCONN;
-    try {
-        return close_locked(code, reason);
-    } catch (const std::bad_alloc &) {
-        return ENOMEM;
-    }
+    return state() == State::open ? close_locked(code, reason) : ENOTCONN;
 }
 
+// What is to be closed does not stay for want of memory: then it is cut off.
 int Outbox::close_locked(uint16_t code, std::string_view reason)
 {
     std::array<uint8_t, kMaxControlPayload> payload;
     const size_t len = encode_close(payload.data(), code, reason);
-    queue_pong();
-    queue_control(Opcode::close, std::span(payload).first(len));
+    try {
+        queue_pong();
+        queue_control(Opcode::close, std::span(payload).first(len));
+    } catch (const std::bad_alloc &) {
+        fail(ENOMEM);
+        return ENOMEM;
+    }
     state_ = State::closing;
     dispatcher_.expire_at(owner_, in_ms(limits_.close_timeout_ms));
     quiet_.broadcast();

@@ -110,14 +110,16 @@ class Outbox
     int advance_fragments(bool fin, Opcode opcode, std::span<const uint8_t> payload)
         REQUIRES(mutex_);
     int hold(Frame frame) REQUIRES(mutex_);
+    int release_held(Frame frame, const TimePoint *deadline) REQUIRES(mutex_);
     int gather(Frame frame) REQUIRES(mutex_);
     int write(Frame frame, TimePoint deadline) REQUIRES(mutex_);
     int take_turn(TimePoint deadline) REQUIRES(mutex_);
     void pass_turn() REQUIRES(mutex_);
-    void announce_turn() REQUIRES(mutex_);
     void write_some(Frame frame) REQUIRES(mutex_);
     void flush_pending(TimePoint deadline) REQUIRES(mutex_);
     void flush_if_due() REQUIRES(mutex_);
+    bool flush_is_due() const REQUIRES(mutex_);
+    void post_flusher() REQUIRES(mutex_);
     int close_locked(uint16_t code, std::string_view reason) REQUIRES(mutex_);
     void queue_control(Opcode opcode, std::span<const uint8_t> payload) REQUIRES(mutex_);
     void queue_pong() REQUIRES(mutex_);
@@ -140,9 +142,10 @@ class Outbox
     Mutex mutex_;
     Cond turn_;  // the turn is free, or the connection has ended
     Cond quiet_; // nobody writes and nothing is pending, or state_ has changed
-    std::atomic<State> state_{State::opening}; // written under mutex_
-    bool writing_ GUARDED_BY(mutex_) = false;  // somebody has the turn
-    unsigned waiting_ GUARDED_BY(mutex_) = 0;  // threads that want it
+    std::atomic<State> state_{State::opening};    // written under mutex_
+    bool writing_ GUARDED_BY(mutex_) = false;     // somebody has the turn
+    unsigned waiting_ GUARDED_BY(mutex_) = 0;     // threads that want it
+    bool handed_over_ GUARDED_BY(mutex_) = false; // to one of those; writing_ stays set
     bool gathering_ GUARDED_BY(mutex_) = false;
     bool flush_posted_ GUARDED_BY(mutex_) = false;
     std::vector<uint8_t> pending_ GUARDED_BY(mutex_);   // leaves next, in this order

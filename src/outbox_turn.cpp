@@ -26,39 +26,42 @@ iovec part(std::span<const uint8_t> bytes)
 // whoever has the turn is stuck behind a peer that does not read.
 int Outbox::take_turn(TimePoint deadline)
 {
-    while (writing_ && state() != State::ended) {
-        ++waiting_;
-        const bool in_time = turn_.wait_until(mutex_, deadline);
-        --waiting_;
-        if (!in_time && writing_ && state() != State::ended) {
-            fail(ETIMEDOUT);
-            return ETIMEDOUT;
-        }
-    }
     if (state() == State::ended)
         return ENOTCONN;
-    writing_ = true;
-    return 0;
+    if (!std::exchange(writing_, true))
+        return 0;
+    ++waiting_;
+    bool in_time = true;
+    while (!handed_over_ && in_time && state() != State::ended)
+        in_time = turn_.wait_until(mutex_, deadline);
+    --waiting_;
+    if (!std::exchange(handed_over_, false)) {
+        const bool late = state() != State::ended;
+        fail(ETIMEDOUT); // unless it has ended
+        return late ? ETIMEDOUT : ENOTCONN;
+    }
+    if (state() != State::ended)
+        return 0;
+    pass_turn();
+    return ENOTCONN;
 }
 
-// Gives the turn back, to a thread that waits for it, or to what has become pending.
+// Gives the turn to a thread that waits for it, before any that comes now; or back, and
+// then the flusher sees to what has become pending.
 void Outbox::pass_turn()
 {
-    writing_ = false;
+    in_flight_.clear();
     if (in_flight_.capacity() > kKeptCapacity)
         std::vector<uint8_t>().swap(in_flight_);
-    flush_if_due();
-    if (!writing_)
-        announce_turn();
-}
-
-void Outbox::announce_turn()
-{
-    if (state() == State::ended)
-        quiet_.broadcast(); // end() waits for it, whatever is left
-    else if (waiting_ > 0)
+    if (waiting_ > 0 && state() != State::ended) {
+        handed_over_ = true;
         turn_.signal();
-    else if (!anything_pending())
+        return;
+    }
+    writing_ = false;
+    if (flush_is_due())
+        post_flusher();
+    if (state() == State::ended || !anything_pending())
         quiet_.broadcast();
 }
 
@@ -91,8 +94,14 @@ int Outbox::write(Frame frame, TimePoint deadline)
 
 void Outbox::flush_if_due()
 {
-    if (!gathering_ && !writing_ && waiting_ == 0 && state() != State::ended && anything_pending())
+    if (flush_is_due())
         write_some({});
+}
+
+bool Outbox::flush_is_due() const
+{
+    return !gathering_ && !writing_ && !flush_posted_ && state() != State::ended &&
+           anything_pending();
 }
 
 // Writes what is pending, and frame behind it, as far as it can leave without waiting;
@@ -100,31 +109,21 @@ void Outbox::flush_if_due()
 void Outbox::write_some(Frame frame)
 {
     writing_ = true;
-    do {
-        load_in_flight();
-        std::array<iovec, 3> parts{part(in_flight_), part(frame.header), part(frame.payload)};
-        mutex_.unlock();
-        const ssize_t n = transport_.write_some(parts.data(), 3);
-        const int error = n < 0 ? errno : 0;
-        mutex_.lock();
-        if (error != 0 && error != EAGAIN)
-            fail(error);
-        if (state() == State::ended)
-            break; // nothing is kept of a connection that was dropped meanwhile
+    load_in_flight();
+    std::array<iovec, 3> parts{part(in_flight_), part(frame.header), part(frame.payload)};
+    mutex_.unlock();
+    const ssize_t n = transport_.write_some(parts.data(), 3);
+    const int error = n < 0 ? errno : 0;
+    mutex_.lock();
+    if (error != 0 && error != EAGAIN)
+        fail(error);
+    if (state() != State::ended) { // nothing is kept of a connection that has
         const size_t written = n > 0 ? static_cast<size_t>(n) : 0;
-        const size_t total = in_flight_.size() + frame.size();
         totals_.bytes += written;
-        if (written < total) {
+        if (written < in_flight_.size() + frame.size())
             put_back(written, frame);
-            if (state() != State::ended && !std::exchange(flush_posted_, true))
-                dispatcher_.post(flusher_);
-            break;
-        }
-        frame = {};
-    } while (!gathering_ && waiting_ == 0 && state() != State::ended && anything_pending());
-    in_flight_.clear();
-    writing_ = false;
-    announce_turn();
+    }
+    pass_turn();
 }
 
 // What was not written goes before what has become pending meanwhile.
@@ -143,6 +142,13 @@ void Outbox::put_back(size_t written, Frame frame)
         return;
     }
     pending_.swap(rest);
+    post_flusher();
+}
+
+void Outbox::post_flusher()
+{
+    if (!std::exchange(flush_posted_, true))
+        dispatcher_.post(flusher_);
 }
 
 void Outbox::begin_batch()

@@ -32,7 +32,7 @@ int Registry::add(Connection &connection, size_t max)
     return 0;
 }
 
-void Registry::remove(Connection &connection, bool was_open)
+void Registry::remove(Connection &connection)
 {
     const Traffic traffic = connection.traffic();
     {
@@ -42,7 +42,6 @@ void Registry::remove(Connection &connection, bool was_open)
             connection.next_->previous_ = connection.previous_;
         connection.next_ = connection.previous_ = nullptr;
         gone_ += traffic;
-        open_ -= was_open;
         if (--count_ == 0)
             empty_.broadcast();
     }
@@ -59,6 +58,12 @@ void Registry::count_accepted()
 {
     Lock lock(mutex_);
     ++accepted_;
+}
+
+void Registry::count_closed()
+{
+    Lock lock(mutex_);
+    --open_;
 }
 
 void Registry::count_refused()

@@ -33,12 +33,12 @@ class Registry
     // Adds a connection, and a reference to it. 0, EAGAIN when max (0: no limit) are
     // there, or ESHUTDOWN after close().
     int add(Connection &connection, size_t max) EXCLUDES(mutex_);
-    // Takes out what add() has added, with its reference. was_open: count_opened() was
-    // called for it.
-    void remove(Connection &connection, bool was_open) EXCLUDES(mutex_);
+    // Takes out what add() has added, with its reference.
+    void remove(Connection &connection) EXCLUDES(mutex_);
 
     void count_accepted() EXCLUDES(mutex_);
     void count_opened() EXCLUDES(mutex_);
+    void count_closed() EXCLUDES(mutex_); // once after count_opened()
     void count_refused() EXCLUDES(mutex_);
 
     // From now on nothing can be added.

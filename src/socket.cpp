@@ -45,7 +45,7 @@ int resolve(const char *host, const char *port, addrinfo *&addresses, std::strin
     return status == EAI_MEMORY ? ENOMEM : ENOENT;
 }
 
-int listen_on_address(const addrinfo &address, UniqueFd &listener)
+int listen_on_address(const addrinfo &address, bool both_families, UniqueFd &listener)
 {
     UniqueFd fd(
         socket(address.ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, address.ai_protocol));
@@ -54,6 +54,9 @@ int listen_on_address(const addrinfo &address, UniqueFd &listener)
     const int on = 1;
     // Best effort: without it a restart has to wait for TIME_WAIT.
     (void)setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    const int off = 0;
+    if (both_families && address.ai_family == AF_INET6)
+        (void)setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
     if (bind(fd.get(), address.ai_addr, address.ai_addrlen) != 0)
         return errno;
     if (listen(fd.get(), kBacklog) != 0)
@@ -85,11 +88,17 @@ int listen_on(const char *host, const char *port, UniqueFd &listener, std::strin
         return error;
     const std::unique_ptr<addrinfo, void (*)(addrinfo *)> owner(addresses, freeaddrinfo);
 
+    // Without a host: one socket for both families, or IPv4 where there is no IPv6.
+    const bool any = !host || !*host;
     int error = ENOENT;
-    for (const addrinfo *address = addresses; address; address = address->ai_next) {
-        error = listen_on_address(*address, listener);
-        if (error == 0)
-            return 0;
+    for (const int family : {AF_INET6, AF_UNSPEC}) {
+        for (const addrinfo *address = addresses; address; address = address->ai_next) {
+            if (family == AF_INET6 && (!any || address->ai_family != AF_INET6))
+                continue;
+            error = listen_on_address(*address, any, listener);
+            if (error == 0)
+                return 0;
+        }
     }
     why = std::strerror(error);
     return error;
@@ -186,6 +195,10 @@ std::string printable_address(const sockaddr_storage &address)
     }
     if (address.ss_family == AF_INET6) {
         const auto &v6 = reinterpret_cast<const sockaddr_in6 &>(address);
+        if (IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr)) { // an IPv4 peer of a socket for both
+            inet_ntop(AF_INET, &v6.sin6_addr.s6_addr[12], text, sizeof text);
+            return std::string(text) + ":" + std::to_string(ntohs(v6.sin6_port));
+        }
         inet_ntop(AF_INET6, &v6.sin6_addr, text, sizeof text);
         return "[" + std::string(text) + "]:" + std::to_string(ntohs(v6.sin6_port));
     }

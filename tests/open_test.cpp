@@ -141,7 +141,27 @@ TEST_CASE("no host is every address")
         Client::open(server.port());
         Client other(server.port(), {.host = "127.0.0.2"});
         other.handshake();
+        Server probe({.bind = false, .start = false});
+        if (libwebsock_bind(probe.context(), "::1", "0") != 0)
+            continue; // this machine has no IPv6
+        Client six(server.port(), {.host = "::1"});
+        six.handshake();
     }
+}
+
+TEST_CASE("onlog may look at the context while the server cannot start")
+{
+    static int port = 0;
+    libwebsock_context *context = libwebsock_init(nullptr, nullptr, 0);
+    REQUIRE(libwebsock_bind(context, "127.0.0.1", "0") == 0);
+    context->onlog = [](libwebsock_context *ctx, int, const char *) { port = libwebsock_port(ctx); };
+    context->send_timeout_ms = -1;
+    CHECK(error_of(libwebsock_wait(context)) == EINVAL);
+    CHECK(port == libwebsock_port(context));
+    context->send_timeout_ms = 1000; // what was wrong can be mended
+    libwebsock_stop(context);
+    CHECK(libwebsock_wait(context) == 0);
+    libwebsock_free(context);
 }
 
 TEST_CASE("wait without a listener fails at once")

@@ -7,7 +7,7 @@
  *     LIBWEBSOCK_* (ours).
  *  2. A function that returns int returns 0, or -1 with errno set. One that
  *     returns a pointer returns NULL on failure. Nothing here exits, aborts or
- *     raises SIGPIPE.
+ *     raises SIGPIPE (the default callbacks do print, to stdout).
  *  3. Strings given to the library are UTF-8, NUL-terminated and copied; the
  *     caller may reuse them on return. Strings given by the library are read,
  *     never freed. Host names, file names and header values are plain bytes.
@@ -232,7 +232,8 @@ typedef struct libwebsock_statistics {
  * NULL: EINVAL base or flags is not NULL; ENOMEM; EMFILE or ENFILE. */
 libwebsock_context *libwebsock_init(void *base, void *flags, size_t max_frame_payload);
 
-/* Listens on host and port, IPv4 or IPv6; host NULL or "" is every address.
+/* Listens on host and port, IPv4 or IPv6, on the first address that works; host
+ * NULL or "" is every address of both.
  * port is a number or a service name, "0" any free port. May be called several
  * times, before and during libwebsock_wait. Any thread; blocks while the name is
  * resolved. Returns 0, or -1 and logs host, port and reason: EINVAL ctx or port
@@ -328,7 +329,7 @@ int libwebsock_send_all_binary(libwebsock_context *ctx, const void *data, size_t
 /* Starts the closing handshake with 1000: a Close frame leaves behind what was
  * already sent, the peer has close_timeout_ms to answer, then onclose runs.
  * Does not block. Returns 0, or -1: EINVAL client is NULL; ENOTCONN it is
- * closing or closed; ENOMEM. RFC 6455 7.1.2. */
+ * closing or closed; ENOMEM it was cut off instead. RFC 6455 7.1.2. */
 int libwebsock_close(libwebsock_client_state *client);
 
 /* The same with a code that may be sent (1000 to 1003, 1007 to 1014, 3000 to
