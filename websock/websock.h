@@ -292,7 +292,7 @@ int libwebsock_stats(libwebsock_context *ctx, libwebsock_statistics *out);
  *   EILSEQ    the text is not valid UTF-8 (RFC 6455 8.1); nothing was sent
  *   ENOTCONN  the connection is closing, closed, or not open yet
  *   ETIMEDOUT the peer does not read, the connection was dropped
- *   ENOBUFS   more than max_queued_bytes wait for another thread's last fragment
+ *   ENOBUFS   more than max_queued_bytes wait for another message's last fragment
  *   ENOMEM */
 
 /* Sends text, NUL-terminated, as one text message. RFC 6455 5.6. */
