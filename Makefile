@@ -1,6 +1,7 @@
 # Everything this project builds, tests and installs. What a user needs:
 #   make            build/libwebsock.a and the demos in build/demo/
 #   make run        the demo server, at http://127.0.0.1:8080/ (PORT=...)
+#   make run-tls    the same over TLS, at https://127.0.0.1:8443/
 #   make check      every test
 #   make bench      measures this machine; BENCH=--quick for two minutes
 #   make install    PREFIX=/usr/local DESTDIR=
@@ -34,7 +35,7 @@ endif
 cppflags := -I. -Isrc -MMD -MP
 cxxflags := -std=c++20 -pthread $(warnings) $(sanitize)
 cflags := -std=c99 -D_POSIX_C_SOURCE=200809L -pthread $(warnings) $(sanitize)
-libs := -lcrypto -lstdc++ -pthread
+libs := -lssl -lcrypto -lstdc++ -pthread
 
 version_of = $(shell sed -n 's/^.define LIBWEBSOCK_VERSION_$(1) //p' websock/websock.h)
 version := $(call version_of,MAJOR).$(call version_of,MINOR).$(call version_of,PATCH)
@@ -42,16 +43,16 @@ version := $(call version_of,MAJOR).$(call version_of,MINOR).$(call version_of,P
 archive := $(BUILD)/libwebsock.a
 src_objects := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard src/*.cpp))
 test_objects := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard tests/*.cpp))
-demos := $(addprefix $(BUILD)/demo/,websock-demo quickstart echo)
+demos := $(addprefix $(BUILD)/demo/,websock-demo quickstart echo wss)
 # Built by the tests; the only one that needs libevent.
 libevent_demo := $(BUILD)/demo/libevent
-tests := $(BUILD)/tests/unit $(BUILD)/tests/default_server
+tests := $(addprefix $(BUILD)/tests/,unit default_server tls_server)
 
 bench_dir := $(BUILD)/bench
 bench_clients := $(addprefix $(bench_dir)/,load churn idle)
 bench_programs := $(bench_clients) $(bench_dir)/echo_server $(bench_dir)/thread_floor
 
-.PHONY: all demo run deps check test-programs syntax bench bench-programs install uninstall clean
+.PHONY: all demo run run-tls deps check test-programs syntax bench bench-programs install uninstall clean
 .DELETE_ON_ERROR:
 
 all: $(archive) demo
@@ -90,6 +91,7 @@ $(BUILD)/demo/routes.o: $(BUILD)/demo/page.h
 $(BUILD)/demo/websock-demo: $(addprefix $(BUILD)/demo/,server.o routes.o chat.o stats.o) $(archive)
 $(BUILD)/demo/quickstart: $(BUILD)/demo/quickstart.o $(archive)
 $(BUILD)/demo/echo: $(BUILD)/demo/echo.o $(archive)
+$(BUILD)/demo/wss: $(BUILD)/demo/wss.o $(archive)
 $(BUILD)/demo/libevent: $(BUILD)/demo/libevent.o $(archive)
 $(BUILD)/demo/libevent: libs := -levent_core $(libs)
 $(demos) $(libevent_demo):
@@ -98,12 +100,23 @@ $(demos) $(libevent_demo):
 $(BUILD)/tests/unit: $(test_objects) $(archive)
 	$(CXX) $(sanitize) $(LDFLAGS) $^ $(libs) -o $@
 $(BUILD)/tests/default_server: $(BUILD)/tests/default_server.o $(archive)
+$(BUILD)/tests/tls_server: $(BUILD)/tests/tls_server.o $(archive)
+$(BUILD)/tests/default_server $(BUILD)/tests/tls_server:
 	$(CC) $(sanitize) $(LDFLAGS) $^ $(libs) -o $@
 
 run:
 	@sh tests/deps.sh build
 	@$(MAKE) --no-print-directory demo
 	@exec $(BUILD)/demo/websock-demo --host $(HOST) --port $(PORT)
+
+tls_port := $(if $(filter file,$(origin PORT)),8443,$(PORT))
+localhost := $(BUILD)/demo/localhost
+run-tls:
+	@sh tests/deps.sh build
+	@$(MAKE) --no-print-directory demo
+	@sh demo/certificate.sh $(localhost).key $(localhost).crt
+	@exec $(BUILD)/demo/websock-demo --host $(HOST) --port $(tls_port) \
+	  --key $(localhost).key --cert $(localhost).crt
 
 deps:
 	@sh tests/deps.sh check

@@ -67,11 +67,13 @@ static int same_origin(const char *origin, const char *allowed)
 
 /* Any page of any site may open a WebSocket to here, and the browser sends its
  * Origin along; what it does not do is keep that page from talking (RFC 6455 10.2).
- * So only pages that came from this host and port may, and those of --origin. A
- * client that is no browser sends no Origin, or whatever it likes: this is no
- * authentication. */
-static int origin_is_allowed(const struct demo *demo, const libwebsock_request *request)
+ * So only pages that came from this host and port may, and those of --origin. Over
+ * TLS a page that came without is not one of ours, whatever its host: anybody on its
+ * way may have written it. A client that is no browser sends no Origin, or whatever
+ * it likes: this is no authentication. */
+static int origin_is_allowed(libwebsock_client_state *client, const libwebsock_request *request)
 {
+    const struct demo *demo = client->ctx->user_data;
     const char *origin = libwebsock_request_header(request, "Origin");
     if (origin == NULL) {
         return 1;
@@ -81,6 +83,9 @@ static int origin_is_allowed(const struct demo *demo, const libwebsock_request *
             return 1;
         }
     }
+    if (libwebsock_client_tls(client) != NULL && strncasecmp(origin, "https://", 8) != 0) {
+        return 0;
+    }
     const char *host = libwebsock_request_header(request, "Host");
     const char *authority = strstr(origin, "://"); /* "null" has none */
     return host != NULL && authority != NULL && strcasecmp(authority + 3, host) == 0;
@@ -89,7 +94,7 @@ static int origin_is_allowed(const struct demo *demo, const libwebsock_request *
 static int upgrade(libwebsock_client_state *client, const libwebsock_request *request)
 {
     struct demo *demo = client->ctx->user_data;
-    if (!origin_is_allowed(demo, request)) {
+    if (!origin_is_allowed(client, request)) {
         return 403;
     }
     /* accept_protocol fails when the client did not offer it, which is no error: it

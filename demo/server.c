@@ -8,6 +8,7 @@
 #include <websock/websock.h>
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -19,6 +20,9 @@
 struct options {
     const char *host;
     const char *port;
+    const char *certfile; /* with keyfile, or NULL: no TLS */
+    const char *keyfile;
+    const char *chainfile; /* NULL: certfile has the whole chain */
     size_t max_frame; /* bytes; 0: the library's default */
     const char *origins[MAX_ORIGINS];
     size_t origin_count;
@@ -27,10 +31,13 @@ struct options {
 enum parsed { RUN, HELP, BAD };
 
 static const char usage[] =
-    "usage: websock-demo [--host ADDRESS] [--port PORT] [--max-frame BYTES]\n"
-    "                    [--origin URL] [--help]\n"
+    "usage: websock-demo [--host ADDRESS] [--port PORT] [--cert FILE --key FILE]\n"
+    "                    [--chain FILE] [--max-frame BYTES] [--origin URL] [--help]\n"
     "  --host ADDRESS     address or name to listen on (127.0.0.1)\n"
     "  --port PORT        port to listen on; 0 is any free one (8080)\n"
+    "  --cert FILE        speak TLS, with this certificate (PEM); SIGHUP reads it again\n"
+    "  --key FILE         the certificate's private key (PEM)\n"
+    "  --chain FILE       certificates between it and its root, if --cert lacks them\n"
     "  --max-frame BYTES  largest payload of one frame (16777216)\n"
     "  --origin URL       let pages of this origin connect too; may be repeated\n";
 
@@ -61,6 +68,12 @@ static enum parsed parse_option(struct options *options, const char *name, const
         options->host = value;
     } else if (strcmp(name, "--port") == 0) {
         options->port = value;
+    } else if (strcmp(name, "--cert") == 0) {
+        options->certfile = value;
+    } else if (strcmp(name, "--key") == 0) {
+        options->keyfile = value;
+    } else if (strcmp(name, "--chain") == 0) {
+        options->chainfile = value;
     } else if (strcmp(name, "--max-frame") == 0) {
         if (parse_size(value, &options->max_frame) != 0) {
             return bad("not a number of bytes", value);
@@ -77,11 +90,26 @@ static enum parsed parse_option(struct options *options, const char *name, const
     return RUN;
 }
 
-/* getopt_long is not POSIX, and four options do not miss it. "--name value" and
+static enum parsed check_tls_files(const struct options *options)
+{
+    if (options->certfile != NULL && options->keyfile == NULL) {
+        return bad("option missing", "--key, for --cert");
+    }
+    if (options->certfile == NULL && options->keyfile != NULL) {
+        return bad("option missing", "--cert, for --key");
+    }
+    if (options->certfile == NULL && options->chainfile != NULL) {
+        return bad("option missing", "--cert and --key, for --chain");
+    }
+    return RUN;
+}
+
+/* getopt_long is not POSIX, and so few options do not miss it. "--name value" and
  * "--name=value" are the same. Cuts the '=' out of argv. */
 static enum parsed parse_options(struct options *options, int argc, char **argv)
 {
-    static const char *const names[] = {"--host", "--port", "--max-frame", "--origin"};
+    static const char *const names[] = {"--host",  "--port",      "--cert",  "--key",
+                                        "--chain", "--max-frame", "--origin"};
 
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
@@ -106,7 +134,7 @@ static enum parsed parse_options(struct options *options, int argc, char **argv)
             return result;
         }
     }
-    return RUN;
+    return check_tls_files(options);
 }
 
 /* The default one hangs up without a word; this one says what would have fitted.
@@ -123,40 +151,80 @@ static int onframetoolarge(libwebsock_client_state *client, libwebsock_frame *fr
 
 /* The one line on stdout: whoever starts the demo with --port 0 reads the port
  * here. */
-static int print_url(const char *host, int port)
+static int print_url(const struct options *options, int port)
 {
+    const char *host = options->host;
     int any = host[0] == '\0' || strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
     int literal_v6 = !any && strchr(host, ':') != NULL;
-    printf("websock-demo: open http://%s%s%s:%d/\n", literal_v6 ? "[" : "",
-           any ? "localhost" : host, literal_v6 ? "]" : "", port);
+    printf("websock-demo: open %s://%s%s%s:%d/\n", options->certfile != NULL ? "https" : "http",
+           literal_v6 ? "[" : "", any ? "localhost" : host, literal_v6 ? "]" : "", port);
     return fflush(stdout);
 }
 
-/* For the signal handler; set before it is installed. */
-static libwebsock_context *stop_me;
+/* Blocked in every thread, for one to take: none kills us between the line on stdout and
+ * the wait, and libwebsock_reload_ssl, which reads files and takes locks, may not be
+ * called in a signal handler. Set before any thread starts. */
+static sigset_t signals;
 
-static void on_signal(int signal_number)
+static void block_signals(const struct options *options)
 {
-    (void)signal_number;
-    (void)libwebsock_stop(stop_me); /* async-signal-safe */
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    if (options->certfile != NULL) {
+        sigaddset(&signals, SIGHUP);
+    }
+    (void)pthread_sigmask(SIG_BLOCK, &signals, NULL); /* threads inherit it */
 }
 
-/* libwebsock_wait would catch both signals by itself, but only while it runs: one
- * that comes between the line on stdout and the wait must not kill us. */
-static void catch_signals(libwebsock_context *ctx)
+static void *take_signals(void *arg)
 {
-    struct sigaction action;
-    memset(&action, 0, sizeof action);
-    action.sa_handler = on_signal;
-    sigemptyset(&action.sa_mask);
-    stop_me = ctx;
-    (void)sigaction(SIGINT, &action, NULL);
-    (void)sigaction(SIGTERM, &action, NULL);
+    libwebsock_context *ctx = arg;
+    int signal_number;
+    while (sigwait(&signals, &signal_number) == 0 && signal_number == SIGHUP) {
+        if (libwebsock_reload_ssl(ctx) == 0) { /* else it has logged why */
+            fputs("websock-demo: certificates were read again\n", stderr);
+        }
+    }
+    (void)libwebsock_stop(ctx);
+    return NULL;
 }
 
-/* Returns 0, or -1: libwebsock_bind has logged why, for the others it is said
- * here. Everything is freed, except when a callback never ended: then what it may
- * still use is left to it, which is also why demo is static. */
+/* libwebsock_bind and libwebsock_bind_ssl_real log what is wrong when they fail. */
+static int bind_server(libwebsock_context *ctx, const struct options *options)
+{
+    if (options->certfile == NULL) {
+        return libwebsock_bind(ctx, options->host, options->port);
+    }
+    return libwebsock_bind_ssl_real(ctx, options->host, options->port, options->keyfile,
+                                    options->certfile, options->chainfile);
+}
+
+/* Returns 0, or -1 when it has said why. */
+static int run(libwebsock_context *ctx, const struct options *options)
+{
+    pthread_t signal_thread;
+    errno = pthread_create(&signal_thread, NULL, take_signals, ctx);
+    if (errno != 0) {
+        perror("websock-demo: pthread_create");
+        return -1;
+    }
+    if (print_url(options, libwebsock_port(ctx)) != 0) {
+        perror("websock-demo: stdout");
+        (void)libwebsock_stop(ctx); /* the wait still drains */
+    }
+    int failed = libwebsock_wait(ctx);
+    if (failed) {
+        perror("websock-demo: libwebsock_wait");
+    }
+    (void)pthread_kill(signal_thread, SIGTERM); /* if it has taken none itself */
+    (void)pthread_join(signal_thread, NULL);    /* before libwebsock_free: it uses ctx */
+    return failed;
+}
+
+/* Returns 0, or -1 when it has been said why. Everything is freed, except when a
+ * callback never ended: then what it may still use is left to it, which is also why
+ * demo is static. */
 static int serve(libwebsock_context *ctx, const struct options *options)
 {
     static struct demo demo;
@@ -171,7 +239,7 @@ static int serve(libwebsock_context *ctx, const struct options *options)
     ctx->onclose = NULL;
     ctx->onframetoolarge = onframetoolarge;
 
-    if (libwebsock_bind(ctx, options->host, options->port) != 0) {
+    if (bind_server(ctx, options) != 0) {
         return -1;
     }
     demo.room = chat_room_new();
@@ -183,15 +251,7 @@ static int serve(libwebsock_context *ctx, const struct options *options)
         chat_room_free(demo.room);
         return -1;
     }
-    catch_signals(ctx);
-    if (print_url(options->host, libwebsock_port(ctx)) != 0) {
-        perror("websock-demo: stdout");
-        (void)libwebsock_stop(ctx); /* the wait still drains */
-    }
-    int failed = libwebsock_wait(ctx);
-    if (failed) {
-        perror("websock-demo: libwebsock_wait");
-    }
+    int failed = run(ctx, options);
     stats_feed_stop(demo.feed);
     if (!failed) {
         stats_feed_free(demo.feed);
@@ -216,7 +276,8 @@ int main(int argc, char **argv)
         perror("websock-demo: libwebsock_init");
         return 1;
     }
-    ctx->handle_signals = 0; /* see catch_signals */
+    ctx->handle_signals = 0; /* take_signals does */
+    block_signals(&options); /* before the first thread starts */
     int failed = serve(ctx, &options);
     libwebsock_free(ctx);
     return failed ? 1 : 0;

@@ -34,9 +34,12 @@ static double seconds_since(const struct timespec *start)
     return (double)(now.tv_sec - start->tv_sec) + (double)(now.tv_nsec - start->tv_nsec) / 1e9;
 }
 
-/* Returns the length of the line, or -1. */
-static int figures(const struct stats_feed *feed, char *line, size_t size)
+/* The figures, the same for all, and how this client's connection is secured. Returns
+ * the length of the line, or -1. */
+static int figures(const struct stats_feed *feed, const libwebsock_client_state *client, char *line,
+                   size_t size)
 {
+    const libwebsock_tls_info *tls = libwebsock_client_tls(client); /* NULL: it is not */
     libwebsock_statistics now = {.size = sizeof now};
     if (libwebsock_stats(feed->ctx, &now) != 0) {
         return -1;
@@ -46,18 +49,19 @@ static int figures(const struct stats_feed *feed, char *line, size_t size)
                     "\"messages_in\":%llu,\"messages_out\":%llu,"
                     "\"bytes_in\":%llu,\"bytes_out\":%llu,"
                     "\"events_queued\":%llu,\"workers\":%llu,\"workers_busy\":%llu,"
-                    "\"uptime_s\":%.3f}",
+                    "\"uptime_s\":%.3f,\"tls\":\"%s\",\"cipher\":\"%s\"}",
                     now.connections_open, now.connections_accepted, now.connections_refused,
                     now.messages_in, now.messages_out, now.bytes_in, now.bytes_out,
                     now.events_queued, now.workers, now.workers_busy,
-                    seconds_since(&feed->started));
+                    seconds_since(&feed->started), tls != NULL ? tls->version : "",
+                    tls != NULL ? tls->cipher : "");
 }
 
 /* Fails when the client is going, which onclose will tell. */
 static void send_figures(const struct stats_feed *feed, libwebsock_client_state *client)
 {
-    char line[512];
-    int len = figures(feed, line, sizeof line);
+    char line[640];
+    int len = figures(feed, client, line, sizeof line);
     if (len > 0 && (size_t)len < sizeof line) {
         (void)libwebsock_send_text_with_length(client, line, (size_t)len);
     }

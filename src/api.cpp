@@ -131,6 +131,36 @@ int libwebsock_bind(libwebsock_context *ctx, const char *host, const char *port)
     return checked([&] { return ctx && port ? Context::of(ctx)->bind(host, port) : EINVAL; });
 }
 
+int libwebsock_bind_ssl(libwebsock_context *ctx, const char *host, const char *port,
+                        const char *keyfile, const char *certfile)
+{
+    return libwebsock_bind_ssl_real(ctx, host, port, keyfile, certfile, nullptr);
+}
+
+int libwebsock_bind_ssl_real(libwebsock_context *ctx, const char *host, const char *port,
+                             const char *keyfile, const char *certfile, const char *chainfile)
+{
+    libwebsock_tls_options options{};
+    options.size = sizeof options;
+    options.keyfile = keyfile;
+    options.certfile = certfile;
+    options.chainfile = chainfile;
+    return libwebsock_bind_tls(ctx, host, port, &options);
+}
+
+int libwebsock_bind_tls(libwebsock_context *ctx, const char *host, const char *port,
+                        const libwebsock_tls_options *options)
+{
+    return checked([&] {
+        return ctx && port && options ? Context::of(ctx)->bind_tls(host, port, *options) : EINVAL;
+    });
+}
+
+int libwebsock_reload_ssl(libwebsock_context *ctx)
+{
+    return checked([&] { return ctx ? Context::of(ctx)->reload_tls() : EINVAL; });
+}
+
 int libwebsock_bind_socket(libwebsock_context *ctx, int fd)
 {
     return checked([&] { return ctx ? Context::of(ctx)->bind_socket(fd) : EINVAL; });
@@ -258,6 +288,18 @@ const libwebsock_request *libwebsock_client_request(const libwebsock_client_stat
     return checked([&] { return client ? 0 : EINVAL; }) == 0
                ? Connection::of(client)->public_request()
                : nullptr;
+}
+
+const libwebsock_tls_info *libwebsock_client_tls(const libwebsock_client_state *client)
+{
+    const libwebsock_tls_info *info = nullptr;
+    (void)checked([&] {
+        if (!client)
+            return EINVAL;
+        info = Connection::of(client)->public_tls();
+        return info ? 0 : ENOENT;
+    });
+    return info;
 }
 
 const char *libwebsock_request_header(const libwebsock_request *request, const char *name)

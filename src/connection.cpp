@@ -115,6 +115,9 @@ void Connection::read_frames()
 Connection::Read Connection::receive(size_t frame_len, int timeout_ms)
 {
     const ssize_t n = transport_.read(buffer_.room(frame_len), timeout_ms);
+    const int error = n < 0 ? errno : 0;
+    if (transport_.answer_due())
+        outbox_.nudge();
     if (n > 0) {
         buffer_.received(static_cast<size_t>(n));
         // This thread alone writes it: no read-modify-write is needed.
@@ -122,9 +125,11 @@ Connection::Read Connection::receive(size_t frame_len, int timeout_ms)
                         std::memory_order_relaxed);
         return Read::bytes;
     }
-    if (n < 0 && errno == EAGAIN)
+    if (error == EINTR)
+        return Read::bytes; // none, but the peer is alive
+    if (error == EAGAIN)
         return Read::timed_out;
-    end_reason_ = n == 0 ? "the peer closed without a Close frame" : std::strerror(errno);
+    end_reason_ = n == 0 ? "the peer closed without a Close frame" : transport_.why();
     return Read::ended;
 }
 
@@ -246,14 +251,13 @@ bool Connection::hand_over()
 void Connection::finish() noexcept
 {
     const TimePoint deadline = in_ms(server_.settings.close_timeout_ms);
-    if (polite_) {
-        outbox_.drain(deadline);
-        transport_.end_writing();
-    }
+    if (polite_)
+        outbox_.finish(deadline);
     describe_end();
     if (!upgraded_)
         server_.registry.count_refused();
-    const bool lingers = polite_ && !got_close_; // behind a Close frame nothing comes
+    // Behind a Close frame nothing comes, or a goodbye.
+    const bool lingers = polite_ && (!got_close_ || transport_.peer_says_goodbye());
     if (!lingers)
         outbox_.end();
     if (inbox_.put_closed())

@@ -57,6 +57,7 @@ class Connection final : public Runnable
     RequestHook &hook() { return hook_; }
     const Request &request() const { return request_; }
     const libwebsock_request *public_request() const { return &public_request_; }
+    const libwebsock_tls_info *public_tls() const { return tls_ ? &public_tls_ : nullptr; }
     int offer(std::span<const uint8_t> frame); // of send_all; see Outbox::offer
 
     // Cuts the connection off; onclose still comes.
@@ -92,6 +93,7 @@ class Connection final : public Runnable
 
     // The connection's thread, until it is open: connection_open.cpp.
     bool open();
+    bool secure(TimePoint deadline);
     bool read_request(HeaderScanner &scanner, TimePoint deadline);
     bool ask_hook(HookAnswer &answer, TimePoint deadline);
     bool answer_request(const HookAnswer &answer, TimePoint deadline);
@@ -141,6 +143,8 @@ class Connection final : public Runnable
     libwebsock_client_state handle_{};
 
     // Written by the connection's thread before the event that lets workers read them.
+    std::unique_ptr<TlsInfo> tls_; // nullptr: there is none
+    libwebsock_tls_info public_tls_{};
     Request request_;
     libwebsock_request public_request_{};
     libwebsock_close_info close_info_{};

@@ -24,7 +24,7 @@ bool Connection::open()
     const TimePoint deadline =
         accepted_at_ + std::chrono::milliseconds(server_.settings.handshake_timeout_ms);
     HeaderScanner scanner(server_.settings.max_handshake_bytes);
-    if (!read_request(scanner, deadline))
+    if (!secure(deadline) || !read_request(scanner, deadline))
         return false;
     const Refusal refusal = request_.parse(as_text(buffer_.unread()).substr(0, scanner.length()));
     buffer_.consume(scanner.length());
@@ -39,6 +39,34 @@ bool Connection::open()
     if (server_.settings.onrequest && !ask_hook(answer, deadline))
         return false;
     return answer_request(answer, deadline);
+}
+
+// The TLS handshake, if there is one.
+bool Connection::secure(TimePoint deadline)
+{
+    Transport::Opening opening = transport_.open(deadline);
+    switch (opening.result) {
+    case Transport::Opening::ready:
+        break;
+    case Transport::Opening::plaintext:
+        return refuse({400, "this port speaks TLS: use https:// or wss://"}, deadline);
+    case Transport::Opening::refused:
+        polite_ = true;
+        [[fallthrough]];
+    case Transport::Opening::gone:
+        end_reason_ = "TLS handshake: " + opening.why;
+        if (opening.silent)
+            end_level_ = LIBWEBSOCK_LOG_DEBUG; // a load balancer that looks for life
+        return false;
+    }
+    tls_ = std::move(opening.tls);
+    if (tls_)
+        public_tls_ = {.version = tls_->version,
+                       .cipher = tls_->cipher,
+                       .server_name = tls_->server_name.c_str(),
+                       .client_subject = tls_->client_subject.c_str(),
+                       .resumed = tls_->resumed};
+    return true;
 }
 
 bool Connection::read_request(HeaderScanner &scanner, TimePoint deadline)

@@ -23,13 +23,6 @@ namespace {
 constexpr size_t kLeastStack = 64 * 1024; // measured: a connection touches up to 16 KiB
 constexpr int kGraceMs = 1000;            // for callbacks that wait for a socket which was just cut
 
-constexpr std::string_view kNoRoom = "HTTP/1.1 503 Service Unavailable\r\n"
-                                     "Connection: close\r\n"
-                                     "Retry-After: 1\r\n"
-                                     "Content-Type: text/plain; charset=utf-8\r\n"
-                                     "Content-Length: 26\r\n\r\n"
-                                     "no room for a connection\r\n";
-
 } // namespace
 
 Context::Context(size_t max_frame_payload)
@@ -56,29 +49,91 @@ void Context::stop() noexcept
     errno = saved_errno;
 }
 
-int Context::bind(const char *host, const char *port)
+int Context::bind(const char *host, const char *port) { return listen(host, port, nullptr); }
+
+int Context::bind_tls(const char *host, const char *port, const libwebsock_tls_options &given)
 {
-    const char *shown_host = host && *host ? host : "*";
+    TlsOptions options;
+    TlsConfig::Loaded loaded;
+    loaded.error = copy_options(given, options, loaded.why);
+    if (loaded.error == 0)
+        loaded = load_tls(options);
+    if (loaded.error != 0)
+        return cannot_listen(host, port, loaded.error, loaded.why);
+    return listen(host, port,
+                  std::make_shared<TlsIdentity>(std::move(options), std::move(loaded.config)));
+}
+
+int Context::cannot_listen(const char *host, const char *port, int error, const std::string &why)
+{
+    server_.log.write(LIBWEBSOCK_LOG_ERROR, "cannot listen on %s port %s: %s",
+                      host && *host ? host : "*", port,
+                      why.empty() ? std::strerror(error) : why.c_str());
+    return error;
+}
+
+TlsConfig::Loaded Context::load_tls(const TlsOptions &options)
+{
+    TlsConfig::Loaded loaded = TlsConfig::load(options);
+    for (const std::string &warning : loaded.warnings)
+        server_.log.write(LIBWEBSOCK_LOG_WARNING, "%s", warning.c_str());
+    return loaded;
+}
+
+int Context::listen(const char *host, const char *port, std::shared_ptr<TlsIdentity> tls)
+{
     UniqueFd socket;
     std::string why;
     int error = stopped() ? ESHUTDOWN : listen_on(host, port, socket, why);
     if (error == 0)
-        error = add_listener(socket);
-    if (error != 0)
-        server_.log.write(LIBWEBSOCK_LOG_ERROR, "cannot listen on %s port %s: %s", shown_host, port,
-                          why.empty() ? std::strerror(error) : why.c_str());
-    return error;
+        error = add_listener(socket, std::move(tls));
+    return error == 0 ? 0 : cannot_listen(host, port, error, why);
+}
+
+// All or nothing: a listener does not get its new certificate while another one's is bad.
+int Context::reload_tls()
+{
+    Lock reload_lock(reload_mutex_);
+    std::vector<std::shared_ptr<TlsIdentity>> identities;
+    {
+        Lock lock(mutex_);
+        if (state_ == State::ended)
+            return ESHUTDOWN;
+        for (const std::unique_ptr<Listener> &listener : listeners_) {
+            if (listener->tls())
+                identities.push_back(listener->tls());
+        }
+    }
+    std::vector<std::shared_ptr<const TlsConfig>> configs;
+    std::string why = "no listener has TLS";
+    int error = identities.empty() ? EINVAL : 0;
+    for (const std::shared_ptr<TlsIdentity> &identity : identities) {
+        TlsConfig::Loaded loaded = load_tls(identity->options());
+        if (error == 0) {
+            error = loaded.error;
+            why = loaded.why;
+        }
+        configs.push_back(std::move(loaded.config));
+    }
+    if (error != 0) {
+        server_.log.write(LIBWEBSOCK_LOG_ERROR, "the certificates stay as they are: %s",
+                          why.c_str());
+        return error;
+    }
+    for (size_t i = 0; i < identities.size(); ++i)
+        identities[i]->replace(std::move(configs[i]));
+    return 0;
 }
 
 // Takes the socket over, unless it fails.
-int Context::add_listener(UniqueFd &socket)
+int Context::add_listener(UniqueFd &socket, std::shared_ptr<TlsIdentity> tls)
 try {
     Lock lock(mutex_);
     if (state_ == State::ended)
         return ESHUTDOWN;
     listeners_.reserve(listeners_.size() + 1);
     std::unique_ptr<Listener> listener =
-        std::make_unique<Listener>(std::move(socket), stop_fd_.get());
+        std::make_unique<Listener>(std::move(socket), stop_fd_.get(), std::move(tls));
     const int error = accepting_ ? start_listener(*listener) : 0;
     if (error == 0)
         listeners_.push_back(std::move(listener));
@@ -92,8 +147,8 @@ try {
 int Context::start_listener(Listener &listener)
 {
     return listener.start(
-        [this](UniqueFd socket, const sockaddr_storage &peer) {
-            return admit(std::move(socket), peer);
+        [this, &listener](UniqueFd socket, const sockaddr_storage &peer) {
+            return admit(std::move(socket), peer, listener);
         },
         [this](const char *text) { server_.log.write(LIBWEBSOCK_LOG_WARNING, "%s", text); });
 }
@@ -118,7 +173,7 @@ int Context::adopt_listening(int fd)
     if (error != 0)
         return error;
     UniqueFd socket(fd);
-    error = add_listener(socket);
+    error = add_listener(socket, nullptr);
     (void)socket.release(); // the listener's by now, or still the caller's
     if (error != 0)
         (void)set_blocking(fd, was_blocking);
@@ -136,7 +191,7 @@ int Context::adopt_connected(int fd)
     if (error != 0)
         return error;
     UniqueFd socket(fd);
-    error = serve(socket, peer_of(fd));
+    error = serve(socket, peer_of(fd), nullptr);
     (void)socket.release(); // the connection's by now, or still the caller's
     if (error == 0)
         return 0;
@@ -146,14 +201,14 @@ int Context::adopt_connected(int fd)
 }
 
 // Makes an accepted socket a connection. Takes it over, unless it fails.
-int Context::serve(UniqueFd &socket, const sockaddr_storage &peer)
+int Context::serve(UniqueFd &socket, const sockaddr_storage &peer, TlsIdentity *tls)
 {
     std::unique_ptr<Transport> transport;
     int error = ENOMEM;
     server_.registry.count_accepted();
     try {
         set_no_delay(socket.get());
-        transport = make_plain_transport(socket);
+        transport = tls ? make_tls_transport(socket, tls->config()) : make_plain_transport(socket);
         const Ref<Connection> connection = Connection::make(server_, transport, peer);
         error = connection->start();
         if (error != 0)
@@ -168,20 +223,22 @@ int Context::serve(UniqueFd &socket, const sockaddr_storage &peer)
     return error;
 }
 
-Listener::TurnedAway Context::admit(UniqueFd socket, const sockaddr_storage &peer) noexcept
+// The socket comes back if there is no room for it.
+UniqueFd Context::admit(UniqueFd socket, const sockaddr_storage &peer,
+                        const Listener &listener) noexcept
 {
-    const int error = serve(socket, peer);
+    const int error = serve(socket, peer, listener.tls().get());
     if (error == 0)
         return {};
     const char *why =
         error == EAGAIN ? "no thread for it, or max_connections are there" : std::strerror(error);
     try {
-        server_.log.write(LIBWEBSOCK_LOG_WARNING, "%s: refused with 503: %s",
+        server_.log.write(LIBWEBSOCK_LOG_WARNING, "%s: refused, no room: %s",
                           printable_address(peer).c_str(), why);
     } catch (const std::bad_alloc &) {
-        server_.log.write(LIBWEBSOCK_LOG_WARNING, "somebody: refused with 503: %s", why);
+        server_.log.write(LIBWEBSOCK_LOG_WARNING, "somebody: refused, no room: %s", why);
     }
-    return {std::move(socket), kNoRoom};
+    return socket;
 }
 
 // The name of a setting that is out of range; nullptr if none is.

@@ -5,6 +5,7 @@
 #include "fd.h"
 #include "listener.h"
 #include "server.h"
+#include "tls_config.h"
 
 #include <memory>
 #include <span>
@@ -32,6 +33,9 @@ class Context
 
     // The functions of the API; errno values. All may throw std::bad_alloc.
     int bind(const char *host, const char *port) EXCLUDES(mutex_);
+    int bind_tls(const char *host, const char *port, const libwebsock_tls_options &options)
+        EXCLUDES(mutex_);
+    int reload_tls() EXCLUDES(mutex_);
     int bind_socket(int fd) EXCLUDES(mutex_);
     int port() EXCLUDES(mutex_); // -1: there is none
     int wait() EXCLUDES(mutex_);
@@ -48,12 +52,17 @@ class Context
     static const char *bad_setting(const libwebsock_context &settings);
     int begin(bool waits) EXCLUDES(mutex_);
     int run() REQUIRES(mutex_);
-    int add_listener(UniqueFd &socket) EXCLUDES(mutex_);
+    int listen(const char *host, const char *port, std::shared_ptr<TlsIdentity> tls)
+        EXCLUDES(mutex_);
+    int cannot_listen(const char *host, const char *port, int error, const std::string &why);
+    TlsConfig::Loaded load_tls(const TlsOptions &options);
+    int add_listener(UniqueFd &socket, std::shared_ptr<TlsIdentity> tls) EXCLUDES(mutex_);
     int start_listener(Listener &listener);
     int adopt_listening(int fd) EXCLUDES(mutex_);
     int adopt_connected(int fd) EXCLUDES(mutex_);
-    int serve(UniqueFd &socket, const sockaddr_storage &peer);
-    Listener::TurnedAway admit(UniqueFd socket, const sockaddr_storage &peer) noexcept;
+    int serve(UniqueFd &socket, const sockaddr_storage &peer, TlsIdentity *tls);
+    UniqueFd admit(UniqueFd socket, const sockaddr_storage &peer,
+                   const Listener &listener) noexcept;
     int accept_until_stopped() EXCLUDES(mutex_);
     int drain() EXCLUDES(mutex_);
     void report_stuck(int ms);
@@ -63,6 +72,7 @@ class Context
     UniqueFd stop_fd_; // an eventfd; once written to it stays readable
     Server server_;
 
+    Mutex reload_mutex_; // one reload at a time, so that the last one called counts
     Mutex mutex_;
     State state_ GUARDED_BY(mutex_) = State::fresh; // running: threads are there, or were
     bool waiting_ GUARDED_BY(mutex_) = false;       // a thread is in wait()

@@ -20,14 +20,15 @@ constexpr size_t kMostParting = 64; // more of them are closed as they are
 constexpr int kPartingMs = 2000;
 constexpr int kAcceptsInARow = 64;
 constexpr int kPauseMs = 100; // when the system has nothing left to accept with
-constexpr std::string_view kNoDescriptors = "HTTP/1.1 503 Service Unavailable\r\n"
-                                            "Connection: close\r\n"
-                                            "Retry-After: 1\r\n"
-                                            "Content-Length: 0\r\n\r\n";
+
+// RFC 8446 6: an alert can be sent before there is any encryption. Fatal, internal_error.
+constexpr std::string_view kTlsNoRoom("\x15\x03\x03\x00\x02\x02\x50", 7);
 
 UniqueFd open_reserve() { return UniqueFd(open("/dev/null", O_RDONLY | O_CLOEXEC)); }
 
 } // namespace
+
+std::string_view Listener::no_room() const { return tls_ ? kTlsNoRoom : kNoRoom; }
 
 int Listener::start(Admit admit, Warn warn)
 {
@@ -116,7 +117,7 @@ bool Listener::survive(int error)
         sockaddr_storage peer{};
         const bool accepted = accept_from(socket_.get(), socket, peer) == 0;
         if (accepted)
-            send_best_effort(socket.get(), kNoDescriptors);
+            send_best_effort(socket.get(), no_room());
         socket.reset();
         reserve_ = open_reserve();
         if (accepted && reserve_)
@@ -126,15 +127,15 @@ bool Listener::survive(int error)
     return false;
 }
 
-void Listener::turn_away(TurnedAway turned_away)
+void Listener::turn_away(UniqueFd socket)
 {
-    if (!turned_away.socket)
+    if (!socket)
         return;
-    send_best_effort(turned_away.socket.get(), turned_away.answer);
-    (void)shutdown(turned_away.socket.get(), SHUT_WR);
+    send_best_effort(socket.get(), no_room());
+    (void)shutdown(socket.get(), SHUT_WR);
     try {
         if (parting_.size() < kMostParting)
-            parting_.push_back({std::move(turned_away.socket), in_ms(kPartingMs)});
+            parting_.push_back({std::move(socket), in_ms(kPartingMs)});
     } catch (const std::bad_alloc &) {
         // It is closed as it is.
     }

@@ -6,6 +6,7 @@
 #include "thread.h"
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <sys/socket.h>
@@ -13,20 +14,28 @@
 
 namespace websock {
 
+class TlsIdentity;
+
+// The answer to a connection there is no room for.
+inline constexpr std::string_view kNoRoom = "HTTP/1.1 503 Service Unavailable\r\n"
+                                            "Connection: close\r\n"
+                                            "Retry-After: 1\r\n"
+                                            "Content-Type: text/plain; charset=utf-8\r\n"
+                                            "Content-Length: 26\r\n\r\n"
+                                            "no room for a connection\r\n";
+
 class Listener
 {
   public:
-    // Takes an accepted socket over; returns it with an answer if it is to be turned
-    // away with that.
-    struct TurnedAway {
-        UniqueFd socket;
-        std::string_view answer; // static
-    };
-    using Admit = std::function<TurnedAway(UniqueFd, const sockaddr_storage &)>;
+    // Takes an accepted socket over; returns it if it is to be turned away.
+    using Admit = std::function<UniqueFd(UniqueFd, const sockaddr_storage &)>;
     using Warn = std::function<void(const char *)>; // must not throw
 
-    // stop_fd becomes readable, for good, when accepting is to end.
-    Listener(UniqueFd &&socket, int stop_fd) : socket_(std::move(socket)), stop_fd_(stop_fd) {}
+    // stop_fd becomes readable, for good, when accepting is to end. tls: nullptr for plain.
+    Listener(UniqueFd &&socket, int stop_fd, std::shared_ptr<TlsIdentity> tls)
+        : socket_(std::move(socket)), stop_fd_(stop_fd), tls_(std::move(tls))
+    {
+    }
 
     // 0 or an errno value.
     int start(Admit admit, Warn warn);
@@ -34,6 +43,9 @@ class Listener
     void join();
 
     int fd() const { return socket_.get(); }
+    const std::shared_ptr<TlsIdentity> &tls() const { return tls_; }
+    // What is said, on this port, to a connection there is no room for.
+    std::string_view no_room() const;
     UniqueFd give_back() { return std::move(socket_); } // if it was not started
 
   private:
@@ -47,11 +59,12 @@ class Listener
     void accept_loop() noexcept;
     void accept_all();
     bool survive(int error);
-    void turn_away(TurnedAway turned_away);
+    void turn_away(UniqueFd socket);
     void see_off(short revents, Parting &parting);
 
     UniqueFd socket_;
     const int stop_fd_;
+    const std::shared_ptr<TlsIdentity> tls_;
     Admit admit_;
     Warn warn_;
     Thread thread_;

@@ -213,6 +213,15 @@ void Outbox::ping()
     flush_if_due();
 }
 
+void Outbox::nudge()
+{
+    Lock lock(mutex_);
+    if (state() == State::ended)
+        return;
+    unsent_ = true;
+    flush_if_due();
+}
+
 // Throws std::bad_alloc.
 void Outbox::queue_control(Opcode opcode, std::span<const uint8_t> payload)
 {

@@ -70,6 +70,9 @@ class Outbox
     void pong(std::span<const uint8_t> payload) EXCLUDES(mutex_);
     void ping() EXCLUDES(mutex_);
 
+    // The transport has something of its own to send.
+    void nudge() EXCLUDES(mutex_);
+
     // Between these two, small frames are gathered, to leave together.
     void begin_batch() EXCLUDES(mutex_);
     void end_batch() EXCLUDES(mutex_);
@@ -79,9 +82,9 @@ class Outbox
     // The flusher's work: writes what is pending; waits while the peer does not read.
     void flush() EXCLUDES(mutex_);
 
-    // Sees everything off that is pending or being written, by deadline; no matter how
-    // that ends, nobody is writing any more only after end().
-    void drain(TimePoint deadline) EXCLUDES(mutex_);
+    // Sees everything off that is pending or being written, by deadline, and says that
+    // nothing follows; no matter how that ends, nobody is writing any more only after end().
+    void finish(TimePoint deadline) EXCLUDES(mutex_);
 
     // Cuts the connection off in both directions, if it has not ended. Only the first
     // reason counts.
@@ -124,10 +127,14 @@ class Outbox
     void queue_control(Opcode opcode, std::span<const uint8_t> payload) REQUIRES(mutex_);
     void queue_pong() REQUIRES(mutex_);
     void fail(int error) REQUIRES(mutex_);
+    void end_writing() REQUIRES(mutex_);
     void end_locked() REQUIRES(mutex_);
     void load_in_flight() REQUIRES(mutex_);
     void put_back(size_t written, Frame frame) REQUIRES(mutex_);
-    bool anything_pending() const REQUIRES(mutex_) { return !pending_.empty() || has_pong_; }
+    bool anything_pending() const REQUIRES(mutex_)
+    {
+        return !pending_.empty() || has_pong_ || unsent_;
+    }
     size_t queued_bytes() const REQUIRES(mutex_)
     {
         return pending_.size() + in_flight_.size() + held_.size();
@@ -148,6 +155,7 @@ class Outbox
     bool handed_over_ GUARDED_BY(mutex_) = false; // to one of those; writing_ stays set
     bool gathering_ GUARDED_BY(mutex_) = false;
     bool flush_posted_ GUARDED_BY(mutex_) = false;
+    bool unsent_ GUARDED_BY(mutex_) = false;            // the transport's, before all of these
     std::vector<uint8_t> pending_ GUARDED_BY(mutex_);   // leaves next, in this order
     std::vector<uint8_t> in_flight_ GUARDED_BY(mutex_); // read by the holder of the turn
                                                         // without the lock

@@ -84,6 +84,7 @@ int Outbox::write(Frame frame, TimePoint deadline)
     const int error = transport_.write_all(parts, deadline);
     mutex_.lock();
 
+    unsent_ = false;
     in_flight_.clear();
     if (error == 0)
         totals_.bytes += bytes;
@@ -114,7 +115,9 @@ void Outbox::write_some(Frame frame)
     mutex_.unlock();
     const ssize_t n = transport_.write_some(parts.data(), 3);
     const int error = n < 0 ? errno : 0;
+    const bool unsent = transport_.unsent();
     mutex_.lock();
+    unsent_ = unsent;
     if (error != 0 && error != EAGAIN)
         fail(error);
     if (state() != State::ended) { // nothing is kept of a connection that has
@@ -190,13 +193,22 @@ void Outbox::flush_pending(TimePoint deadline)
     }
 }
 
-void Outbox::drain(TimePoint deadline)
+void Outbox::finish(TimePoint deadline)
 {
     Lock lock(mutex_);
     flush_pending(deadline);
     bool in_time = true;
     while (in_time && writing_ && state() != State::ended)
         in_time = quiet_.wait_until(mutex_, deadline);
+    end_writing();
+}
+
+// The end of our side, unless somebody is stuck in it. It does not wait, so the lock may
+// be held meanwhile; that nothing is written behind it is the caller's care.
+void Outbox::end_writing()
+{
+    if (!writing_ && drop_reason_.empty())
+        transport_.end_writing();
 }
 
 void Outbox::fail(int error)
@@ -241,6 +253,7 @@ void Outbox::end()
     Lock lock(mutex_);
     if (state() != State::ended)
         end_locked();
+    end_writing();
     transport_.shut();
     while (writing_)
         quiet_.wait(mutex_);
@@ -249,7 +262,7 @@ void Outbox::end()
 void Outbox::end_locked()
 {
     state_ = State::ended;
-    has_pong_ = false;
+    has_pong_ = unsent_ = false;
     std::vector<uint8_t>().swap(pending_);
     std::vector<uint8_t>().swap(held_);
     turn_.broadcast();

@@ -21,7 +21,7 @@ std::span<iovec> drop_written(std::span<iovec> parts, size_t written)
 int Transport::write_all(std::span<iovec> parts, TimePoint deadline)
 {
     parts = drop_written(parts, 0);
-    while (!parts.empty()) {
+    while (!parts.empty() || unsent()) {
         const ssize_t n = write_some(parts.data(), static_cast<int>(parts.size()));
         if (n >= 0) {
             parts = drop_written(parts, static_cast<size_t>(n));

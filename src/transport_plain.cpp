@@ -3,6 +3,7 @@
 #include "transport.h"
 
 #include <cerrno>
+#include <cstring>
 #include <sys/time.h>
 
 namespace websock {
@@ -14,15 +15,23 @@ class PlainTransport final : public Transport
   public:
     explicit PlainTransport(UniqueFd &&fd) : fd_(std::move(fd)) {}
 
+    Opening open(TimePoint) override { return {}; }
+
     ssize_t read(std::span<uint8_t> into, int timeout_ms) override
     {
         set_receive_timeout(timeout_ms);
         for (;;) {
             const ssize_t n = recv(fd_.get(), into.data(), into.size(), 0);
-            if (n >= 0 || errno != EINTR)
+            if (n >= 0)
                 return n;
+            read_error_ = errno;
+            if (errno != EINTR)
+                return -1;
         }
     }
+
+    std::string why() const override { return std::strerror(read_error_); }
+    bool answer_due() const override { return false; }
 
     ssize_t write_some(const iovec *parts, int count) override
     {
@@ -37,12 +46,15 @@ class PlainTransport final : public Transport
         }
     }
 
+    bool unsent() const override { return false; }
+
     int wait_writable(TimePoint deadline) override
     {
         return websock::wait_writable(fd_.get(), deadline);
     }
 
     void end_writing() override { (void)shutdown(fd_.get(), SHUT_WR); }
+    bool peer_says_goodbye() const override { return false; }
     void shut() override { (void)shutdown(fd_.get(), SHUT_RDWR); }
     void abort() override
     {
@@ -67,7 +79,9 @@ class PlainTransport final : public Transport
     }
 
     UniqueFd fd_;
-    int timeout_ms_ = -1; // the reading thread's
+    // The reading thread's:
+    int timeout_ms_ = -1;
+    int read_error_ = 0;
 };
 
 } // namespace

@@ -10,6 +10,8 @@ make="make --no-print-directory $jobs WERROR=-Werror"
 # One test program, three ways: as it ships, and with each sanitizer.
 tsan='BUILD=build/tsan SANITIZE=thread'
 asan='BUILD=build/asan SANITIZE=address,undefined'
+# The tests of a server, once more with TLS below.
+tls=TEST_TRANSPORT=tls
 quick='CFLAGS=-O1 CXXFLAGS=-O1'
 # Leaks count; a data race ends the program with an error.
 export ASAN_OPTIONS=detect_leaks=1 TSAN_OPTIONS=halt_on_error=0
@@ -28,9 +30,15 @@ exec /usr/bin/python3 -B tests/run.py --time-limit 400 \
     "unit and server:doctest:build/tests/unit" \
     "the same, ThreadSanitizer:doctest:env BUILD=build/tsan build/tsan/tests/unit" \
     "the same, AddressSanitizer:doctest:env BUILD=build/asan build/asan/tests/unit" \
+    "servers over TLS:doctest:env $tls build/tests/unit" \
+    "the same, ThreadSanitizer:doctest:env $tls BUILD=build/tsan build/tsan/tests/unit" \
+    "the same, AddressSanitizer:doctest:env $tls BUILD=build/asan build/asan/tests/unit" \
     "raw sockets:unittest:$py tests/interop/raw_socket_test.py -b" \
     "raw sockets, ThreadSanitizer:unittest:env BUILD=build/tsan $py tests/interop/raw_socket_test.py -b" \
     "raw sockets, AddressSanitizer:unittest:env BUILD=build/asan $py tests/interop/raw_socket_test.py -b" \
+    "TLS:unittest:$py tests/interop/tls_test.py -b" \
+    "TLS, ThreadSanitizer:unittest:env BUILD=build/tsan $py tests/interop/tls_test.py -b" \
+    "TLS, AddressSanitizer:unittest:env BUILD=build/asan $py tests/interop/tls_test.py -b" \
     "python websockets:unittest:$py tests/interop/python_websockets_test.py -b" \
     "node ws:unittest:$py tests/interop/node_ws_test.py -b" \
     "nginx:unittest:$py tests/interop/nginx_test.py -b" \

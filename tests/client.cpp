@@ -1,5 +1,5 @@
 // client.cpp: the socket of the test client of client.h, and its deadlines. What goes
-// over it is client_protocol.cpp's.
+// over it is client_protocol.cpp's, and how, stream.h's.
 #include "client.h"
 
 #include <algorithm>
@@ -71,6 +71,34 @@ socklen_t make_address(const char *host, int port, sockaddr_storage &address)
 
 Client::Client(int port, const Options &options)
 {
+    try {
+        connect(options, port);
+        if (options.transport == Transport::tls)
+            shake_hands(options.tls);
+        else
+            stream_ = make_plain_stream(fd_);
+    } catch (...) {
+        ::close(fd_);
+        throw;
+    }
+}
+
+Client::Client(Client &&other) noexcept
+    : fd_(std::exchange(other.fd_, -1)), stream_(std::move(other.stream_)),
+      tls_(std::exchange(other.tls_, nullptr)), input_(std::move(other.input_)),
+      position_(other.position_), bytes_sent_(other.bytes_sent_),
+      bytes_received_(other.bytes_received_)
+{
+}
+
+Client::~Client()
+{
+    if (fd_ != -1)
+        ::close(fd_);
+}
+
+void Client::connect(const Options &options, int port)
+{
     sockaddr_storage address;
     socklen_t len = make_address(options.host, port, address);
     fd_ = ::socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -84,23 +112,28 @@ Client::Client(int port, const Options &options)
     socklen_t error_len = sizeof error;
     if (error == EINPROGRESS && wait_for(fd_, POLLOUT, deadline_from_now()))
         ::getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &error_len);
-    if (error == 0)
-        return;
-    ::close(fd_);
-    fail(std::string("connect: ") + std::strerror(error));
+    if (error != 0)
+        fail(std::string("connect: ") + std::strerror(error));
 }
 
-Client::Client(Client &&other) noexcept
-    : fd_(other.fd_), input_(std::move(other.input_)), position_(other.position_), end_(other.end_),
-      bytes_sent_(other.bytes_sent_), bytes_received_(other.bytes_received_)
+void Client::shake_hands(const TlsOptions &options)
 {
-    other.fd_ = -1;
-}
-
-Client::~Client()
-{
-    if (fd_ != -1)
-        ::close(fd_);
+    std::unique_ptr<TlsStream> stream = TlsStream::make(fd_, options);
+    tls_ = stream.get();
+    stream_ = std::move(stream);
+    Clock::time_point deadline = deadline_from_now();
+    for (;;) {
+        TlsStream::Handshake state = tls_->handshake_now();
+        if (state == TlsStream::Handshake::done)
+            return;
+        if (state == TlsStream::Handshake::failed && options.may_be_refused)
+            return;
+        if (state == TlsStream::Handshake::failed)
+            fail("TLS handshake: " + tls_->error());
+        short events = state == TlsStream::Handshake::wants_input ? POLLIN : POLLOUT;
+        if (!wait_for(fd_, events, deadline))
+            fail("the TLS handshake got nowhere before the deadline");
+    }
 }
 
 Client Client::open(int port, std::string_view target, std::string_view headers)
@@ -117,84 +150,89 @@ Client Client::over(int fd)
     return Client(nullptr, fd);
 }
 
-size_t Client::read_some(char *buffer, size_t len, Clock::time_point deadline)
+TlsStream &Client::tls()
 {
-    for (;;) {
-        ssize_t n = ::recv(fd_, buffer, len, 0);
-        if (n >= 0) {
-            end_ = End::eof;
-            bytes_received_ += static_cast<uint64_t>(n);
-            return static_cast<size_t>(n);
-        }
-        if (errno == ECONNRESET || errno == EPIPE) {
-            end_ = End::reset;
-            return 0;
-        }
-        if (errno != EAGAIN && errno != EINTR)
-            fail_errno("recv");
-        if (!wait_for(fd_, POLLIN, deadline))
-            fail("nothing came before the deadline");
-    }
+    if (tls_ == nullptr)
+        fail("this client has no TLS");
+    return *tls_;
 }
 
-size_t Client::write_some(std::string_view bytes, Clock::time_point deadline)
+ssize_t Client::fill_now()
 {
-    for (;;) {
-        ssize_t n = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-        if (n >= 0) {
-            bytes_sent_ += static_cast<uint64_t>(n);
-            return static_cast<size_t>(n);
-        }
-        if (errno != EAGAIN && errno != EINTR)
-            fail_errno("send");
-        if (!wait_for(fd_, POLLOUT, deadline))
-            fail("the server took nothing before the deadline");
-    }
-}
-
-bool Client::fill(Clock::time_point deadline)
-{
+    constexpr size_t kMost = 65536;
     input_.erase(0, position_);
     position_ = 0;
     size_t old = input_.size();
-    input_.resize(old + 65536);
-    size_t n = 0;
+    input_.resize(old + kMost);
+    ssize_t n = 0;
     try {
-        n = read_some(input_.data() + old, 65536, deadline);
+        n = stream_->read_now(input_.data() + old, kMost);
     } catch (...) {
         input_.resize(old);
         throw;
     }
-    input_.resize(old + n);
-    return n != 0;
+    size_t received = n > 0 ? static_cast<size_t>(n) : 0;
+    input_.resize(old + received);
+    bytes_received_ += received;
+    return n;
+}
+
+bool Client::fill(Clock::time_point deadline)
+{
+    for (;;) {
+        ssize_t n = fill_now();
+        if (n >= 0)
+            return n > 0;
+        if (!wait_for(fd_, POLLIN, deadline))
+            fail("nothing came before the deadline");
+    }
 }
 
 std::string Client::take(size_t len, Clock::time_point deadline)
 {
     while (input_.size() - position_ < len)
         if (!fill(deadline))
-            fail(end_ == End::eof ? "unexpected end" : "unexpected reset");
+            fail_at_end();
     position_ += len;
     return input_.substr(position_ - len, len);
+}
+
+void Client::fail_at_end()
+{
+    switch (stream_->end()) {
+    case End::eof:
+        fail("unexpected end");
+    case End::reset:
+        fail("unexpected reset");
+    case End::truncated:
+        fail("unexpected end, and without close_notify");
+    case End::refused:
+        fail("TLS: " + tls_->error());
+    }
+    fail("unexpected end of no kind");
 }
 
 void Client::send_raw(std::string_view bytes)
 {
     Clock::time_point deadline = deadline_from_now();
-    while (!bytes.empty())
-        bytes.remove_prefix(write_some(bytes, deadline));
+    while (!bytes.empty() || !stream_->flush_now()) {
+        ssize_t n = bytes.empty() ? -1 : stream_->write_now(bytes);
+        if (n == -1 && !wait_for(fd_, POLLOUT, deadline))
+            fail("the server took nothing before the deadline");
+        size_t sent = n > 0 ? static_cast<size_t>(n) : 0;
+        bytes.remove_prefix(sent);
+        bytes_sent_ += sent;
+    }
 }
 
 size_t Client::send_now(std::string_view bytes)
 {
     size_t sent = 0;
     while (sent < bytes.size()) {
-        ssize_t n = ::send(fd_, bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL);
-        if (n < 0 && errno == EAGAIN)
+        ssize_t n = stream_->write_now(bytes.substr(sent));
+        if (n == -1)
             break;
-        if (n < 0 && errno != EINTR)
-            fail_errno("send");
-        sent += n > 0 ? static_cast<size_t>(n) : 0;
+        sent += static_cast<size_t>(n);
     }
     bytes_sent_ += sent;
     return sent;
@@ -207,10 +245,15 @@ bool Client::writable_within(std::chrono::milliseconds patience)
 
 bool Client::has_input()
 {
-    return position_ < input_.size() || wait_for(fd_, POLLIN, Clock::now());
+    return position_ < input_.size() || fill_now() != -1;
 }
 
 void Client::half_close()
+{
+    stream_->end_writing();
+}
+
+void Client::cut_off()
 {
     if (::shutdown(fd_, SHUT_WR) != 0)
         fail_errno("shutdown");
@@ -221,6 +264,8 @@ void Client::reset()
     linger now{1, 0};
     if (::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &now, sizeof now) != 0)
         fail_errno("setsockopt");
+    stream_.reset();
+    tls_ = nullptr;
     ::close(fd_);
     fd_ = -1;
 }
@@ -229,14 +274,14 @@ End Client::receive_end()
 {
     if (position_ < input_.size() || fill(deadline_from_now()))
         fail("expected the end, got more bytes");
-    (void)::shutdown(fd_, SHUT_WR); // as clients do: the server waits for our end too
-    return end_;
+    stream_->end_writing(); // as clients do: the server waits for our end too
+    return stream_->end();
 }
 
 void Client::expect_eof()
 {
     if (receive_end() != End::eof)
-        fail("expected an orderly end, got a reset");
+        fail_at_end();
 }
 
 End Client::drain()
@@ -245,8 +290,8 @@ End Client::drain()
     do {
         position_ = input_.size();
     } while (fill(deadline));
-    (void)::shutdown(fd_, SHUT_WR);
-    return end_;
+    stream_->end_writing();
+    return stream_->end();
 }
 
 std::string Client::address() const

@@ -1,8 +1,10 @@
-// client.h: a blocking WebSocket client for the tests, over a real socket. Every
-// wait has a deadline, and whatever a server must not do throws std::runtime_error:
-// masked frames, lengths that could be shorter, an unexpected end. No test cases.
+// client.h: a blocking WebSocket client for the tests, over a real socket, with or
+// without TLS. Every wait has a deadline, and whatever a server must not do throws
+// std::runtime_error: masked frames, lengths that could be shorter, an unexpected end.
+// No test cases.
 #pragma once
 
+#include "stream.h"
 #include "wire.h"
 
 #include <chrono>
@@ -19,8 +21,6 @@ using Clock = std::chrono::steady_clock;
 // sanitizers on a loaded machine pass; nothing waits for it when all is well.
 inline constexpr std::chrono::seconds kDeadline{20};
 
-enum class End { eof, reset };
-
 class Client
 {
   public:
@@ -28,9 +28,11 @@ class Client
         const char *host = "127.0.0.1"; // numeric
         int receive_buffer = 0;         // SO_RCVBUF, SO_SNDBUF; 0: the system's
         int send_buffer = 0;
+        Transport transport = default_transport();
+        TlsOptions tls = {};
     };
 
-    // Connected, no handshake yet.
+    // Connected, past the TLS handshake if there is one, but not the opening one.
     explicit Client(int port) : Client(port, Options{}) {}
     Client(int port, const Options &options);
     ~Client();
@@ -40,7 +42,7 @@ class Client
     // Connected and past the opening handshake.
     static Client open(int port, std::string_view target = "/", std::string_view headers = "");
 
-    // Over a connected stream socket, which it owns from now on.
+    // Over a connected stream socket, which it owns from now on, without TLS.
     static Client over(int fd);
 
     // Sends upgrade_request and returns the answer, which must be a valid 101.
@@ -66,10 +68,11 @@ class Client
     // Answers pings until something else comes.
     Frame receive_past_pings();
 
-    // Whether a byte can be read right now.
+    // Whether a byte, or the end, can be read right now.
     bool has_input();
 
-    void half_close(); // end of our side, SHUT_WR
+    void half_close(); // the orderly end of our side: close_notify with TLS, SHUT_WR
+    void cut_off();    // SHUT_WR alone
     void reset();      // closes with RST
 
     // Waits for the end, which must be the next thing that comes, and ends our side.
@@ -82,24 +85,30 @@ class Client
     // The address as libwebsock_peer prints it.
     std::string address() const;
     int fd() const { return fd_; }
+    // With TLS, what is inside of it.
     uint64_t bytes_sent() const { return bytes_sent_; }
     uint64_t bytes_received() const { return bytes_received_; }
 
+    // The TLS of this client, which must have some: alerts, sessions, the SSL itself.
+    TlsStream &tls();
+
   private:
-    explicit Client(std::nullptr_t, int fd) : fd_(fd) {}
+    explicit Client(std::nullptr_t, int fd) : fd_(fd), stream_(make_plain_stream(fd)) {}
 
-    // All that reads and writes the connection, so that TLS has two places to be.
-    // Both wait; read_some returns 0 at the end, and says which one in end_.
-    size_t read_some(char *buffer, size_t len, Clock::time_point deadline);
-    size_t write_some(std::string_view bytes, Clock::time_point deadline);
+    void connect(const Options &options, int port);
+    void shake_hands(const TlsOptions &options);
 
-    bool fill(Clock::time_point deadline); // false at the end
+    // Takes what has come into input_: as Stream::read_now.
+    ssize_t fill_now();
+    bool fill(Clock::time_point deadline); // waits for that; false at the end
     std::string take(size_t len, Clock::time_point deadline);
+    [[noreturn]] void fail_at_end();
 
     int fd_ = -1;
-    std::string input_; // received, and taken up to position_
+    std::unique_ptr<Stream> stream_; // null after reset
+    TlsStream *tls_ = nullptr;       // stream_, if it is one
+    std::string input_;              // received, and taken up to position_
     size_t position_ = 0;
-    End end_ = End::eof;
     uint64_t bytes_sent_ = 0;
     uint64_t bytes_received_ = 0;
 };

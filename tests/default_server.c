@@ -1,14 +1,17 @@
 /* default_server.c: a server that sets no callback at all, for default_test.cpp, which
  * runs it and reads what it prints. Frames may have 1000 bytes. Its first line on
- * stdout is its port; SIGTERM ends it. */
+ * stdout is its port; SIGTERM ends it. With a key file and a certificate file as
+ * arguments it speaks TLS. */
 #include <websock/websock.h>
 
 #include <stdio.h>
 
-int main(void)
+int main(int argc, char **argv)
 {
     libwebsock_context *ctx = libwebsock_init(NULL, NULL, 1000);
-    if (ctx == NULL || libwebsock_bind(ctx, "127.0.0.1", "0") != 0)
+    int bound = argc == 3 ? libwebsock_bind_ssl(ctx, "127.0.0.1", "0", argv[1], argv[2])
+                          : libwebsock_bind(ctx, "127.0.0.1", "0");
+    if (bound != 0)
         return 1;
     printf("%d\n", libwebsock_port(ctx));
     fflush(stdout);

@@ -1,5 +1,6 @@
 // default_test.cpp: the default callbacks, which print: default_server runs as a
 // process of its own, beside this one, and its output is read.
+#include "certificates.h"
 #include "client.h"
 
 #include <websock/websock.h>
@@ -82,8 +83,16 @@ class Process
         ::posix_spawn_file_actions_adddup2(&actions, out_pipe[1], STDOUT_FILENO);
         ::posix_spawn_file_actions_adddup2(&actions, err_pipe[1], STDERR_FILENO);
         std::string path = server_path();
-        char *arguments[] = {path.data(), nullptr};
-        int error = ::posix_spawn(&pid_, path.c_str(), &actions, nullptr, arguments, environ);
+        std::vector<std::string> words{path};
+        if (over_tls())
+            words.insert(words.end(),
+                         {default_certificate().key_file, default_certificate().cert_file});
+        std::vector<char *> arguments;
+        for (std::string &word : words)
+            arguments.push_back(word.data());
+        arguments.push_back(nullptr);
+        int error =
+            ::posix_spawn(&pid_, path.c_str(), &actions, nullptr, arguments.data(), environ);
         ::posix_spawn_file_actions_destroy(&actions);
         ::close(out_pipe[1]);
         ::close(err_pipe[1]);

@@ -47,6 +47,7 @@ look()
     need make make program make
     need pkg-config pkg-config program pkg-config
     need libssl-dev "OpenSSL's headers" header openssl/ssl.h
+    need openssl "the openssl program" program openssl
     [ "$1" = build ] && return
     need g++ g++ program g++
     need clang clang program clang++
@@ -61,7 +62,6 @@ look()
     need chromium Chromium program chromium
     need nginx nginx program nginx
     need mandoc mandoc program mandoc
-    need openssl "the openssl program" program openssl
 }
 
 install()

@@ -25,7 +25,7 @@ LANGUAGES = {
     "c++17": shlex.split(os.environ.get("CXX", "c++")) + ["-x", "c++", "-std=c++17"],
 }
 # -x holds for what follows it: the archive must not be read as source.
-LINK = ["-x", "none", str(LIBRARY), "-lcrypto", "-lstdc++", "-pthread"]
+LINK = ["-x", "none", str(LIBRARY), "-lssl", "-lcrypto", "-lstdc++", "-pthread"]
 
 # The escapes of mandoc_char(7) that source code in a page can need.
 ESCAPES = {

@@ -41,6 +41,8 @@ using namespace std::string_view_literals;
 
 } // namespace
 
+TEST_SUITE_BEGIN("no transport");
+
 TEST_CASE("a header has FIN, the opcode, no mask and the shortest length")
 {
     CHECK(header(true, Opcode::text, 0, 2) == "\x81\x00"sv);
@@ -133,3 +135,5 @@ TEST_CASE("a Close reason is cut after the last whole character that fits")
     const std::string nearly(kMaxCloseReason - 2, 'x');
     CHECK(encode(1000, nearly + "\xe2\x82\xac") == close_code(1000) + nearly);
 }
+
+TEST_SUITE_END();

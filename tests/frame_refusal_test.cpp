@@ -8,6 +8,8 @@
 
 using namespace frame_stream;
 
+TEST_SUITE_BEGIN("no transport");
+
 TEST_CASE("each reserved bit is refused at the first byte")
 {
     for (int bit : {0x40, 0x20, 0x10}) {
@@ -158,3 +160,5 @@ TEST_CASE("binary messages need not be UTF-8")
 {
     CHECK(decode(frame(kFin | kBinary, "\xff\xfe")) == Lines{"binary '\xff\xfe'"});
 }
+
+TEST_SUITE_END();

@@ -8,6 +8,8 @@
 
 using namespace frame_stream;
 
+TEST_SUITE_BEGIN("no transport");
+
 TEST_CASE("the masked Hello of RFC 6455 5.7 is decoded")
 {
     const std::string stream =
@@ -96,3 +98,5 @@ TEST_CASE("what follows a frame is left alone")
     const Decoded result = decoder.decode(memory.span());
     CHECK(memory.text().substr(result.frame_len) == next);
 }
+
+TEST_SUITE_END();

@@ -59,6 +59,8 @@ using namespace std::literals;
 
 } // namespace
 
+TEST_SUITE_BEGIN("no transport");
+
 TEST_CASE("the blocks these tests vary are accepted as they are")
 {
     CHECK(status_of_line("GET / HTTP/1.1") == 0);
@@ -248,3 +250,5 @@ TEST_CASE("a refused request still tells what had been read of it")
     CHECK(garbage.header("Host") == nullptr);
     CHECK_FALSE(garbage.is_head());
 }
+
+TEST_SUITE_END();

@@ -43,6 +43,8 @@ bool mentions(const std::string &response, const std::string &text)
 
 } // namespace
 
+TEST_SUITE_BEGIN("no transport");
+
 TEST_CASE("the key of RFC 6455 1.3 gives the accept value of RFC 6455 1.3")
 {
     CHECK(accept_key("dGhlIHNhbXBsZSBub25jZQ==") == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
@@ -200,3 +202,5 @@ TEST_CASE("the headers the library writes itself are reserved, in any case")
         CHECK_FALSE(is_reserved_header(name));
     }
 }
+
+TEST_SUITE_END();

@@ -66,6 +66,8 @@ using namespace std::literals;
 
 } // namespace
 
+TEST_SUITE_BEGIN("no transport");
+
 TEST_CASE("the end of the headers is found in one piece, cut anywhere and byte by byte")
 {
     HeaderScanner bytewise(8192);
@@ -269,3 +271,5 @@ TEST_CASE("names are compared without regard to the case of ASCII letters only")
     CHECK_FALSE(equals_ignoring_case("@[", "`{"));
     CHECK_FALSE(equals_ignoring_case("\xc4", "\xe4"));
 }
+
+TEST_SUITE_END();

@@ -18,7 +18,7 @@ from man_test import functions  # what the header declares, after the preprocess
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 HEADER = ROOT / "websock" / "websock.h"
 LIBRARY = ROOT / os.environ.get("BUILD", "build") / "libwebsock.a"
-LIBRARIES = ["-lcrypto", "-lstdc++", "-pthread"]
+LIBRARIES = ["-lssl", "-lcrypto", "-lstdc++", "-pthread"]
 
 WARNINGS = ["-pedantic-errors", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion",
             "-Werror"]

@@ -62,7 +62,7 @@ TEST_CASE("a busy port is refused, and the log names host, port and reason")
     Server second({.bind = false, .start = false});
     std::string port = std::to_string(first.port());
 
-    CHECK(error_of(libwebsock_bind(second.context(), "127.0.0.1", port.c_str())) == EADDRINUSE);
+    CHECK(error_of(bind_to(second.context(), "127.0.0.1", port.c_str())) == EADDRINUSE);
     CHECK(second.log().has(LIBWEBSOCK_LOG_ERROR, {"127.0.0.1", port, "in use"}));
 }
 
@@ -71,18 +71,18 @@ TEST_CASE("bind says what is wrong with its arguments")
     Server server({.bind = false, .start = false});
     libwebsock_context *context = server.context();
 
-    CHECK(error_of(libwebsock_bind(nullptr, "127.0.0.1", "0")) == EINVAL);
-    CHECK(error_of(libwebsock_bind(context, "127.0.0.1", nullptr)) == EINVAL);
+    CHECK(error_of(bind_to(nullptr, "127.0.0.1", "0")) == EINVAL);
+    CHECK(error_of(bind_to(context, "127.0.0.1", nullptr)) == EINVAL);
     for (const std::string port : {"65536", "70000", "-1", "1x", ""}) {
         CAPTURE(port);
-        CHECK(error_of(libwebsock_bind(context, "127.0.0.1", port.c_str())) != 0);
+        CHECK(error_of(bind_to(context, "127.0.0.1", port.c_str())) != 0);
     }
-    CHECK(error_of(libwebsock_bind(context, "127.0.0.1", "70000")) == EINVAL);
-    CHECK(error_of(libwebsock_bind(context, "127.0.0.1", "no-such-service")) == ENOENT);
-    CHECK(error_of(libwebsock_bind(context, "no such host", "0")) == ENOENT);
+    CHECK(error_of(bind_to(context, "127.0.0.1", "70000")) == EINVAL);
+    CHECK(error_of(bind_to(context, "127.0.0.1", "no-such-service")) == ENOENT);
+    CHECK(error_of(bind_to(context, "no such host", "0")) == ENOENT);
     CHECK(server.log().has(LIBWEBSOCK_LOG_ERROR, {"no such host"}));
     // 192.0.2.0/24 is for documentation and on no machine (RFC 5737).
-    CHECK(error_of(libwebsock_bind(context, "192.0.2.1", "0")) == EADDRNOTAVAIL);
+    CHECK(error_of(bind_to(context, "192.0.2.1", "0")) == EADDRNOTAVAIL);
     CHECK(server.log().has(LIBWEBSOCK_LOG_ERROR, {"192.0.2.1"}));
 }
 
@@ -91,7 +91,7 @@ TEST_CASE("port 0 becomes a free port, and libwebsock_port tells which")
     Server server({.bind = false, .start = false});
     CHECK(error_of(libwebsock_port(nullptr)) == EINVAL);
     CHECK(error_of(libwebsock_port(server.context())) == ENOTCONN);
-    REQUIRE(libwebsock_bind(server.context(), "127.0.0.1", "0") == 0);
+    REQUIRE(bind_to(server.context(), "127.0.0.1", "0") == 0);
     CHECK(server.port() > 0);
     server.start();
     Client::open(server.port());
@@ -104,7 +104,7 @@ TEST_CASE("IPv6 is served, and peers are printed in brackets")
                    .onmessage = echo,
                    .bind = false,
                    .start = false});
-    if (error_of(libwebsock_bind(server.context(), "::1", "0")) == EADDRNOTAVAIL) {
+    if (error_of(bind_to(server.context(), "::1", "0")) == EADDRNOTAVAIL) {
         MESSAGE("skipped: this machine has no IPv6");
         return;
     }
@@ -121,7 +121,7 @@ TEST_CASE("one context serves several listeners, and more while it waits")
 {
     Server server({.onmessage = echo});
     std::string port = std::to_string(server.port());
-    REQUIRE(libwebsock_bind(server.context(), "127.0.0.2", port.c_str()) == 0);
+    REQUIRE(bind_to(server.context(), "127.0.0.2", port.c_str()) == 0);
     CHECK(std::to_string(server.port()) == port); // the first listener's
 
     for (const char *host : {"127.0.0.1", "127.0.0.2"}) {
@@ -136,13 +136,13 @@ TEST_CASE("no host is every address")
 {
     for (const char *host : {static_cast<const char *>(nullptr), ""}) {
         Server server({.bind = false, .start = false});
-        REQUIRE(libwebsock_bind(server.context(), host, "0") == 0);
+        REQUIRE(bind_to(server.context(), host, "0") == 0);
         server.start();
         Client::open(server.port());
         Client other(server.port(), {.host = "127.0.0.2"});
         other.handshake();
         Server probe({.bind = false, .start = false});
-        if (libwebsock_bind(probe.context(), "::1", "0") != 0)
+        if (bind_to(probe.context(), "::1", "0") != 0)
             continue; // this machine has no IPv6
         Client six(server.port(), {.host = "::1"});
         six.handshake();
@@ -153,7 +153,7 @@ TEST_CASE("onlog may look at the context while the server cannot start")
 {
     static int port = 0;
     libwebsock_context *context = libwebsock_init(nullptr, nullptr, 0);
-    REQUIRE(libwebsock_bind(context, "127.0.0.1", "0") == 0);
+    REQUIRE(bind_to(context, "127.0.0.1", "0") == 0);
     context->onlog = [](libwebsock_context *ctx, int, const char *) { port = libwebsock_port(ctx); };
     context->send_timeout_ms = -1;
     CHECK(error_of(libwebsock_wait(context)) == EINVAL);
@@ -209,11 +209,11 @@ TEST_CASE("a stopped context binds nothing more")
 {
     Server server;
     CHECK(server.stop_and_join() == 0);
-    CHECK(error_of(libwebsock_bind(server.context(), "127.0.0.1", "0")) == ESHUTDOWN);
+    CHECK(error_of(bind_to(server.context(), "127.0.0.1", "0")) == ESHUTDOWN);
 
     Server stopped_first({.start = false});
     REQUIRE(libwebsock_stop(stopped_first.context()) == 0);
-    CHECK(error_of(libwebsock_bind(stopped_first.context(), "127.0.0.1", "0")) == ESHUTDOWN);
+    CHECK(error_of(bind_to(stopped_first.context(), "127.0.0.1", "0")) == ESHUTDOWN);
 }
 
 TEST_CASE("a context is freed with or without having waited")

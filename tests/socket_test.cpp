@@ -1,5 +1,6 @@
 // socket_test.cpp: sockets of the user's, given to libwebsock_bind_socket: listening
-// and connected ones, at any time, and what is refused and stays the caller's.
+// and connected ones, at any time, and what is refused and stays the caller's. They are
+// plain, whatever the context's own listeners are.
 #include "test_server.h"
 
 #include <doctest/doctest.h>
@@ -34,6 +35,8 @@ int port_of(int fd)
     return ntohs(address.sin_port);
 }
 
+constexpr Transport kPlain = Transport::plain;
+
 // A TCP connection to ourselves: the test's client, and the descriptor for the library.
 struct Pair {
     Client client;
@@ -43,7 +46,7 @@ struct Pair {
 Pair tcp_pair()
 {
     int listener = listening_socket();
-    Client client(port_of(listener));
+    Client client(port_of(listener), {.transport = kPlain});
     int fd = ::accept(listener, nullptr, nullptr);
     REQUIRE(fd != -1);
     ::close(listener);
@@ -102,7 +105,8 @@ TEST_CASE("a listening socket is accepted on, given before or during wait")
                 server.start();
             }
             {
-                Client client = Client::open(port);
+                Client client(port, {.transport = kPlain});
+                client.handshake();
                 expect_echo(client);
             }
             server.free();

@@ -1,6 +1,8 @@
 // test_server.cpp: the fixture of test_server.h.
 #include "test_server.h"
 
+#include "certificates.h"
+
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -218,6 +220,15 @@ bool Log::has(int level, const std::vector<std::string> &words)
                              [&] { return std::any_of(lines_.begin(), lines_.end(), matches); });
 }
 
+int bind_to(libwebsock_context *context, const char *host, const char *port, Transport transport)
+{
+    if (transport == Transport::plain)
+        return libwebsock_bind(context, host, port);
+    const CertificateFiles &files = default_certificate();
+    return libwebsock_bind_ssl(context, host, port, files.key_file.c_str(),
+                               files.cert_file.c_str());
+}
+
 void echo(Scene &, libwebsock_client_state *client, libwebsock_message *msg)
 {
     if (msg->opcode == WS_OPCODE_TEXT)
@@ -253,7 +264,7 @@ Server::Server(Behaviour behaviour) : scene_(std::make_unique<Scene>())
     if (wanted.settings)
         wanted.settings(context_);
     if (wanted.bind)
-        REQUIRE(libwebsock_bind(context_, "127.0.0.1", "0") == 0);
+        REQUIRE(bind_to(context_, "127.0.0.1", "0", wanted.transport) == 0);
     if (wanted.start)
         start();
 }

@@ -133,10 +133,15 @@ struct Behaviour {
     std::function<int(Scene &, libwebsock_client_state *, const libwebsock_request *)> onrequest =
         {};
     size_t max_frame_payload = 0;
-    bool keep_handles = false; // retain every client in onopen, for Server::handle
-    bool bind = true;          // 127.0.0.1, any port
-    bool start = true;         // run libwebsock_wait
+    bool keep_handles = false;                 // retain every client in onopen, for Server::handle
+    bool bind = true;                          // 127.0.0.1, any port
+    bool start = true;                         // run libwebsock_wait
+    Transport transport = default_transport(); // that it binds with
 };
+
+// libwebsock_bind, or, with TLS, libwebsock_bind_ssl with default_certificate().
+int bind_to(libwebsock_context *context, const char *host, const char *port,
+            Transport transport = default_transport());
 
 // An onmessage that answers with the same message.
 void echo(Scene &scene, libwebsock_client_state *client, libwebsock_message *msg);

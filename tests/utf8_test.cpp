@@ -128,6 +128,8 @@ const std::string_view kValid[] = {
 
 } // namespace
 
+TEST_SUITE_BEGIN("no transport");
+
 TEST_CASE("every kind of valid text is accepted, with all boundaries of the encoding")
 {
     for (std::string_view text : kValid) {
@@ -277,3 +279,5 @@ TEST_CASE("a prefix ends before the first invalid byte")
     CHECK(utf8_prefix(bytes_of("ab\xe2\x82"), 4) == 2);
     CHECK(utf8_prefix(bytes_of("ab\xed\xa0\x80"), 5) == 2);
 }
+
+TEST_SUITE_END();

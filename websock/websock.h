@@ -11,8 +11,9 @@
  *  3. Strings given to the library are UTF-8, NUL-terminated and copied; the
  *     caller may reuse them on return. Strings given by the library are read,
  *     never freed. Host names, file names and header values are plain bytes.
- *  4. The library allocates every struct below but libwebsock_statistics.
- *     Fields are added at the end; sizeof of the others is no contract.
+ *  4. The library allocates every struct below but libwebsock_statistics,
+ *     libwebsock_tls_options and libwebsock_tls_host. Fields are added at the
+ *     end; sizeof of those it allocates is no contract.
  *  5. Callbacks run on worker threads, never on the thread that accepts or on
  *     one that reads a connection, so they may block. Events of one client run
  *     one at a time, in order, onopen first and onclose last. A callback
@@ -106,6 +107,52 @@ typedef struct libwebsock_request {
     const void *priv;   /* the library's */
 } libwebsock_request;
 
+/* Versions of TLS, for min_version. */
+#define LIBWEBSOCK_TLS_1_2 0x0303
+#define LIBWEBSOCK_TLS_1_3 0x0304
+
+/* A further certificate of a TLS listener, for the clients that ask for host
+ * (SNI, RFC 6066 3): "example.org", or "*.example.org" for any one label in
+ * the place of the asterisk. The files are as in libwebsock_tls_options. */
+typedef struct libwebsock_tls_host {
+    const char *host;
+    const char *keyfile;
+    const char *certfile;
+    const char *chainfile;
+} libwebsock_tls_host;
+
+/* What libwebsock_bind_tls is told. Set all of it to 0, then size to
+ * sizeof(libwebsock_tls_options), keyfile and certfile. Every string is copied.
+ * Files are PEM. */
+typedef struct libwebsock_tls_options {
+    size_t size;
+    const char *keyfile;        /* the private key, not encrypted */
+    const char *certfile;       /* the server's certificate, and behind it, in the same file or
+                                 * in chainfile, those between it and the root */
+    const char *chainfile;      /* NULL: certfile has them, or there are none */
+    const char *client_ca_file; /* client certificates are asked for, and must come from one
+                                 * of these authorities. NULL: none is asked for */
+    int client_certificate_demanded; /* 1: the handshake fails without one. 0: a client may
+                                      * have none, and client_subject is "" then */
+    int min_version;          /* LIBWEBSOCK_TLS_1_2, also for 0, or LIBWEBSOCK_TLS_1_3 */
+    const char *ciphers;      /* of TLS 1.2, as in ciphers(1). NULL: OpenSSL's default */
+    const char *ciphersuites; /* of TLS 1.3, as in ciphers(1). NULL: OpenSSL's default */
+    const libwebsock_tls_host *hosts; /* host_count of them; a client that asks for none of
+                                       * them gets the certificate above */
+    size_t host_count;
+} libwebsock_tls_options;
+
+/* What the TLS handshake of a client has settled. Read-only; lives as long as
+ * the client handle. */
+typedef struct libwebsock_tls_info {
+    const char *version;        /* "TLSv1.3" or "TLSv1.2" */
+    const char *cipher;         /* OpenSSL's name: "TLS_AES_256_GCM_SHA384" */
+    const char *server_name;    /* the host the client has asked for (SNI); "" if it did not */
+    const char *client_subject; /* of the client's certificate, verified, as RFC 2253 writes
+                                 * it: "CN=alice,O=Example"; "" if it has none */
+    int resumed;                /* 1: the handshake resumed an earlier session */
+} libwebsock_tls_info;
+
 /* One client. Made by the library; the pointer is good inside this client's
  * callbacks, and as long as the user holds a libwebsock_retain of it. */
 struct libwebsock_client_state {
@@ -182,7 +229,7 @@ struct libwebsock_context {
      * (a negative time, a handshake or send that may take no time, a limit of 0
      * where that is not "none", a stack below 64 KiB) makes libwebsock_wait fail
      * with EINVAL and a logged line that names it. */
-    int handshake_timeout_ms; /* 10000: from accept to the 101 */
+    int handshake_timeout_ms; /* 10000: from accept to the 101, TLS included */
     int idle_timeout_ms;      /* 120000: silence until a client is dropped; it is
                                * pinged at half of it. 0: never */
     int send_timeout_ms;      /* 30000: how long one send may wait for its peer */
@@ -216,7 +263,8 @@ typedef struct libwebsock_statistics {
                                               * no room, bad or refused handshake, plain HTTP */
     unsigned long long messages_in;
     unsigned long long messages_out;
-    unsigned long long bytes_in; /* on the wire, handshakes and frame headers included */
+    unsigned long long bytes_in; /* HTTP handshakes and frame headers included; with TLS, what
+                                  * is inside of it */
     unsigned long long bytes_out;
     unsigned long long events_queued;      /* wait for a worker now */
     unsigned long long workers;            /* threads that run callbacks, idle ones included */
@@ -241,6 +289,35 @@ libwebsock_context *libwebsock_init(void *base, void *flags, size_t max_frame_pa
  * EADDRNOTAVAIL, EACCES, EMFILE, ENOMEM as from socket(2), bind(2), listen(2);
  * ESHUTDOWN the context was stopped. */
 int libwebsock_bind(libwebsock_context *ctx, const char *host, const char *port);
+
+/* The same with TLS: https:// and wss:// on this port. keyfile and certfile are
+ * PEM files: the private key and the certificate, behind which certfile may have
+ * the rest of its chain; that is what chainfile of libwebsock_bind_ssl_real is
+ * for otherwise (NULL: there is none). The files are read and checked before
+ * anything is bound; a certificate that has expired is a warning only. Returns 0,
+ * or -1 and logs which file and what OpenSSL says of it: errno as of
+ * libwebsock_bind; as from open(2), ENOENT or EACCES among them, for a file that
+ * cannot be read; EINVAL keyfile or certfile is NULL, or a file is not PEM, a key
+ * is encrypted, key and certificate do not match, or a chain does not
+ * hold together. libwebsock_bind_ssl(3). */
+int libwebsock_bind_ssl(libwebsock_context *ctx, const char *host, const char *port,
+                        const char *keyfile, const char *certfile);
+int libwebsock_bind_ssl_real(libwebsock_context *ctx, const char *host, const char *port,
+                             const char *keyfile, const char *certfile, const char *chainfile);
+
+/* The same with everything there is to choose: client certificates, versions,
+ * ciphers, certificates by host name. Returns as libwebsock_bind_ssl; EINVAL
+ * also: options is NULL, its size is none it can have, a host or a setting in it
+ * makes no sense, or demands certificates without a client_ca_file. */
+int libwebsock_bind_tls(libwebsock_context *ctx, const char *host, const char *port,
+                        const libwebsock_tls_options *options);
+
+/* Reads the files of every TLS listener again, and if all are good, uses them for
+ * connections that are accepted from now on; those there are go on as they are.
+ * If one is bad, nothing changes. Any thread; blocks for the files. Returns 0, or -1 and
+ * logs the file and why: EINVAL ctx is NULL, no listener has TLS, or a file is bad;
+ * as from open(2); ENOMEM; ESHUTDOWN the context was stopped. */
+int libwebsock_reload_ssl(libwebsock_context *ctx);
 
 /* Takes a socket of the user's. A listening one is accepted on during
  * libwebsock_wait. A connected one, blocking or not, is served as one
@@ -352,6 +429,10 @@ const char *libwebsock_peer(const libwebsock_client_state *client);
 
 /* The request that opened this connection. NULL: EINVAL client is NULL. */
 const libwebsock_request *libwebsock_client_request(const libwebsock_client_state *client);
+
+/* What TLS has settled for this connection; good from onrequest or onopen on.
+ * NULL: ENOENT the connection is not TLS; EINVAL client is NULL. */
+const libwebsock_tls_info *libwebsock_client_tls(const libwebsock_client_state *client);
 
 /* --- Requests: libwebsock_onrequest(3) ---
  *

@@ -39,9 +39,10 @@ UNTIL = """new Promise((resolve, reject) => {
 
 class Chromium(Program):
     """The browser's process, with a profile of its own. devtools_url is its
-    DevTools socket."""
+    DevTools socket. trusted_key is the hash of the one public key that it takes from a
+    server without knowing its authority."""
 
-    def __init__(self):
+    def __init__(self, trusted_key):
         self.profile = tempfile.TemporaryDirectory(prefix="websock-chromium-",
                                                    ignore_cleanup_errors=True)
         options = [
@@ -55,6 +56,7 @@ class Chromium(Program):
             "--disable-sync",
             "--no-first-run",
             "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+            f"--ignore-certificate-errors-spki-list={trusted_key}",
             "--remote-debugging-port=0",
             f"--user-data-dir={self.profile.name}",
             "about:blank",

@@ -7,8 +7,10 @@ import unittest
 
 from PIL import Image
 
+import certificates
 import demo_server
 from chromium import HEIGHT, WIDTH, Chromium, DevTools
+from over_tls import TLS_1_3, over_tls
 
 CHART_COLORS = """(() => {
     const canvas = document.querySelector('#rtt-chart');
@@ -21,24 +23,29 @@ def says(selector, text):
     return f"document.querySelector('{selector}')?.textContent.includes('{text}')"
 
 
-class PageTest(unittest.IsolatedAsyncioTestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.chromium = cls.enterClassContext(Chromium())
+def setUpModule():
+    global chromium
+    trusted_key = certificates.public_key_hash(certificates.server())
+    chromium = unittest.enterModuleContext(Chromium(trusted_key))
+
+
+class Case(unittest.IsolatedAsyncioTestCase):
+    tls_version = None
 
     def setUp(self):
-        self.demo = self.enterContext(demo_server.DemoServer())
+        certificate = certificates.server() if self.tls_version else None
+        self.demo = self.enterContext(demo_server.DemoServer(certificate=certificate))
         self.pages = []
 
     async def asyncSetUp(self):
-        self.devtools = await self.enterAsyncContext(DevTools(self.chromium.devtools_url))
+        self.devtools = await self.enterAsyncContext(DevTools(chromium.devtools_url))
 
     async def asyncTearDown(self):
         for page in self.pages:
             self.assertEqual(page.problems, [])
 
     async def open_page(self):
-        page = await self.devtools.open_page(self.demo.url("/", scheme="http"))
+        page = await self.devtools.open_page(self.demo.origin + "/")
         self.pages.append(page)
         for panel in ("chat", "echo", "stats"):
             await page.until(f"document.querySelector('#{panel}-status')?.dataset.state === 'open'")
@@ -49,6 +56,8 @@ class PageTest(unittest.IsolatedAsyncioTestCase):
         await page.fill_in("#chat-input", text)
         await page.click("#chat-send")
 
+
+class TalkTest(Case):
     async def test_two_pages_chat_with_each_other(self):
         alice, bob = await self.open_page(), await self.open_page()
         await self.say(alice, "Alice", "Hello Bob, grüße 🦆")
@@ -59,29 +68,12 @@ class PageTest(unittest.IsolatedAsyncioTestCase):
             await page.until(says("#chat-log", "Hello Alice"))
         self.assertTrue(await alice.value(says("#chat-log", "Bob")))
 
-    async def test_markup_in_a_chat_message_is_shown_and_not_interpreted(self):
-        alice, bob = await self.open_page(), await self.open_page()
-        await self.say(alice, "<b>Mallory", "<img src=x onerror=alert(1)>")
-        await bob.until(says("#chat-log", "<img src=x onerror=alert(1)>"))
-        self.assertEqual(await bob.value("document.querySelectorAll('#chat-log img').length"), 0)
-
     async def test_what_is_sent_to_the_echo_comes_back_into_the_log(self):
         page = await self.open_page()
         await page.fill_in("#echo-input", "anybody there?")
         await page.press_enter()
         await page.until("document.querySelector('#echo-log').textContent"
                          ".split('anybody there?').length - 1 === 2")
-
-    async def test_the_round_trips_are_measured_and_drawn_until_they_are_stopped(self):
-        page = await self.open_page()
-        empty_chart = await page.value("document.querySelector('#rtt-chart').toDataURL()")
-        await page.click("#echo-run")
-        await page.until("parseFloat(document.querySelector('#echo-rtt').textContent) > 0")
-        self.assertGreater(await page.value(CHART_COLORS), 10)
-        self.assertNotEqual(await page.value("document.querySelector('#rtt-chart').toDataURL()"),
-                            empty_chart)
-        await page.click("#echo-run")
-        await page.until("document.querySelector('#echo-run').ariaPressed === 'false'")
 
     async def test_the_statistics_count_the_page_s_own_connections_and_messages(self):
         page = await self.open_page()
@@ -97,6 +89,25 @@ class PageTest(unittest.IsolatedAsyncioTestCase):
         await page.until("document.querySelector('#chat-send').disabled")
         self.pages.remove(page)  # Chromium reports the attempts to connect again as errors
 
+
+class ShowTest(Case):
+    async def test_markup_in_a_chat_message_is_shown_and_not_interpreted(self):
+        alice, bob = await self.open_page(), await self.open_page()
+        await self.say(alice, "<b>Mallory", "<img src=x onerror=alert(1)>")
+        await bob.until(says("#chat-log", "<img src=x onerror=alert(1)>"))
+        self.assertEqual(await bob.value("document.querySelectorAll('#chat-log img').length"), 0)
+
+    async def test_the_round_trips_are_measured_and_drawn_until_they_are_stopped(self):
+        page = await self.open_page()
+        empty_chart = await page.value("document.querySelector('#rtt-chart').toDataURL()")
+        await page.click("#echo-run")
+        await page.until("parseFloat(document.querySelector('#echo-rtt').textContent) > 0")
+        self.assertGreater(await page.value(CHART_COLORS), 10)
+        self.assertNotEqual(await page.value("document.querySelector('#rtt-chart').toDataURL()"),
+                            empty_chart)
+        await page.click("#echo-run")
+        await page.until("document.querySelector('#echo-run').ariaPressed === 'false'")
+
     async def test_a_busy_page_is_drawn(self):
         page, other = await self.open_page(), await self.open_page()
         await self.say(other, "Bob", "Is anybody here?")
@@ -111,6 +122,9 @@ class PageTest(unittest.IsolatedAsyncioTestCase):
         picture = Image.open(io.BytesIO(png)).convert("RGB")
         self.assertEqual(picture.size, (WIDTH, HEIGHT))
         self.assertGreater(len(picture.getcolors(WIDTH * HEIGHT)), 200)
+
+
+over_tls(globals(), TalkTest, versions=[TLS_1_3])
 
 
 if __name__ == "__main__":

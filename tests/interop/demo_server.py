@@ -1,10 +1,11 @@
-# The demo server and the other servers of demo/ as the tests run them: on a free
-# port, ended by SIGTERM, which must give exit code 0. BUILD names the build
-# directory, "build" if it is not set.
+# The demo server and the other servers as the tests run them: on a free port, ended
+# by SIGTERM, which must give exit code 0. BUILD names the build directory, "build" if
+# it is not set.
 
 import os
 import pathlib
 
+import certificates
 import program
 
 BUILD = pathlib.Path(__file__).resolve().parents[2] / os.environ.get("BUILD", "build")
@@ -14,6 +15,7 @@ class _Server(program.Program):
     """host and port are known inside the with statement."""
 
     announcement = r"(127\.0\.0\.1):(\d+)"
+    tls = False
 
     def __enter__(self):
         super().__enter__()
@@ -21,17 +23,36 @@ class _Server(program.Program):
         self.host, self.port = address[1], int(address[2])
         return self
 
-    def url(self, path, scheme="ws"):
-        return f"{scheme}://{self.host}:{self.port}{path}"
+    @property
+    def origin(self):
+        return f"{'https' if self.tls else 'http'}://{self.host}:{self.port}"
+
+    def url(self, path):
+        return f"{'wss' if self.tls else 'ws'}://{self.host}:{self.port}{path}"
 
 
 class DemoServer(_Server):
-    announcement = r"^websock-demo: open http://(127\.0\.0\.1):(\d+)/$"
+    """certificate: it speaks TLS, with that one."""
 
-    def __init__(self, *options):
-        super().__init__([BUILD / "demo" / "websock-demo", "--port", "0", *options])
+    announcement = r"^websock-demo: open https?://(127\.0\.0\.1):(\d+)/$"
+
+    def __init__(self, *options, certificate=None):
+        self.tls = certificate is not None
+        files = ["--key", certificate.key, "--cert", certificate.chain] if certificate else []
+        super().__init__([BUILD / "demo" / "websock-demo", "--port", "0", *files, *options])
 
 
 class LibeventServer(_Server):
     def __init__(self):
         super().__init__([BUILD / "demo" / "libevent"])
+
+
+class TlsServer(_Server):
+    """tests/tls_server.c, which has every option of TLS and says what it has settled."""
+
+    tls = True
+
+    def __init__(self, *options, certificate=None):
+        certificate = certificate or certificates.server()
+        super().__init__([BUILD / "tests" / "tls_server", "--key", certificate.key,
+                          "--cert", certificate.chain, *options])

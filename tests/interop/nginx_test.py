@@ -1,5 +1,6 @@
 #!/usr/bin/python3 -B
-# The demo server behind nginx, with the configuration in nginx.conf.
+# The demo server behind nginx, with the configuration in nginx.conf; and again behind
+# one that speaks TLS with its clients.
 
 import asyncio
 import http.client
@@ -12,18 +13,23 @@ import unittest
 
 import websockets
 
+import certificates
 from deadline import DEADLINE, within
 from demo_server import DemoServer
+from over_tls import TLS_1_2, over_tls
 from program import Program
 
 TEMPLATE = pathlib.Path(__file__).with_name("nginx.conf")
 
 
 class Nginx(Program):
-    """nginx in front of host:port server, all its files in a directory of its own."""
+    """nginx in front of host:port server, all its files in a directory of its own.
+    With a certificate it speaks TLS."""
 
-    def __init__(self, server):
+    def __init__(self, server, certificate=None):
         self.server = server
+        self.tls = (f" ssl; ssl_certificate {certificate.chain};"
+                    f" ssl_certificate_key {certificate.key}") if certificate else ""
 
     def __enter__(self):
         self.directory = tempfile.TemporaryDirectory(prefix="websock-nginx-")
@@ -33,7 +39,7 @@ class Nginx(Program):
         listener = socket.create_server(("127.0.0.1", 0))
         self.port = listener.getsockname()[1]
         values = {"@PREFIX@": self.directory.name, "@PORT@": str(self.port),
-                  "@SERVER@": self.server}
+                  "@SERVER@": self.server, "@TLS@": self.tls}
         configuration = TEMPLATE.read_text()
         for placeholder, value in values.items():
             configuration = configuration.replace(placeholder, value)
@@ -54,15 +60,20 @@ class Nginx(Program):
 
 
 class NginxTest(unittest.IsolatedAsyncioTestCase):
+    tls_version = None
+
     def setUp(self):
         demo = self.enterContext(DemoServer())
-        self.nginx = self.enterContext(Nginx(f"{demo.host}:{demo.port}"))
-        self.origin = f"http://127.0.0.1:{self.nginx.port}"
+        certificate = certificates.server() if self.tls_version else None
+        self.nginx = self.enterContext(Nginx(f"{demo.host}:{demo.port}", certificate))
+        self.address = f"127.0.0.1:{self.nginx.port}"
+        self.context = certificates.client_context(self.tls_version) if certificate else None
 
     async def connect(self, path):
         # A browser's Origin: the address of the proxy, which the server must take for its own.
-        client = await within(websockets.connect(f"ws://127.0.0.1:{self.nginx.port}{path}",
-                                                 origin=self.origin))
+        s = "s" if self.context else ""
+        client = await within(websockets.connect(
+            f"ws{s}://{self.address}{path}", origin=f"http{s}://{self.address}", ssl=self.context))
         self.addAsyncCleanup(client.close)
         return client
 
@@ -71,7 +82,11 @@ class NginxTest(unittest.IsolatedAsyncioTestCase):
         return await within(client.recv())
 
     def get(self, path):
-        connection = http.client.HTTPConnection("127.0.0.1", self.nginx.port, timeout=DEADLINE)
+        if self.context:
+            connection = http.client.HTTPSConnection(self.address, timeout=DEADLINE,
+                                                     context=self.context)
+        else:
+            connection = http.client.HTTPConnection(self.address, timeout=DEADLINE)
         self.addCleanup(connection.close)
         connection.request("GET", path)
         answer = connection.getresponse()
@@ -112,6 +127,10 @@ class NginxTest(unittest.IsolatedAsyncioTestCase):
     async def heard(self, client, text):
         while text not in await client.recv():
             pass
+
+
+# What nginx 1.22 speaks unless told otherwise.
+over_tls(globals(), NginxTest, versions=[TLS_1_2])
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 // Drives one scenario of node_ws_test.py with Node's "ws" and prints what it saw
 // as one line of JSON; what it should have seen is in the test. Usage:
-// node node_client.js URL SCENARIO
+// node node_client.js URL SCENARIO [FILE], which has the authorities that wss: trusts
 'use strict';
 
 const { once } = require('node:events');
+const { readFileSync } = require('node:fs');
 
 function loadWs() {
     try {
@@ -14,7 +15,7 @@ function loadWs() {
 }
 
 const WebSocket = loadWs();
-const [url, scenario] = process.argv.slice(2);
+const [url, scenario, authorities] = process.argv.slice(2);
 
 // Resolves to the next count messages, each {data: Buffer, isBinary}.
 function messages(client, count) {
@@ -113,7 +114,7 @@ const scenarios = {
 };
 
 async function main() {
-    const client = new WebSocket(url);
+    const client = new WebSocket(url, authorities ? { ca: readFileSync(authorities) } : {});
     const requestHeaders = client._req.getHeaders();
     await once(client, 'open');
     const seen = await scenarios[scenario](client, requestHeaders);

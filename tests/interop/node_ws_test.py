@@ -6,21 +6,27 @@ import pathlib
 import subprocess
 import unittest
 
+import certificates
 from deadline import DEADLINE
 from demo_server import DemoServer
+from over_tls import TLS_1_3, over_tls
 
 CLIENT = pathlib.Path(__file__).with_name("node_client.js")
 
 
 class NodeWsTest(unittest.TestCase):
     maxDiff = None
+    tls_version = None
 
     def setUp(self):
-        self.demo = self.enterContext(DemoServer())
+        certificate = certificates.server() if self.tls_version else None
+        self.demo = self.enterContext(DemoServer(certificate=certificate))
+        self.authorities = [certificates.root().cert] if self.tls_version else []
 
     def seen(self, scenario):
-        run = subprocess.run(["node", CLIENT, self.demo.url("/echo"), scenario], text=True,
-                             stdin=subprocess.DEVNULL, capture_output=True, timeout=DEADLINE)
+        run = subprocess.run(["node", CLIENT, self.demo.url("/echo"), scenario, *self.authorities],
+                             text=True, stdin=subprocess.DEVNULL, capture_output=True,
+                             timeout=DEADLINE)
         self.assertEqual(run.returncode, 0, run.stderr)
         return json.loads(run.stdout)
 
@@ -58,6 +64,9 @@ class NodeWsTest(unittest.TestCase):
         seen = self.seen("compression")
         self.assertIn("permessage-deflate", seen["offered"])
         self.assertEqual(seen["negotiated"], "")
+
+
+over_tls(globals(), NodeWsTest, versions=[TLS_1_3])
 
 
 if __name__ == "__main__":

@@ -24,9 +24,10 @@ class Program:
         self._changed = threading.Condition()  # guards the two above
 
     def __enter__(self):
-        self.process = subprocess.Popen(
-            self.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True, errors="replace", **self.popen_options)
+        options = {"stdin": subprocess.DEVNULL, **self.popen_options}
+        self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True, errors="replace",
+                                        **options)
         self._readers = [threading.Thread(target=self._collect, args=(name,), daemon=True)
                          for name in self.lines]
         for reader in self._readers:

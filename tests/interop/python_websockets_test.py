@@ -8,23 +8,29 @@ import unittest
 
 import websockets
 
+import certificates
 from deadline import within
 from demo_server import DemoServer
+from over_tls import TLS_1_3, over_tls
 
 MIB = 1 << 20
 
 
 class Case(unittest.IsolatedAsyncioTestCase):
     options = ()
+    tls_version = None
 
     def setUp(self):
-        self.demo = self.enterContext(DemoServer(*self.options))
+        certificate = certificates.server() if self.tls_version else None
+        self.demo = self.enterContext(DemoServer(*self.options, certificate=certificate))
 
     async def asyncSetUp(self):
         # unittest turns asyncio's debug mode on, which is far too slow for 10,000 messages.
         asyncio.get_running_loop().set_debug(False)
 
     async def connect(self, path="/echo", **options):
+        if self.tls_version:
+            options["ssl"] = certificates.client_context(self.tls_version)
         client = await within(websockets.connect(self.demo.url(path), max_size=None, **options))
         self.addAsyncCleanup(client.close)
         return client
@@ -172,7 +178,7 @@ class HandshakeTest(Case):
         self.assertEqual(client.extensions, [])
 
     async def test_the_page_s_own_origin_is_let_in(self):
-        client = await self.connect(origin=self.demo.url("", scheme="http"))
+        client = await self.connect(origin=self.demo.origin)
         self.assertEqual(await self.echo(client, "hello"), "hello")
 
     async def test_another_host_s_origin_is_refused_with_403(self):
@@ -191,6 +197,14 @@ class AllowedOriginTest(Case):
 
     async def test_other_origins_are_still_refused(self):
         self.assertEqual(await self.refusal(origin="https://elsewhere.example"), 403)
+
+
+class TlsOriginTest(Case):
+    tls_version = TLS_1_3
+
+    async def test_a_page_of_the_same_host_that_came_without_tls_is_refused_with_403(self):
+        self.assertEqual(
+            await self.refusal(origin=self.demo.origin.replace("https:", "http:")), 403)
 
 
 class FrameLimitTest(Case):
@@ -221,6 +235,10 @@ class FrameLimitTest(Case):
                 yield "x" * 1024
 
         self.assertEqual(await self.echo(client, fragments()), "x" * 4096)
+
+
+over_tls(globals(), MessageTest, PingTest, CloseTest)
+over_tls(globals(), HandshakeTest, versions=[TLS_1_3])
 
 
 if __name__ == "__main__":

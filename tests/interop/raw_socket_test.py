@@ -1,109 +1,15 @@
 #!/usr/bin/python3 -B
 # The demo server byte by byte: what no WebSocket client sends, and what plain
-# HTTP clients do.
+# HTTP clients do; all of it again over TLS.
 
-import collections
 import socket
 import ssl
 import struct
 import unittest
 
-from deadline import DEADLINE
-from demo_server import DemoServer
-
-TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
-FIN, RSV1, RSV2, RSV3 = 0x80, 0x40, 0x20, 0x10
-
-Response = collections.namedtuple("Response", "status headers body")
-Frame = collections.namedtuple("Frame", "first_byte payload")
-
-UPGRADE = {
-    "Host": "127.0.0.1",
-    "Upgrade": "websocket",
-    "Connection": "Upgrade",
-    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
-    "Sec-WebSocket-Version": "13",
-}
-
-
-def request(target, method="GET", headers=None):
-    lines = [f"{method} {target} HTTP/1.1"]
-    lines += [f"{name}: {value}" for name, value in (headers or {"Host": "127.0.0.1"}).items()]
-    return "\r\n".join([*lines, "", ""]).encode()
-
-
-def frame(opcode, payload=b"", fin=FIN, reserved=0, mask=b"\x37\xfa\x21\x3d"):
-    length = len(payload)
-    if length < 126:
-        extended = b""
-    elif length < 65536:
-        length, extended = 126, struct.pack("!H", length)
-    else:
-        length, extended = 127, struct.pack("!Q", length)
-    if mask:
-        payload = bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload))
-    mask_bit = 0x80 if mask else 0
-    return bytes([fin | reserved | opcode, mask_bit | length]) + extended + mask + payload
-
-
-class Case(unittest.TestCase):
-    def setUp(self):
-        self.demo = self.enterContext(DemoServer())
-
-    def connect(self):
-        address = (self.demo.host, self.demo.port)
-        return self.enterContext(socket.create_connection(address, DEADLINE))
-
-    def read(self, connection, count):
-        data = b""
-        while len(data) < count:
-            data += (piece := connection.recv(count - len(data)))
-            self.assertTrue(piece, f"the connection ended after {data!r}")
-        return data
-
-    def read_to_end(self, connection):
-        """Fails with ConnectionResetError when the end is not an orderly one."""
-        return b"".join(iter(lambda: connection.recv(65536), b""))
-
-    def response(self, data):
-        head, blank, body = data.partition(b"\r\n\r\n")
-        self.assertTrue(blank, data)
-        status_line, *fields = head.decode("latin-1").split("\r\n")
-        self.assertRegex(status_line, r"^HTTP/1\.1 \d{3} ")
-        headers = {name.lower(): value.strip() for name, _, value in
-                   (field.partition(":") for field in fields)}
-        return Response(int(status_line.split()[1]), headers, body)
-
-    def ask(self, data):
-        connection = self.connect()
-        connection.sendall(data)
-        return self.response(self.read_to_end(connection))
-
-    def upgrade(self, path="/echo", behind=b""):
-        connection = self.connect()
-        connection.sendall(request(path, headers=UPGRADE) + behind)
-        head = b""
-        while not head.endswith(b"\r\n\r\n"):
-            head += self.read(connection, 1)
-        self.assertEqual(self.response(head).status, 101)
-        return connection
-
-    def read_frame(self, connection):
-        first_byte, length = self.read(connection, 2)
-        self.assertLess(length, 128, "a server's frames are not masked")
-        if length == 126:
-            length, = struct.unpack("!H", self.read(connection, 2))
-        elif length == 127:
-            length, = struct.unpack("!Q", self.read(connection, 8))
-        return Frame(first_byte, self.read(connection, length))
-
-    def close_code_after(self, data):
-        connection = self.upgrade()
-        connection.sendall(data)
-        close = self.read_frame(connection)
-        self.assertEqual(close.first_byte, FIN | CLOSE)
-        self.assertEqual(self.read_to_end(connection), b"")
-        return struct.unpack("!H", close.payload[:2])[0]
+from over_tls import over_tls
+from raw_socket import (BINARY, CLOSE, FIN, PING, PONG, RSV1, RSV2, RSV3, TEXT, UPGRADE, Case,
+                        Frame, frame, request)
 
 
 class PlainHttpTest(Case):
@@ -160,6 +66,14 @@ class RefusedHandshakeTest(Case):
     def test_what_is_no_http_gets_400(self):
         self.assertEqual(self.ask(b"\x00\x01\x02\x03\r\n\r\n").status, 400)
 
+    def test_a_refused_client_can_read_the_whole_answer_although_it_sent_more(self):
+        refused = request("/no-such-endpoint", headers=UPGRADE)
+        answer = self.ask(refused + frame(BINARY, bytes(32_768)))
+        self.assertEqual(answer.status, 404)
+        self.assertEqual(len(answer.body), int(answer.headers["content-length"]))
+
+
+class PlainPortTest(Case):
     def test_a_tls_client_on_the_plain_port_gets_400(self):
         hello = ssl.MemoryBIO()
         tls = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), hello,
@@ -167,12 +81,6 @@ class RefusedHandshakeTest(Case):
         with self.assertRaises(ssl.SSLWantReadError):
             tls.do_handshake()
         self.assertEqual(self.ask(hello.read()).status, 400)
-
-    def test_a_refused_client_can_read_the_whole_answer_although_it_sent_more(self):
-        refused = request("/no-such-endpoint", headers=UPGRADE)
-        answer = self.ask(refused + frame(BINARY, bytes(32_768)))
-        self.assertEqual(answer.status, 404)
-        self.assertEqual(len(answer.body), int(answer.headers["content-length"]))
 
 
 class HandshakeTest(Case):
@@ -261,6 +169,9 @@ class CloseTest(Case):
         self.assertEqual(self.read_frame(connection), Frame(FIN | CLOSE, b"\x03\xe8"))
         self.assertEqual(self.read_to_end(connection), b"")
 
+
+# A send of one byte is a TLS record of one byte.
+over_tls(globals(), PlainHttpTest, RefusedHandshakeTest, HandshakeTest, FramingTest, CloseTest)
 
 if __name__ == "__main__":
     unittest.main()

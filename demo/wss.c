@@ -1,0 +1,61 @@
+/* wss.c: an echo over TLS that reads its certificate again on SIGHUP. For client
+ * certificates and several host names there is libwebsock_bind_tls.
+ *
+ *     wss keyfile certfile port          0 for any free one */
+#include <websock/websock.h>
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+
+static int onmessage(libwebsock_client_state *client, libwebsock_message *msg)
+{
+    return libwebsock_send_fragment(client, msg->payload, (size_t)msg->payload_len,
+                                    (int)msg->opcode | WS_FRAGMENT_FIN);
+}
+
+static sigset_t signals; /* blocked, so that they wait for the one thread that takes them */
+
+/* No signal handler, for libwebsock_reload_ssl reads files and takes locks. A bad file is
+ * logged and changes nothing. */
+static void *take_signals(void *ctx)
+{
+    int number;
+    while (sigwait(&signals, &number) == 0 && number == SIGHUP) {
+        (void)libwebsock_reload_ssl(ctx); /* for new connections; the others go on */
+    }
+    (void)libwebsock_stop(ctx);
+    return NULL;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 4) {
+        fputs("usage: wss keyfile certfile port\n", stderr);
+        return 2;
+    }
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGHUP);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL); /* threads inherit it */
+
+    libwebsock_context *ctx = libwebsock_init(NULL, NULL, 0);
+    if (ctx == NULL) {
+        return 1;
+    }
+    ctx->handle_signals = 0; /* take_signals does */
+    ctx->onmessage = onmessage;
+
+    pthread_t thread;
+    int failed = libwebsock_bind_ssl(ctx, "127.0.0.1", argv[3], argv[1], argv[2]) ||
+                 pthread_create(&thread, NULL, take_signals, ctx);
+    if (!failed) {
+        printf("wss: wss://127.0.0.1:%d/\n", libwebsock_port(ctx));
+        failed = fflush(stdout) || libwebsock_wait(ctx);
+        pthread_kill(thread, SIGTERM); /* if it has taken none itself */
+        pthread_join(thread, NULL);
+    }
+    libwebsock_free(ctx);
+    return failed;
+}

@@ -1,0 +1,40 @@
+// openssl.cpp: see openssl.h.
+#include "openssl.h"
+
+#include <new>
+#include <openssl/err.h>
+
+namespace websock {
+
+std::string openssl_reason()
+{
+    // The first error is the cause of the others; but where a cipher fails, what that
+    // means for TLS is said last.
+    unsigned long code = ERR_peek_last_error();
+    if (ERR_GET_LIB(code) != ERR_LIB_SSL)
+        code = ERR_peek_error();
+    ERR_clear_error();
+    if (code == 0)
+        return "OpenSSL gives no reason";
+    if (ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE)
+        throw std::bad_alloc();
+    if (const char *reason = ERR_reason_error_string(code))
+        return reason;
+    char text[256];
+    ERR_error_string_n(code, text, sizeof text);
+    return text;
+}
+
+std::string name_text(const X509_NAME *name)
+{
+    const OwnedBio bio(BIO_new(BIO_s_mem()));
+    if (!bio)
+        throw std::bad_alloc();
+    // UTF-8 stays as it is; what could be taken for a separator is escaped.
+    X509_NAME_print_ex(bio.get(), name, 0, XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB);
+    char *text = nullptr;
+    const long len = BIO_get_mem_data(bio.get(), &text);
+    return {text, static_cast<size_t>(len)};
+}
+
+} // namespace websock

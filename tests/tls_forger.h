@@ -1,0 +1,31 @@
+// tls_forger.h: TLS 1.3 records that no TLS library would write, under the keys of a test
+// client: handshake messages in pieces, as RFC 8446 5.1 allows them. No test cases.
+#pragma once
+
+#include "client.h"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace test {
+
+inline constexpr char kHandshakeContent = 22; // RFC 8446 B.1
+
+class TlsForger
+{
+  public:
+    // Of a client that speaks TLS_AES_128_GCM_SHA256 and has sent so many records since
+    // its handshake. From now on only the forger sends.
+    TlsForger(Client &client, uint64_t records_sent);
+
+    void send(char content_type, std::string_view content);
+
+  private:
+    Client &client_;
+    std::string key_;
+    std::string iv_;
+    uint64_t sequence_;
+};
+
+} // namespace test
