@@ -85,27 +85,29 @@ TEST_CASE("a demanded client certificate must be there, and good")
     options.client_certificate_demanded = 1;
     const auto server = serve_tls(options, {.onmessage = echo});
 
-    const struct {
+    struct Bad {
         const CertificateFiles *files;
         int alert;
         const char *reason;
-    } bad[] = {
+    };
+    const Bad bad[] = {
         {nullptr, SSL_AD_CERTIFICATE_REQUIRED, "did not return a certificate"},
         {&foreign, SSL_AD_UNKNOWN_CA, "unable to get local issuer certificate"},
         {&expired, SSL_AD_CERTIFICATE_EXPIRED, "certificate has expired"},
         {&of_a_server, SSL_AD_UNSUPPORTED_CERTIFICATE, "certificate purpose"},
     };
-    for (const auto &[files, alert, reason] : bad) {
-        CAPTURE(reason);
+    for (const Bad &expected : bad) {
+        CAPTURE(expected.reason);
         TlsOptions tls{.may_be_refused = true};
-        if (files) {
-            tls.cert_file = files->cert_file;
-            tls.key_file = files->key_file;
+        if (expected.files) {
+            tls.cert_file = expected.files->cert_file;
+            tls.key_file = expected.files->key_file;
         }
         Client client(server->port(), over_tls(tls));
         CHECK(client.receive_end() == End::refused);
-        CHECK(client.tls().alert() == alert);
-        CHECK(server->log().has(LIBWEBSOCK_LOG_INFO, {client.address(), "TLS handshake", reason}));
+        CHECK(client.tls().alert() == expected.alert);
+        CHECK(server->log().has(LIBWEBSOCK_LOG_INFO,
+                                {client.address(), "TLS handshake", expected.reason}));
     }
     Client alice =
         open_tls(server->port(), {.cert_file = good.cert_file, .key_file = good.key_file});
