@@ -3,7 +3,7 @@
 #   make run        the demo server, at http://127.0.0.1:8080/ (PORT=...)
 #   make run-tls    the same over TLS, at https://127.0.0.1:8443/
 #   make check      every test
-#   make bench      measures this machine; BENCH=--quick for two minutes
+#   make bench      measures this machine; BENCH=--quick for three minutes
 #   make install    PREFIX=/usr/local DESTDIR=
 # Set CC, CXX, CFLAGS and CXXFLAGS as you like; BUILD puts it all elsewhere.
 
@@ -124,17 +124,18 @@ deps:
 check: deps
 	@sh tests/check.sh
 
-# BENCH=--quick for two minutes of it.
+# BENCH=--quick for three minutes of it.
 bench: bench-programs
 	/usr/bin/python3 -B tests/bench/run.py --build $(bench_dir) $(BENCH)
 
 bench-programs: $(bench_programs)
-$(bench_clients): $(bench_dir)/%: $(addprefix $(BUILD)/tests/bench/,%.o exchange.o settings.o)
+$(bench_clients): $(bench_dir)/%: $(addprefix $(BUILD)/tests/bench/,%.o exchange.o stream.o settings.o)
+$(bench_clients): bench_libs := -lssl -lcrypto
 $(bench_dir)/thread_floor: $(BUILD)/tests/bench/thread_floor.o
 $(bench_dir)/echo_server: $(BUILD)/tests/bench/echo_server.o $(archive)
 $(bench_clients) $(bench_dir)/thread_floor:
 	@mkdir -p $(@D)
-	$(CXX) $(sanitize) $(LDFLAGS) $^ -pthread -o $@
+	$(CXX) $(sanitize) $(LDFLAGS) $^ $(bench_libs) -pthread -o $@
 $(bench_dir)/echo_server:
 	@mkdir -p $(@D)
 	$(CC) $(sanitize) $(LDFLAGS) $^ $(libs) -o $@

@@ -64,7 +64,9 @@ int TlsSession::write_bio(BIO *bio, const char *from, int len)
     auto &session = *static_cast<TlsSession *>(BIO_get_data(bio));
     BIO_clear_retry_flags(bio);
     try {
-        session.output_.insert(session.output_.end(), from, from + len);
+        // As uint8_t, or it becomes a loop over bytes.
+        const auto *bytes = reinterpret_cast<const uint8_t *>(from);
+        session.output_.insert(session.output_.end(), bytes, bytes + len);
     } catch (const std::bad_alloc &) {
         return -1; // the connection is over, then
     }

@@ -1,15 +1,15 @@
 // churn.cpp: whole sessions, some at a time, from one thread: connect, opening handshake,
-// one echo, closing handshake, end. Without WebSocket (--raw): connect, one echo, end.
+// one echo, closing handshake, end. Without WebSocket (--raw): connect, one echo, end. With
+// TLS its handshake comes first; --until ends a session there, or after the opening one.
 // The client ends first; prints one line of JSON.
 #include "exchange.h"
 #include "meter.h"
 
 #include <cerrno>
 #include <cstdio>
+#include <optional>
 #include <string>
 #include <sys/epoll.h>
-#include <sys/socket.h>
-#include <unistd.h>
 #include <vector>
 
 namespace bench {
@@ -18,8 +18,8 @@ namespace {
 constexpr int64_t kStallNs = 10'000'000'000;
 
 struct Session {
-    enum Step { connecting, opening, echoing, closing, ended };
-    int fd = -1;
+    enum Step { connecting, securing, opening, echoing, closing, ended };
+    Stream stream;
     Step step = connecting;
     size_t number = 0; // which variant it sends
     int64_t began_at = 0;
@@ -33,23 +33,33 @@ class Churn
         : settings_(settings), exchange_(settings), cpu_(settings.server),
           sessions_(settings.connections), epoll_(epoll_create1(EPOLL_CLOEXEC))
     {
+        if (settings.tls)
+            tls_.emplace(settings);
+        if (settings.resumed)
+            get_ticket();
     }
 
     void run();
 
   private:
+    void get_ticket();
     void begin(Session &session);
     void serve_once();
     void go_on(Session &session, uint32_t events);
+    void secure(Session &session);
+    void open(Session &session);
+    void receive_all(Session &session);
     void receive(Session &session);
     bool finish_step(Session &session);
     void say(Session &session, std::string_view bytes, Session::Step next);
+    void finish(Session &session);
     void end(Session &session);
 
     const Settings &settings_;
     const Exchange exchange_;
     CpuMeter cpu_;
     Histogram durations_;
+    std::optional<TlsClient> tls_;
     std::vector<Session> sessions_;
     int epoll_;
     size_t begun_ = 0;
@@ -82,15 +92,27 @@ void Churn::run()
                 figures.client_seconds / figures.seconds);
 }
 
+// From a session that is not measured.
+void Churn::get_ticket()
+{
+    Stream stream = connect_and_secure(settings_, &*tls_);
+    stream.end();
+    char bytes[1024];
+    while (stream.receive(bytes) > 0)
+        continue;
+    if (!tls_->resume())
+        give_up("the server gives no tickets");
+}
+
 void Churn::begin(Session &session)
 {
-    session = {.fd = begin_connect(settings_.port),
+    session = {.stream = Stream(begin_connect(settings_.port), tls_ ? &*tls_ : nullptr),
                .step = Session::connecting,
                .number = begun_++,
                .began_at = now_ns(),
                .received = {}};
     epoll_event event{.events = EPOLLOUT, .data = {.ptr = &session}};
-    if (epoll_ctl(epoll_, EPOLL_CTL_ADD, session.fd, &event) != 0)
+    if (epoll_ctl(epoll_, EPOLL_CTL_ADD, session.stream.fd(), &event) != 0)
         give_up("epoll_ctl");
 }
 
@@ -106,13 +128,41 @@ void Churn::serve_once()
 
 void Churn::go_on(Session &session, uint32_t events)
 {
+    if (session.step == Session::securing)
+        return secure(session);
     if (session.step != Session::connecting)
-        return receive(session);
+        return receive_all(session);
     if (events & (EPOLLERR | EPOLLHUP))
         give_up("cannot connect");
     epoll_event event{.events = EPOLLIN, .data = {.ptr = &session}};
-    if (epoll_ctl(epoll_, EPOLL_CTL_MOD, session.fd, &event) != 0)
+    if (epoll_ctl(epoll_, EPOLL_CTL_MOD, session.stream.fd(), &event) != 0)
         give_up("epoll_ctl");
+    session.step = Session::securing;
+    secure(session);
+}
+
+void Churn::secure(Session &session)
+{
+    if (!session.stream.secure())
+        return;
+    if (settings_.until == Until::secured)
+        finish(session);
+    else
+        open(session);
+    // Tickets may be there already.
+    if (session.stream.has_more())
+        receive_all(session);
+}
+
+void Churn::receive_all(Session &session)
+{
+    do
+        receive(session);
+    while (session.stream.has_more());
+}
+
+void Churn::open(Session &session)
+{
     if (settings_.raw)
         say(session, exchange_.request(session.number), Session::echoing);
     else
@@ -122,7 +172,7 @@ void Churn::go_on(Session &session, uint32_t events)
 void Churn::receive(Session &session)
 {
     char bytes[4096];
-    const ssize_t n = recv(session.fd, bytes, sizeof bytes, 0);
+    const ssize_t n = session.stream.receive(bytes);
     if (n < 0 && errno == EAGAIN)
         return;
     if (n == 0 && session.step == Session::ended)
@@ -143,7 +193,10 @@ bool Churn::finish_step(Session &session)
             return false;
         if (!accepts_upgrade(received))
             give_up("handshake: refused");
-        say(session, exchange_.request(session.number), Session::echoing);
+        if (settings_.until == Until::opened)
+            finish(session);
+        else
+            say(session, exchange_.request(session.number), Session::echoing);
         return true;
     }
     const std::string_view expected =
@@ -155,8 +208,7 @@ bool Churn::finish_step(Session &session)
     if (session.step == Session::closing) {
         session.step = Session::ended;
     } else if (settings_.raw) {
-        session.step = Session::ended;
-        (void)shutdown(session.fd, SHUT_WR);
+        finish(session);
     } else {
         say(session, kCloseRequest, Session::closing);
     }
@@ -166,16 +218,22 @@ bool Churn::finish_step(Session &session)
 void Churn::say(Session &session, std::string_view bytes, Session::Step next)
 {
     session.step = next;
-    const ssize_t n = send(session.fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (n != static_cast<ssize_t>(bytes.size()))
+    if (!session.stream.send_all(bytes))
         give_up("cannot send");
+}
+
+// The server ends too, then.
+void Churn::finish(Session &session)
+{
+    session.step = Session::ended;
+    session.stream.end();
 }
 
 void Churn::end(Session &session)
 {
     last_end_at_ = now_ns();
     durations_.add(last_end_at_ - session.began_at);
-    close(session.fd);
+    session.stream.close();
     begin(session);
 }
 

@@ -1,6 +1,7 @@
 /* echo_server.c: the server that is measured: it echoes, and does nothing else. Prints
  * "port N" and serves until SIGTERM. With a number as its argument each callback first
- * blocks for so many milliseconds. */
+ * blocks for so many milliseconds; with a key's and a certificate's file behind it, it
+ * speaks TLS. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -37,7 +38,8 @@ int main(int argc, char **argv)
     ctx->onframetoolarge = NULL;
     ctx->onlog = NULL;
     ctx->onmessage = blocks_ms > 0 ? pause_and_echo : echo;
-    if (libwebsock_bind(ctx, "127.0.0.1", "0") != 0) {
+    if ((argc > 3 ? libwebsock_bind_ssl(ctx, "127.0.0.1", "0", argv[2], argv[3])
+                  : libwebsock_bind(ctx, "127.0.0.1", "0")) != 0) {
         perror("libwebsock_bind");
         return 1;
     }

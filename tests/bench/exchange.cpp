@@ -79,16 +79,15 @@ int connect_to(uint16_t port, int flags)
     return fd;
 }
 
-void open_websocket(int fd)
+void open_websocket(Stream &stream)
 {
-    if (send(fd, kHandshake.data(), kHandshake.size(), MSG_NOSIGNAL) !=
-        static_cast<ssize_t>(kHandshake.size()))
+    if (!stream.send_all(kHandshake))
         give_up("handshake: cannot send");
     // Nothing follows the response by itself: the server only answers.
     std::string response;
     char bytes[2048];
     while (response.find("\r\n\r\n") == response.npos) {
-        const ssize_t n = recv(fd, bytes, sizeof bytes, 0);
+        const ssize_t n = stream.receive(bytes);
         if (n <= 0)
             give_up("handshake: no complete response");
         response.append(bytes, static_cast<size_t>(n));
@@ -167,14 +166,23 @@ bool Cursor::received(const Exchange &exchange, std::string_view bytes)
 
 int begin_connect(uint16_t port) { return connect_to(port, SOCK_NONBLOCK); }
 
-int connect_and_open(const Settings &settings)
+Stream connect_and_secure(const Settings &settings, TlsClient *tls)
 {
     const int fd = connect_to(settings.port, 0);
     const timeval limit{.tv_sec = kSetupSeconds, .tv_usec = 0};
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    Stream stream(fd, tls);
+    if (!stream.secure())
+        give_up("TLS handshake: nothing comes");
+    return stream;
+}
+
+Stream connect_and_open(const Settings &settings, TlsClient *tls)
+{
+    Stream stream = connect_and_secure(settings, tls);
     if (!settings.raw)
-        open_websocket(fd);
-    return fd;
+        open_websocket(stream);
+    return stream;
 }
 
 void set_blocking(int fd, bool blocking)

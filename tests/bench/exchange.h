@@ -2,12 +2,11 @@
 // how a connection is made. When they are sent is load.cpp's, churn.cpp's and idle.cpp's.
 #pragma once
 
-#include "settings.h"
+#include "stream.h"
 
 #include <span>
 #include <string>
 #include <string_view>
-#include <sys/uio.h>
 #include <vector>
 
 namespace bench {
@@ -53,8 +52,10 @@ bool accepts_upgrade(std::string_view response);
 // A socket that does not block and is being connected to 127.0.0.1.
 int begin_connect(uint16_t port);
 
-// Makes a connection and, unless raw, its handshake. Gives up after ten seconds.
-int connect_and_open(const Settings &settings);
+// Makes a connection that blocks, and its handshakes: that of TLS, unless tls is nullptr,
+// and, unless raw, that of WebSocket. Gives up after ten seconds.
+Stream connect_and_secure(const Settings &settings, TlsClient *tls);
+Stream connect_and_open(const Settings &settings, TlsClient *tls);
 
 void set_blocking(int fd, bool blocking);
 

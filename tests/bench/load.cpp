@@ -8,9 +8,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <optional>
 #include <sys/epoll.h>
-#include <sys/socket.h>
-#include <unistd.h>
 #include <vector>
 
 namespace bench {
@@ -19,12 +18,12 @@ namespace {
 constexpr int64_t kStallNs = 10'000'000'000; // nothing came for so long: it hangs
 
 struct Peer {
-    int fd = -1;
+    Stream stream;
     bool blocked = false; // its last send did not fit
     Cursor to_send;
     Cursor to_receive;
-    size_t offered = 0;       // messages before this one have been offered to the socket
-    size_t measured_from = 0; // to_receive.message when the measured time began
+    size_t offered = 0;           // messages before this one have been offered to the socket
+    size_t measured_from = 0;     // to_receive.message when the measured time began
     std::vector<int64_t> sent_at; // of the messages in flight, by number modulo depth
 };
 
@@ -35,6 +34,8 @@ class Load
         : settings_(settings), exchange_(settings), cpu_(settings.server),
           peers_(settings.connections), epoll_(epoll_create1(EPOLL_CLOEXEC))
     {
+        if (settings.tls)
+            tls_.emplace(settings);
         for (size_t i = 0; i < peers_.size(); ++i)
             open(peers_[i], i);
     }
@@ -53,6 +54,7 @@ class Load
     const Exchange exchange_;
     CpuMeter cpu_;
     Histogram latencies_;
+    std::optional<TlsClient> tls_;
     std::vector<Peer> peers_;
     int epoll_;
     int64_t last_answer_at_ = now_ns();
@@ -61,12 +63,12 @@ class Load
 
 void Load::open(Peer &peer, size_t number)
 {
-    peer.fd = connect_and_open(settings_);
-    set_blocking(peer.fd, false);
+    peer.stream = connect_and_open(settings_, tls_ ? &*tls_ : nullptr);
+    set_blocking(peer.stream.fd(), false);
     peer.to_send.message = peer.to_receive.message = peer.offered = number;
     peer.sent_at.resize(settings_.depth);
     epoll_event event{.events = EPOLLIN, .data = {.ptr = &peer}};
-    if (epoll_ctl(epoll_, EPOLL_CTL_ADD, peer.fd, &event) != 0)
+    if (epoll_ctl(epoll_, EPOLL_CTL_ADD, peer.stream.fd(), &event) != 0)
         give_up("epoll_ctl");
 }
 
@@ -95,7 +97,9 @@ void Load::serve_once()
     for (int i = 0; i < count; ++i) {
         Peer &peer = *static_cast<Peer *>(events[i].data.ptr);
         if (events[i].events & ~EPOLLOUT)
-            receive(peer);
+            do
+                receive(peer);
+            while (peer.stream.has_more());
         send_more(peer);
     }
     if (now_ns() - last_answer_at_ > kStallNs)
@@ -104,7 +108,7 @@ void Load::serve_once()
 
 void Load::receive(Peer &peer)
 {
-    const ssize_t n = recv(peer.fd, buffer_.data(), buffer_.size(), 0);
+    const ssize_t n = peer.stream.receive(buffer_);
     if (n < 0 && errno == EAGAIN)
         return;
     if (n <= 0)
@@ -124,13 +128,11 @@ void Load::send_more(Peer &peer)
     const size_t end = peer.to_receive.message + settings_.depth;
     while (peer.to_send.message < end) {
         iovec parts[64];
-        msghdr message{};
-        message.msg_iov = parts;
-        message.msg_iovlen = peer.to_send.gather(exchange_, end, parts);
+        const size_t count = peer.to_send.gather(exchange_, end, parts);
         const int64_t now = now_ns();
-        for (; peer.offered < peer.to_send.message + message.msg_iovlen; ++peer.offered)
+        for (; peer.offered < peer.to_send.message + count; ++peer.offered)
             peer.sent_at[peer.offered % settings_.depth] = now;
-        const ssize_t n = sendmsg(peer.fd, &message, MSG_NOSIGNAL);
+        const ssize_t n = peer.stream.send({parts, count});
         if (n < 0 && errno == EAGAIN)
             return want_writable(peer, true);
         if (n < 0)
@@ -147,7 +149,7 @@ void Load::want_writable(Peer &peer, bool wanted)
     peer.blocked = wanted;
     const uint32_t interest = wanted ? EPOLLIN | EPOLLOUT : EPOLLIN;
     epoll_event event{.events = interest, .data = {.ptr = &peer}};
-    if (epoll_ctl(epoll_, EPOLL_CTL_MOD, peer.fd, &event) != 0)
+    if (epoll_ctl(epoll_, EPOLL_CTL_MOD, peer.stream.fd(), &event) != 0)
         give_up("epoll_ctl");
 }
 
@@ -159,11 +161,12 @@ void Load::report(const CpuMeter::Figures &figures) const
     size_t least = SIZE_MAX;
     for (const Peer &peer : peers_)
         least = std::min(least, peer.to_receive.message - peer.measured_from);
-    std::printf("{\"messages\": %.0f, \"seconds\": %.4f, \"per_second\": %.1f, "
+    std::printf("{\"cipher\": \"%s\", \"messages\": %.0f, \"seconds\": %.4f, \"per_second\": %.1f, "
                 "\"mib_per_second\": %.2f, \"p50_us\": %.1f, \"p99_us\": %.1f, \"max_us\": %.1f, "
                 "\"server_us\": %.3f, \"server_cores\": %.3f, \"client_cores\": %.3f, "
                 "\"least_served\": %.3f}\n",
-                messages, figures.seconds, messages / figures.seconds,
+                peers_.front().stream.cipher(), messages, figures.seconds,
+                messages / figures.seconds,
                 messages * static_cast<double>(settings_.payload) / figures.seconds / 1048576,
                 latencies_.quantile(0.5), latencies_.quantile(0.99), latencies_.quantile(1),
                 figures.server_seconds * 1e6 / messages, figures.server_seconds / figures.seconds,

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <getopt.h>
+#include <string_view>
 
 namespace bench {
 
@@ -13,8 +14,8 @@ namespace {
 {
     std::fprintf(stderr,
                  "usage: %s --port PORT [--server-pid PID] [--raw] [--text]\n"
-                 "    [--connections N] [--payload BYTES] [--depth N]\n"
-                 "    [--seconds S] [--warmup S]\n",
+                 "    [--tls|--resumed] [--connections N] [--payload BYTES] [--depth N]\n"
+                 "    [--seconds S] [--warmup S] [--until secured|opened|closed]\n",
                  program);
     std::exit(2);
 }
@@ -30,6 +31,17 @@ double number(const char *text, double least, double most, const char *program)
     return value;
 }
 
+Until until(std::string_view text, const char *program)
+{
+    if (text == "secured")
+        return Until::secured;
+    if (text == "opened")
+        return Until::opened;
+    if (text == "closed")
+        return Until::closed;
+    usage(program);
+}
+
 } // namespace
 
 Settings parse_settings(int argc, char **argv)
@@ -39,6 +51,9 @@ Settings parse_settings(int argc, char **argv)
         {"server-pid", required_argument, nullptr, 's'},
         {"raw", no_argument, nullptr, 'r'},
         {"text", no_argument, nullptr, 't'},
+        {"tls", no_argument, nullptr, 'T'},
+        {"resumed", no_argument, nullptr, 'R'},
+        {"until", required_argument, nullptr, 'u'},
         {"connections", required_argument, nullptr, 'c'},
         {"payload", required_argument, nullptr, 'b'},
         {"depth", required_argument, nullptr, 'd'},
@@ -64,6 +79,15 @@ Settings parse_settings(int argc, char **argv)
             continue;
         case 't':
             settings.text = true;
+            continue;
+        case 'T':
+            settings.tls = true;
+            continue;
+        case 'R':
+            settings.tls = settings.resumed = true;
+            continue;
+        case 'u':
+            settings.until = until(optarg, argv[0]);
             continue;
         case 'c':
             settings.connections = static_cast<size_t>(value(1, kMostConnections));

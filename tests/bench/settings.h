@@ -8,15 +8,25 @@
 
 namespace bench {
 
+// How far a session of churn goes before it ends without ceremony.
+enum class Until {
+    secured, // the TLS handshake
+    opened,  // the 101
+    closed,  // an echo and the closing handshake: all there is
+};
+
 struct Settings {
     uint16_t port = 0;
-    pid_t server = 0;         // whose CPU time is read; 0: nobody's
-    bool raw = false;         // bare TCP, for a floor; else WebSocket
-    bool text = false;        // text messages; else binary
-    size_t connections = 64;  // at most kMostConnections
-    size_t payload = 20;      // bytes a message; for raw, of the frame's size all the same
-    size_t depth = 1;         // messages in flight on a connection
-    double seconds = 3;       // measured, after the warm-up
+    pid_t server = 0;     // whose CPU time is read; 0: nobody's
+    bool raw = false;     // bare TCP, for a floor; else WebSocket
+    bool text = false;    // text messages; else binary
+    bool tls = false;     // TLS 1.3
+    bool resumed = false; // TLS of a session that was there before; else in full
+    Until until = Until::closed;
+    size_t connections = 64; // at most kMostConnections
+    size_t payload = 20;     // bytes a message; for raw, of the frame's size all the same
+    size_t depth = 1;        // messages in flight on a connection
+    double seconds = 3;      // measured, after the warm-up
     double warmup_seconds = 0.5;
 };
 

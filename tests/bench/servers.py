@@ -1,0 +1,172 @@
+# servers.py: the servers that run.py compares: how each is started, and how it ends. A
+# fresh process each time, on a processor of its own. What is asked of them is run.py's.
+
+import collections
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import sys
+import time
+
+CLIENT_CPU, SERVER_CPU = 0, 1
+START_SECONDS = 10
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+# command is given (build directory, request bytes, answer bytes, milliseconds to block);
+# nginx has none. options are the client's. against: the server that it is compared with.
+# Another WebSocket server is one more line here, and its name in a case of run.py.
+Server = collections.namedtuple("Server", "name options against command")
+
+
+def echo_server(build, blocks_ms, *tls):
+    return [f"{build}/echo_server", str(blocks_ms), *tls]
+
+
+SERVERS = {server.name: server for server in (
+    Server("thread floor", ["--raw"], "thread floor",
+           lambda d, q, a, ms: [f"{d}/thread_floor", str(q), str(a), str(ms)]),
+    Server("libwebsock", [], "thread floor", lambda d, q, a, ms: echo_server(d, ms)),
+    Server("libwebsock TLS", ["--tls"], "libwebsock",
+           lambda d, q, a, ms: echo_server(d, ms, *certificate(d))),
+)}
+# These two only do handshakes, so they are compared with each other.
+NGINX = Server("nginx TLS", ["--tls"], "nginx TLS", None)
+HANDSHAKES = {server.name: server for server in (
+    NGINX, SERVERS["libwebsock TLS"]._replace(against=NGINX.name))}
+
+# Answers every request as exchange.cpp's handshake must be answered, and then ends.
+NGINX_CONFIG = """\
+daemon off;
+worker_processes 1;
+pid {dir}/nginx.pid;
+error_log {dir}/error.log crit;
+events {{ worker_connections 4096; }}
+http {{
+    access_log off;
+    client_body_temp_path {dir}/body;
+    proxy_temp_path {dir}/proxy;
+    fastcgi_temp_path {dir}/fastcgi;
+    uwsgi_temp_path {dir}/uwsgi;
+    scgi_temp_path {dir}/scgi;
+    server {{
+        listen 127.0.0.1:{port} ssl backlog=4096;
+        ssl_certificate_key {key};
+        ssl_certificate {certificate};
+        ssl_protocols TLSv1.3;
+        ssl_session_tickets on;
+        location / {{
+            add_header Upgrade websocket always;
+            add_header Sec-WebSocket-Accept s3pPLMBiTxaQ9kYGzzhZRbK+xOo= always;
+            return 101;
+        }}
+    }}
+}}
+"""
+
+
+def frame_sizes(payload):
+    """Bytes of a client's frame and of a server's (RFC 6455 5.2)."""
+    answer = payload + (2 if payload <= 125 else 4 if payload <= 0xFFFF else 10)
+    return answer + 4, answer
+
+
+def settle_in(cpu, nice):
+    os.sched_setaffinity(0, {cpu})
+    if not nice:
+        return
+    os.nice(nice)
+    # Where sessions are scheduled as groups, nice alone counts only within ours.
+    try:
+        os.setsid()
+        with open("/proc/self/autogroup", "w", encoding="ascii") as file:
+            file.write(str(nice))
+    except OSError:
+        pass
+
+
+def certificate(build):
+    """The files of a key (EC P-256) and its certificate, which all servers share."""
+    key, cert = (str(pathlib.Path(build).resolve() / f"bench.{end}") for end in ("key", "crt"))
+    subprocess.run(["sh", ROOT / "demo" / "certificate.sh", key, cert], check=True)
+    return key, cert
+
+
+class Running:
+    """A server process, from its "port N" on."""
+
+    def __init__(self, server, build, payload, blocks_ms, nice):
+        self.options = server.options
+        command = server.command(build, *frame_sizes(payload), blocks_ms)
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True,
+                                        preexec_fn=lambda: settle_in(SERVER_CPU, nice))
+        words = self.process.stdout.readline().split()
+        if len(words) != 2 or words[0] != "port":
+            raise RuntimeError(f"{command[0]} did not say its port")
+        self.port = words[1]
+        self.pid = self.process.pid
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            print("  (a server did not end within 30 s of SIGTERM)", file=sys.stderr)
+
+
+class RunningNginx(Running):
+    """nginx: a master, which does nothing and is not measured, and one worker."""
+
+    def __init__(self, server, build, nice):  # pylint: disable=super-init-not-called
+        self.options = server.options
+        directory = pathlib.Path(build).resolve() / "nginx"
+        directory.mkdir(exist_ok=True)
+        key, cert = certificate(build)
+        self.port = str(free_port())
+        config = directory / "nginx.conf"
+        config.write_text(NGINX_CONFIG.format(dir=directory, port=self.port, key=key,
+                                              certificate=cert), encoding="utf-8")
+        self.process = subprocess.Popen(
+            [nginx_program(), "-p", directory, "-c", config, "-e", directory / "error.log"],
+            preexec_fn=lambda: settle_in(SERVER_CPU, nice))
+        self.pid = self.worker()
+
+    def worker(self):
+        """The worker's pid. The master listens before it has one."""
+        deadline = time.monotonic() + START_SECONDS
+        children = f"/proc/{self.process.pid}/task/{self.process.pid}/children"
+        while time.monotonic() < deadline and self.process.poll() is None:
+            pids = pathlib.Path(children).read_text(encoding="ascii").split()
+            if pids:
+                return int(pids[0])
+            time.sleep(0.01)
+        self.process.kill()
+        self.process.wait()
+        raise RuntimeError("nginx has not started")
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def nginx_program():
+    """None: it is not installed. Debian keeps it out of users' PATH."""
+    return shutil.which("nginx", path=os.environ["PATH"] + ":/usr/local/sbin:/usr/sbin:/sbin")
+
+
+def start(server, args, payload=20, blocks_ms=0):
+    if server.name == NGINX.name:
+        return RunningNginx(server, args.build, args.nice)
+    return Running(server, args.build, payload, blocks_ms, args.nice)
+
+
+def client_command(build, program, running, *options):
+    return [f"{build}/{program}", "--port", running.port, "--server-pid", str(running.pid),
+            *map(str, options), *running.options]

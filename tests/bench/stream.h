@@ -1,0 +1,87 @@
+// stream.h: one connection of a benchmark's client, TCP or TLS over it. What is said
+// through it is exchange.h's. A failure that a benchmark cannot measure ends the program.
+#pragma once
+
+#include "settings.h"
+
+#include <memory>
+#include <openssl/ssl.h>
+#include <span>
+#include <string>
+#include <string_view>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+namespace bench {
+
+template<auto free> struct FreedBy {
+    template<class T> void operator()(T *object) const { free(object); }
+};
+using OwnedSsl = std::unique_ptr<SSL, FreedBy<SSL_free>>;
+
+// What all TLS connections of a client share: TLS 1.3, OpenSSL's default ciphers. The
+// certificate is not verified: the server's is made for the occasion.
+class TlsClient
+{
+  public:
+    explicit TlsClient(const Settings &settings);
+    TlsClient(const TlsClient &) = delete;
+    TlsClient &operator=(const TlsClient &) = delete;
+
+    OwnedSsl make(int fd);
+    // From now on every connection resumes the session of the ticket that came last, which
+    // without early data is good any number of times. False: none has come.
+    bool resume();
+    bool resumes() const { return resumes_; }
+
+  private:
+    static int keep(SSL *ssl, SSL_SESSION *session);
+
+    std::unique_ptr<SSL_CTX, FreedBy<SSL_CTX_free>> context_;
+    std::unique_ptr<SSL_SESSION, FreedBy<SSL_SESSION_free>> session_;
+    bool resumes_ = false;
+};
+
+// Closes its socket in the end. Does not wait when the socket does not block: -1 with
+// EAGAIN then, as of recv(2) and sendmsg(2).
+class Stream
+{
+  public:
+    Stream() = default;
+    // tls: nullptr for TCP alone.
+    Stream(int fd, TlsClient *tls);
+    Stream(Stream &&other) noexcept { *this = std::move(other); }
+    Stream &operator=(Stream &&other) noexcept;
+    ~Stream() { close(); }
+
+    int fd() const { return fd_; }
+
+    // The TLS handshake, as far as it goes now. True: it is complete, or there is none.
+    bool secure();
+    ssize_t receive(std::span<char> into);
+    // More can be received without the socket's being readable.
+    bool has_more() const { return has_more_; }
+    // After EAGAIN what follows must begin with the same bytes.
+    ssize_t send(std::span<const iovec> parts);
+    // False: not all of it was taken.
+    bool send_all(std::string_view bytes);
+    // Says that nothing follows. The peer can still be received from.
+    void end();
+    void close();
+    // Frees the memory that TLS takes, and leaves the connection as it is, for good.
+    void leave() { ssl_.reset(); }
+
+    const char *cipher() const { return ssl_ ? SSL_get_cipher_name(ssl_.get()) : ""; }
+
+  private:
+    bool would_block(int result) const;
+    std::span<const char> next_record(std::span<const iovec> parts, size_t done);
+
+    int fd_ = -1;
+    bool resumes_ = false;
+    bool has_more_ = false;
+    OwnedSsl ssl_;
+    std::string record_; // plaintext of one, joined
+};
+
+} // namespace bench
