@@ -13,6 +13,13 @@
 
 namespace websock {
 
+namespace {
+
+// What a peer reports when something has gone wrong: 1002 to 1015, but for "no code".
+bool is_bad_end(unsigned code) { return code >= 1002 && code < 3000 && code != 1005; }
+
+} // namespace
+
 Ref<Connection> Connection::make(Server &server, std::unique_ptr<Transport> &transport,
                                  const sockaddr_storage &peer)
 {
@@ -25,8 +32,9 @@ Connection::Connection(Server &server, std::unique_ptr<Transport> &transport,
       inbox_(server.settings.max_queued_bytes, server.settings.concurrent_events != 0),
       outbox_(transport_,
               {server.settings.send_timeout_ms, server.settings.close_timeout_ms,
-               server.settings.max_queued_bytes},
-              server.dispatcher, flusher_, *this)
+               server.settings.max_queued_bytes, server.settings.close_trace_frames},
+              server.dispatcher, flusher_, *this),
+      trace_(server.settings.close_trace_frames)
 {
     const libwebsock_context &settings = server.settings;
     handle_.onopen = settings.onopen;
@@ -85,6 +93,8 @@ void Connection::read_frames()
     bool pinged = false;
     for (;;) {
         const Decoded frame = decoder.decode(buffer_.unread());
+        if (frame.kind != Decoded::need_more)
+            trace_.add(buffer_.unread().front(), frame.payload_len);
         if (frame.kind == Decoded::error)
             return fail(frame.close_code, frame.reason);
         if (frame.kind == Decoded::too_large)
@@ -255,7 +265,7 @@ void Connection::finish() noexcept
         outbox_.finish(deadline);
     describe_end();
     if (!upgraded_)
-        server_.registry.count_refused();
+        server_.registry.count_refused(refused_);
     // Behind a Close frame nothing comes, or a goodbye.
     const bool lingers = polite_ && (!got_close_ || transport_.peer_says_goodbye());
     if (!lingers)
@@ -289,22 +299,35 @@ void Connection::discard(TimePoint deadline) noexcept
 // Sets close_info_, and logs how it ended.
 void Connection::describe_end() noexcept
 {
-    if (got_close_) {
-        server_.log.write(LIBWEBSOCK_LOG_DEBUG, "%s: closed, %u %s", peer_.c_str(),
-                          unsigned{close_info_.code}, close_info_.reason);
-        return;
-    }
-    close_info_.code = WS_CLOSE_DIRTY;
+    std::string frames;
     try {
+        frames = trace();
         if (const std::string dropped = outbox_.drop_reason(); !dropped.empty())
             end_reason_ = dropped;
     } catch (const std::bad_alloc &) {
-        // The reason it has will do.
+        // What there is will do.
     }
+    if (got_close_) {
+        const bool is_bad = is_bad_end(close_info_.code);
+        server_.log.write(is_bad ? LIBWEBSOCK_LOG_INFO : LIBWEBSOCK_LOG_DEBUG,
+                          "%s: closed, %u %s%s", peer_.c_str(), unsigned{close_info_.code},
+                          close_info_.reason, is_bad ? frames.c_str() : "");
+        return;
+    }
+    close_info_.code = WS_CLOSE_DIRTY;
     const std::span<const uint8_t> reason(reinterpret_cast<const uint8_t *>(end_reason_.data()),
                                           end_reason_.size());
     end_reason_.copy(close_info_.reason, utf8_prefix(reason, sizeof close_info_.reason - 1));
-    server_.log.write(end_level_, "%s: %s", peer_.c_str(), end_reason_.c_str());
+    server_.log.write(end_level_, "%s: %s%s", peer_.c_str(), end_reason_.c_str(), frames.c_str());
+}
+
+// "; last frames in: text 5 B 12 ms ago", for the log; "" if there were none.
+std::string Connection::trace()
+{
+    const std::string in = trace_.text();
+    const std::string out = outbox_.last_frames();
+    return (in.empty() ? "" : "; last frames in: " + in) +
+           (out.empty() ? "" : "; last frames out: " + out);
 }
 
 } // namespace websock

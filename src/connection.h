@@ -14,6 +14,7 @@
 #include "assembly.h"
 #include "dispatcher.h"
 #include "event.h"
+#include "frame_trace.h"
 #include "handshake.h"
 #include "inbox.h"
 #include "outbox.h"
@@ -85,6 +86,8 @@ class Connection final : public Runnable
         Connection &connection;
     };
 
+    using Refused = Registry::Refused;
+
     static constexpr size_t kBatch = 32; // events handed over, or run, in one go
 
     Connection(Server &server, std::unique_ptr<Transport> &transport, const sockaddr_storage &peer);
@@ -98,8 +101,8 @@ class Connection final : public Runnable
     bool ask_hook(HookAnswer &answer, TimePoint deadline);
     bool answer_request(const HookAnswer &answer, TimePoint deadline);
     bool upgrade(const std::string &response, TimePoint deadline);
-    bool refuse(const Refusal &refusal, TimePoint deadline);
-    bool end_with(const std::string &response, TimePoint deadline);
+    bool refuse(const Refusal &refusal, Refused as, TimePoint deadline);
+    bool end_with(const std::string &response, Refused as, TimePoint deadline);
     bool write(const std::string &response, TimePoint deadline);
 
     // And from then on: connection.cpp.
@@ -118,6 +121,7 @@ class Connection final : public Runnable
     void finish() noexcept;
     void discard(TimePoint deadline) noexcept;
     void describe_end() noexcept;
+    std::string trace();
 
     // Workers: connection_events.cpp.
     void handle(Event &event) noexcept;
@@ -155,11 +159,13 @@ class Connection final : public Runnable
     ReceiveBuffer buffer_;
     Assembly assembly_;
     std::vector<Event> decoded_; // not handed over yet, at most kBatch
+    FrameTrace trace_;           // of what has come
     bool upgraded_ = false;      // the 101 has left
     bool got_close_ = false;     // the peer's Close frame; close_info_ is from it
     bool polite_ = false;        // the peer is to get time to read what it was told last
     std::string end_reason_;     // why there is no connection (any more), unless got_close_
     int end_level_ = LIBWEBSOCK_LOG_INFO; // of the line that says so
+    Refused refused_ = Refused::gone;     // unless upgraded_
 
     // Written by the connection's thread, read by any.
     std::atomic<uint64_t> messages_in_{0};

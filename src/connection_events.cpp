@@ -113,13 +113,17 @@ void Connection::run_too_large(const Event &event)
 
 void Connection::run_closed()
 {
-    if (!opened_)
+    if (!opened_) {
+        if (upgraded_) // and cut off before onopen could be called
+            server_.registry.count_refused(Refused::gone);
         return;
+    }
     // Even if the callback throws.
     struct Counted {
         Registry &registry;
-        ~Counted() { registry.count_closed(); }
-    } const counted{server_.registry};
+        unsigned code;
+        ~Counted() { registry.count_closed(code); }
+    } const counted{server_.registry, close_info_.code};
     if (handle_.onclose)
         handle_.onclose(&handle_);
 }
@@ -169,7 +173,8 @@ Registry::Traffic Connection::traffic()
     return {.messages_in = messages_in_.load(std::memory_order_relaxed),
             .messages_out = out.messages,
             .bytes_in = bytes_in_.load(std::memory_order_relaxed),
-            .bytes_out = out.bytes};
+            .bytes_out = out.bytes,
+            .send_timeouts = out.timed_out};
 }
 
 } // namespace websock

@@ -34,7 +34,7 @@ bool Connection::open()
                        .is_websocket = request_.is_websocket(),
                        .priv = &request_};
     if (refusal.status != 0)
-        return refuse(refusal, deadline);
+        return refuse(refusal, Refused::request, deadline);
     HookAnswer answer;
     if (server_.settings.onrequest && !ask_hook(answer, deadline))
         return false;
@@ -49,13 +49,16 @@ bool Connection::secure(TimePoint deadline)
     case Transport::Opening::ready:
         break;
     case Transport::Opening::plaintext:
-        return refuse({400, "this port speaks TLS: use https:// or wss://"}, deadline);
+        return refuse({400, "this port speaks TLS: use https:// or wss://"}, Refused::tls,
+                      deadline);
     case Transport::Opening::refused:
         polite_ = true;
         [[fallthrough]];
     case Transport::Opening::gone:
         end_reason_ = "TLS handshake: " + opening.why;
-        if (opening.silent)
+        if (!opening.silent)
+            refused_ = Refused::tls;
+        else
             end_level_ = LIBWEBSOCK_LOG_DEBUG; // a load balancer that looks for life
         return false;
     }
@@ -76,11 +79,11 @@ bool Connection::read_request(HeaderScanner &scanner, TimePoint deadline)
         if (result == HeaderScanner::Result::complete)
             return true;
         if (result == HeaderScanner::Result::refused)
-            return refuse(scanner.refusal(), deadline);
+            return refuse(scanner.refusal(), Refused::request, deadline);
         const int left_ms = ms_until(deadline);
         const Read read = left_ms > 0 ? receive(0, left_ms) : Read::timed_out;
         if (read == Read::timed_out)
-            return refuse({408, "no complete request in time"}, deadline);
+            return refuse({408, "no complete request in time"}, Refused::late, deadline);
         if (read == Read::ended) {
             if (scanner.length() == 0)
                 end_level_ = LIBWEBSOCK_LOG_DEBUG; // a load balancer that looks for life
@@ -95,7 +98,7 @@ bool Connection::ask_hook(HookAnswer &answer, TimePoint deadline)
     if (!queue({.kind = Event::request, .chunk = nullptr}) || !hand_over())
         return false;
     if (!hook_.wait(deadline))
-        return refuse({503, "onrequest did not answer in time"}, deadline);
+        return refuse({503, "onrequest did not answer in time"}, Refused::late, deadline);
     answer = hook_.take();
     return true;
 }
@@ -112,17 +115,17 @@ bool Connection::answer_request(const HookAnswer &hook, TimePoint deadline)
             plain_response(status, has_body ? hook.content_type : "text/plain; charset=utf-8",
                            has_body ? hook.body : std::string(status_text(status)) + "\n",
                            hook.headers, head_only),
-            deadline);
+            Refused::onrequest, deadline);
     }
     if (hook.status != 0) {
         end_reason_ = "answered " + std::to_string(hook.status) + " to plain HTTP";
         end_level_ = LIBWEBSOCK_LOG_DEBUG;
         return end_with(
             plain_response(hook.status, hook.content_type, hook.body, hook.headers, head_only),
-            deadline);
+            Refused::plain_http, deadline);
     }
     if (!request_.is_websocket())
-        return refuse({426, "this is a WebSocket server"}, deadline);
+        return refuse({426, "this is a WebSocket server"}, Refused::request, deadline);
     return upgrade(upgrade_response(request_, hook.protocol, hook.headers), deadline);
 }
 
@@ -137,15 +140,16 @@ bool Connection::upgrade(const std::string &response, TimePoint deadline)
     return queue({.kind = Event::open, .chunk = nullptr}) && hand_over();
 }
 
-bool Connection::refuse(const Refusal &refusal, TimePoint deadline)
+bool Connection::refuse(const Refusal &refusal, Refused as, TimePoint deadline)
 {
     end_reason_ = "refused with " + std::to_string(refusal.status) + ": " + refusal.reason;
-    return end_with(refusal_response(refusal, request_.is_head()), deadline);
+    return end_with(refusal_response(refusal, request_.is_head()), as, deadline);
 }
 
 // Gives the last answer there will be. Always false: there is no WebSocket connection.
-bool Connection::end_with(const std::string &response, TimePoint deadline)
+bool Connection::end_with(const std::string &response, Refused as, TimePoint deadline)
 {
+    refused_ = as;
     polite_ = write(response, deadline);
     return false;
 }

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstring>
 #include <new>
+#include <numeric>
 #include <optional>
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -21,6 +22,7 @@ namespace websock {
 namespace {
 
 constexpr size_t kLeastStack = 64 * 1024; // measured: a connection touches up to 16 KiB
+constexpr size_t kMostTraced = 16;        // more would not fit a line of the log
 constexpr int kGraceMs = 1000;            // for callbacks that wait for a socket which was just cut
 
 } // namespace
@@ -219,7 +221,7 @@ int Context::serve(UniqueFd &socket, const sockaddr_storage &peer, TlsIdentity *
     if (transport)
         socket = transport->give_back();
     if (error != 0)
-        server_.registry.count_refused();
+        server_.registry.count_refused(Registry::Refused::no_room);
     return error;
 }
 
@@ -257,6 +259,7 @@ const char *Context::bad_setting(const libwebsock_context &settings)
         {"max_message_payload", settings.max_message_payload > 0},
         {"max_handshake_bytes", settings.max_handshake_bytes > 0},
         {"max_queued_bytes", settings.max_queued_bytes > 0},
+        {"close_trace_frames", settings.close_trace_frames <= kMostTraced},
         {"connection_stack_bytes", settings.connection_stack_bytes >= kLeastStack},
     };
     for (const auto &check : checks) {
@@ -425,20 +428,33 @@ void Context::statistics(libwebsock_statistics &out)
 {
     const Registry::Figures connections = server_.registry.figures();
     const Dispatcher::Figures events = server_.dispatcher.figures();
+    using Refused = Registry::Refused;
+    const auto refused = [&](Refused why) { return connections.refused[static_cast<size_t>(why)]; };
     const auto longest = std::chrono::duration_cast<std::chrono::milliseconds>(events.longest);
-    libwebsock_statistics all{.size = out.size,
-                              .connections_open = connections.open,
-                              .connections_accepted = connections.accepted,
-                              .connections_refused = connections.refused,
-                              .messages_in = connections.traffic.messages_in,
-                              .messages_out = connections.traffic.messages_out,
-                              .bytes_in = connections.traffic.bytes_in,
-                              .bytes_out = connections.traffic.bytes_out,
-                              .events_queued = events.queued,
-                              .workers = events.workers,
-                              .workers_busy = events.busy,
-                              .longest_callback_ms =
-                                  static_cast<unsigned long long>(longest.count())};
+    libwebsock_statistics all{
+        .size = out.size,
+        .connections_open = connections.open,
+        .connections_accepted = connections.accepted,
+        .connections_refused =
+            std::accumulate(connections.refused.begin(), connections.refused.end(), 0ULL),
+        .messages_in = connections.traffic.messages_in,
+        .messages_out = connections.traffic.messages_out,
+        .bytes_in = connections.traffic.bytes_in,
+        .bytes_out = connections.traffic.bytes_out,
+        .events_queued = events.queued,
+        .workers = events.workers,
+        .workers_busy = events.busy,
+        .longest_callback_ms = static_cast<unsigned long long>(longest.count()),
+        .refused_no_room = refused(Refused::no_room),
+        .refused_tls = refused(Refused::tls),
+        .refused_late = refused(Refused::late),
+        .refused_request = refused(Refused::request),
+        .refused_by_onrequest = refused(Refused::onrequest),
+        .refused_plain_http = refused(Refused::plain_http),
+        .refused_gone = refused(Refused::gone),
+        .closed = {},
+        .send_timeouts = connections.traffic.send_timeouts};
+    std::copy(connections.closed.begin(), connections.closed.end(), all.closed);
     std::memcpy(&out, &all, std::min(out.size, sizeof all));
 }
 

@@ -96,6 +96,7 @@ void set_defaults(libwebsock_context &context, size_t max_frame_payload)
     context.max_handshake_bytes = 8192;
     context.max_queued_bytes = 4 * kMiB;
     context.connection_stack_bytes = 128 * 1024;
+    context.close_trace_frames = 8;
 }
 
 } // namespace websock

@@ -12,6 +12,8 @@ namespace websock {
 
 void Log::write(int level, const char *format, ...)
 {
+    if (!wants(level))
+        return;
     char text[512];
     va_list arguments;
     va_start(arguments, format);
@@ -25,8 +27,6 @@ void Log::write(int level, const char *format, ...)
         deliver(receiver, level, text);
         return;
     }
-    if (onlog_ == default_onlog && level > LIBWEBSOCK_LOG_INFO)
-        return; // which would throw it away
     try {
         if (waiting_.size() < kMostWaiting)
             waiting_.push_back({level, text});
@@ -37,6 +37,15 @@ void Log::write(int level, const char *format, ...)
     }
     if (!std::exchange(posted_, true))
         dispatcher_->post(*this);
+}
+
+// Whether the user's function, which is fixed while the server runs, takes any of it.
+bool Log::wants(int level)
+{
+    Lock lock(mutex_);
+    if (!attached_)
+        return true;
+    return onlog_ && (onlog_ != default_onlog || level <= LIBWEBSOCK_LOG_INFO);
 }
 
 void Log::write_here(int level, const char *format, const char *argument)

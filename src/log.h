@@ -42,6 +42,7 @@ class Log final : public Runnable
         std::string text;
     };
 
+    bool wants(int level) EXCLUDES(mutex_);
     void deliver(Onlog receiver, int level, const char *text);
     void deliver_waiting() EXCLUDES(mutex_);
 

@@ -14,6 +14,13 @@ namespace {
 // at the price of a small one.
 constexpr size_t kGatherBytes = 16 * 1024;
 
+// Of a whole frame of ours, which is not masked.
+size_t payload_len_of(std::span<const uint8_t> frame)
+{
+    const size_t header_len = frame[1] < 126 ? 2 : frame[1] == 126 ? 4 : 10;
+    return frame.size() - header_len;
+}
+
 void append(std::vector<uint8_t> &bytes, std::span<const uint8_t> more)
 {
     bytes.insert(bytes.end(), more.begin(), more.end());
@@ -58,6 +65,7 @@ int Outbox::place(Frame frame, bool fin, Opcode opcode, const TimePoint *deadlin
 {
     const auto fragments = fragments_;
     try {
+        trace_.add(frame.header[0], frame.payload.size());
         if (is_control(opcode))
             return deadline ? write(frame, *deadline) : gather(frame);
         if (fragments_.under_way && fin && opcode != Opcode::continuation)
@@ -154,6 +162,7 @@ int Outbox::offer(std::span<const uint8_t> bytes)
             append(pending_, bytes);
         else
             write_some(frame);
+        trace_.add(bytes[0], payload_len_of(bytes));
         ++totals_.messages;
         return 0;
     } catch (const std::bad_alloc &) {
@@ -228,6 +237,7 @@ void Outbox::queue_control(Opcode opcode, std::span<const uint8_t> payload)
     std::array<uint8_t, kMaxServerHeader> header;
     const size_t header_len = encode_header(header.data(), true, opcode, payload.size());
     pending_.reserve(pending_.size() + header_len + payload.size());
+    trace_.add(header[0], payload.size());
     append(pending_, std::span(header).first(header_len));
     append(pending_, payload);
 }
@@ -244,6 +254,12 @@ void Outbox::queue_pong()
     } catch (const std::bad_alloc &) {
         // The peer may ask again.
     }
+}
+
+std::string Outbox::last_frames()
+{
+    Lock lock(mutex_);
+    return trace_.text();
 }
 
 Outbox::Totals Outbox::totals()

@@ -10,6 +10,7 @@
 
 #include "dispatcher.h"
 #include "frame.h"
+#include "frame_trace.h"
 #include "transport.h"
 
 #include <array>
@@ -29,6 +30,7 @@ class Outbox
         int send_timeout_ms;
         int close_timeout_ms;
         size_t max_queued_bytes;
+        size_t trace_frames;
     };
 
     // flusher is posted when something is left that nobody is there to write; its run()
@@ -37,7 +39,7 @@ class Outbox
     Outbox(Transport &transport, const Limits &limits, Dispatcher &dispatcher, Runnable &flusher,
            Runnable &owner)
         : transport_(transport), limits_(limits), dispatcher_(dispatcher), flusher_(flusher),
-          owner_(owner)
+          owner_(owner), trace_(limits.trace_frames)
     {
     }
 
@@ -97,9 +99,11 @@ class Outbox
     struct Totals {
         uint64_t messages = 0;
         uint64_t bytes = 0;
+        bool timed_out = false; // the connection ended because its peer did not read
     };
     Totals totals() EXCLUDES(mutex_);
     void count_bytes(size_t n) EXCLUDES(mutex_); // written past this outbox: the handshake
+    std::string last_frames() EXCLUDES(mutex_);  // see FrameTrace::text
 
   private:
     // A frame on its way from its sender, not copied.
@@ -170,6 +174,7 @@ class Outbox
     std::array<uint8_t, kMaxControlPayload> pong_ GUARDED_BY(mutex_);
     std::string drop_reason_ GUARDED_BY(mutex_);
     Totals totals_ GUARDED_BY(mutex_);
+    FrameTrace trace_ GUARDED_BY(mutex_);
 };
 
 } // namespace websock

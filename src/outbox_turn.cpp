@@ -215,6 +215,7 @@ void Outbox::fail(int error)
 {
     if (state() == State::ended)
         return;
+    totals_.timed_out = error == ETIMEDOUT;
     try {
         if (drop_reason_.empty())
             drop_reason_ = error == ETIMEDOUT ? "did not read for " +

@@ -13,6 +13,7 @@ Registry::Traffic &Registry::Traffic::operator+=(const Traffic &other)
     messages_out += other.messages_out;
     bytes_in += other.bytes_in;
     bytes_out += other.bytes_out;
+    send_timeouts += other.send_timeouts;
     return *this;
 }
 
@@ -41,7 +42,7 @@ void Registry::remove(Connection &connection)
         if (connection.next_)
             connection.next_->previous_ = connection.previous_;
         connection.next_ = connection.previous_ = nullptr;
-        gone_ += traffic;
+        figures_.traffic += traffic;
         if (--count_ == 0)
             empty_.broadcast();
     }
@@ -51,25 +52,27 @@ void Registry::remove(Connection &connection)
 void Registry::count_opened()
 {
     Lock lock(mutex_);
-    ++open_;
+    ++figures_.open;
 }
 
 void Registry::count_accepted()
 {
     Lock lock(mutex_);
-    ++accepted_;
+    ++figures_.accepted;
 }
 
-void Registry::count_closed()
+void Registry::count_closed(unsigned code)
 {
+    const size_t last = kCloseCodes - 1;
     Lock lock(mutex_);
-    --open_;
+    --figures_.open;
+    ++figures_.closed[code >= 1000 && code - 1000 < last ? code - 1000 : last];
 }
 
-void Registry::count_refused()
+void Registry::count_refused(Refused why)
 {
     Lock lock(mutex_);
-    ++refused_;
+    ++figures_.refused[static_cast<size_t>(why)];
 }
 
 void Registry::close()
@@ -107,7 +110,7 @@ void Registry::for_each(const std::function<void(Connection &)> &f)
 Registry::Figures Registry::figures()
 {
     Lock lock(mutex_);
-    Figures figures{.open = open_, .accepted = accepted_, .refused = refused_, .traffic = gone_};
+    Figures figures = figures_;
     for (Connection *connection = first_; connection; connection = connection->next_)
         figures.traffic += connection->traffic();
     return figures;

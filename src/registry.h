@@ -4,6 +4,7 @@
 #include "ref.h"
 #include "thread.h"
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -16,17 +17,32 @@ class Connection;
 class Registry
 {
   public:
+    // Why a connection did not become a client.
+    enum class Refused : uint8_t {
+        no_room,    // max_connections, or no thread, memory or descriptor
+        tls,        // no TLS handshake, or a bad one
+        late,       // the handshake deadline came
+        request,    // the request was bad, or asked for no upgrade
+        onrequest,  // returned a status
+        plain_http, // onrequest has answered it
+        gone,       // the peer, or the server
+    };
+    static constexpr size_t kRefusals = 7;
+    static constexpr size_t kCloseCodes = 17; // 1000 and on; the last one is for all others
+
     struct Traffic {
         uint64_t messages_in = 0;
         uint64_t messages_out = 0;
         uint64_t bytes_in = 0;
         uint64_t bytes_out = 0;
+        uint64_t send_timeouts = 0;
         Traffic &operator+=(const Traffic &other);
     };
     struct Figures {
-        uint64_t open = 0;     // had onopen, not yet onclose
-        uint64_t accepted = 0; // sockets that came
-        uint64_t refused = 0;  // of those, that never became open
+        uint64_t open = 0;                         // had onopen, not yet onclose
+        uint64_t accepted = 0;                     // sockets that came
+        std::array<uint64_t, kRefusals> refused{}; // of those, that never became open
+        std::array<uint64_t, kCloseCodes> closed{};
         Traffic traffic;
     };
 
@@ -38,8 +54,8 @@ class Registry
 
     void count_accepted() EXCLUDES(mutex_);
     void count_opened() EXCLUDES(mutex_);
-    void count_closed() EXCLUDES(mutex_); // once after count_opened()
-    void count_refused() EXCLUDES(mutex_);
+    void count_closed(unsigned code) EXCLUDES(mutex_); // once after count_opened()
+    void count_refused(Refused why) EXCLUDES(mutex_);
 
     // From now on nothing can be added.
     void close() EXCLUDES(mutex_);
@@ -60,10 +76,7 @@ class Registry
     Connection *first_ GUARDED_BY(mutex_) = nullptr; // linked through Connection's own fields
     size_t count_ GUARDED_BY(mutex_) = 0;
     bool closed_ GUARDED_BY(mutex_) = false;
-    uint64_t open_ GUARDED_BY(mutex_) = 0;
-    uint64_t accepted_ GUARDED_BY(mutex_) = 0;
-    uint64_t refused_ GUARDED_BY(mutex_) = 0;
-    Traffic gone_ GUARDED_BY(mutex_); // of connections that were removed
+    Figures figures_ GUARDED_BY(mutex_); // their traffic: of connections that were removed
 };
 
 } // namespace websock

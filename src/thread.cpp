@@ -13,6 +13,13 @@
 
 namespace websock {
 
+int64_t coarse_ms()
+{
+    timespec now{};
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
+}
+
 int ms_until(TimePoint deadline)
 {
     if (deadline == kNever)

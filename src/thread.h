@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #if defined(__clang__)
 #define WEBSOCK_TSA(x) __attribute__((x))
@@ -34,6 +35,10 @@ inline TimePoint in_ms(int ms) { return Clock::now() + std::chrono::milliseconds
 // Milliseconds until deadline, rounded up, as poll(2) takes them: 0 when it has
 // passed, -1 for kNever.
 int ms_until(TimePoint deadline);
+
+// Milliseconds of the monotonic clock as it was at the last tick: a few of them late, but
+// for next to no time.
+int64_t coarse_ms();
 
 class CAPABILITY("mutex") Mutex
 {

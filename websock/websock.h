@@ -251,6 +251,10 @@ struct libwebsock_context {
     size_t connection_stack_bytes; /* 131072: stack of a connection's thread */
 
     void *priv; /* the library's */
+
+    size_t close_trace_frames; /* 8: when a connection ends otherwise than with a normal
+                                * Close, its line in the log names so many of its last
+                                * frames in each direction (at most 16). 0: none */
 };
 
 /* What libwebsock_stats fills in. Set size to sizeof(libwebsock_statistics)
@@ -270,6 +274,20 @@ typedef struct libwebsock_statistics {
     unsigned long long workers;            /* threads that run callbacks, idle ones included */
     unsigned long long workers_busy;       /* of those, in a callback now */
     unsigned long long longest_callback_ms; /* how long the oldest running callback has run */
+
+    /* Why connections were refused; together they are connections_refused. */
+    unsigned long long refused_no_room;      /* max_connections, or no thread, memory or
+                                              * descriptor for it */
+    unsigned long long refused_tls;          /* no TLS handshake, or one that failed */
+    unsigned long long refused_late;         /* handshake_timeout_ms came first */
+    unsigned long long refused_request;      /* the request was bad, or no upgrade */
+    unsigned long long refused_by_onrequest; /* which returned a status */
+    unsigned long long refused_plain_http;   /* onrequest has answered: libwebsock_respond */
+    unsigned long long refused_gone;         /* the peer left, or the server stopped, before */
+
+    /* How clients ended, by close_info->code: [n] is 1000 + n, [16] all others. */
+    unsigned long long closed[17];
+    unsigned long long send_timeouts; /* clients dropped because they did not read */
 } libwebsock_statistics;
 
 /* --- Contexts: libwebsock_init(3), libwebsock_bind(3), libwebsock_wait(3) --- */

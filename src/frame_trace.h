@@ -1,0 +1,45 @@
+// frame_trace.h: what the last frames of a connection were, and when: a few bytes for
+// each, kept for the log line of an end that was not a normal one. No frames' contents.
+#pragma once
+
+#include "frame.h"
+#include "thread.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace websock {
+
+// One direction; guarded by its owner.
+class FrameTrace
+{
+  public:
+    struct Entry {
+        int64_t at_ms; // of coarse_ms()
+        uint64_t payload_len;
+        uint8_t first_byte; // of the frame's header: fin, reserved bits and opcode
+    };
+
+    // Keeps that many. Throws std::bad_alloc.
+    explicit FrameTrace(size_t capacity) : entries_(capacity) {}
+
+    void add(uint8_t first_byte, uint64_t payload_len)
+    {
+        if (entries_.empty())
+            return;
+        entries_[added_ % entries_.size()] = {coarse_ms(), payload_len, first_byte};
+        ++added_;
+    }
+
+    // In order: "text 5 B 12 ms ago, close 2 B 0 ms ago"; "" if there were none. Throws
+    // std::bad_alloc.
+    std::string text() const;
+
+  private:
+    std::vector<Entry> entries_; // a ring
+    uint64_t added_ = 0;
+};
+
+} // namespace websock
