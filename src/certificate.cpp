@@ -30,6 +30,7 @@ std::string read_file(const std::string &file)
     if (!fd)
         fail(file, std::strerror(errno), errno);
     std::string content;
+    content.reserve(16 * 1024); // a key leaves no copies behind as it grows
     char bytes[4096];
     for (;;) {
         const ssize_t n = read(fd.get(), bytes, sizeof bytes);
@@ -40,6 +41,7 @@ std::string read_file(const std::string &file)
         if (n < 0)
             fail(file, std::strerror(errno), errno);
         content.append(bytes, static_cast<size_t>(n));
+        OPENSSL_cleanse(bytes, sizeof bytes);
         if (content.size() > kMostBytes)
             fail(file, "too large for a PEM file");
     }
@@ -68,7 +70,7 @@ bool at_end_of_pem()
 
 std::string subject_of(const X509 *certificate)
 {
-    return name_text(X509_get_subject_name(certificate));
+    return name_text(X509_get_subject_name(certificate)).value_or("(a malformed name)");
 }
 
 bool has_issued(X509 *issuer, X509 *certificate)
@@ -90,6 +92,21 @@ void check_links(const std::vector<OwnedX509> &certificates, size_t from, const 
             fail(file, "the chain is broken: the certificate of " + subject_of(issuer) +
                            " has issued none of the others");
     }
+}
+
+// Adds the certificates of a file, but for those that are there: some authorities put
+// the server's own into the chain as well.
+void add_certificates(const std::string &file, std::vector<OwnedX509> &certificates)
+{
+    const size_t before = certificates.size();
+    for (OwnedX509 &certificate : read_certificates(file)) {
+        const auto is_same = [&](const OwnedX509 &other) {
+            return X509_cmp(other.get(), certificate.get()) == 0;
+        };
+        if (std::none_of(certificates.begin(), certificates.end(), is_same))
+            certificates.push_back(std::move(certificate));
+    }
+    check_links(certificates, before, file);
 }
 
 std::string time_text(const ASN1_TIME *time)
@@ -142,23 +159,13 @@ std::vector<OwnedX509> read_certificates(const std::string &file)
 CertificateChain read_chain(const std::string &key_file, const std::string &certificate_file,
                             const std::string &chain_file)
 {
-    CertificateChain chain{read_certificates(certificate_file), read_key(key_file)};
-    std::vector<OwnedX509> &certificates = chain.certificates;
-    if (X509_check_private_key(certificates.front().get(), chain.key.get()) != 1)
+    CertificateChain chain;
+    add_certificates(certificate_file, chain.certificates);
+    chain.key = read_key(key_file);
+    if (X509_check_private_key(chain.certificates.front().get(), chain.key.get()) != 1)
         fail(key_file, "does not match " + certificate_file + ": " + openssl_reason());
-    check_links(certificates, 1, certificate_file);
-    if (chain_file.empty())
-        return chain;
-    const size_t own = certificates.size();
-    for (OwnedX509 &certificate : read_certificates(chain_file)) {
-        const auto is_same = [&](const OwnedX509 &other) {
-            return X509_cmp(other.get(), certificate.get()) == 0;
-        };
-        // Some authorities put the server's certificate there as well.
-        if (std::none_of(certificates.begin(), certificates.end(), is_same))
-            certificates.push_back(std::move(certificate));
-    }
-    check_links(certificates, own, chain_file);
+    if (!chain_file.empty())
+        add_certificates(chain_file, chain.certificates);
     return chain;
 }
 

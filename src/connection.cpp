@@ -18,6 +18,8 @@ namespace {
 // What a peer reports when something has gone wrong: 1002 to 1015, but for "no code".
 bool is_bad_end(unsigned code) { return code >= 1002 && code < 3000 && code != 1005; }
 
+constexpr int kGoodbyeMs = 1000; // for a peer that has all it needs to say it
+
 } // namespace
 
 Ref<Connection> Connection::make(Server &server, std::unique_ptr<Transport> &transport,
@@ -273,7 +275,7 @@ void Connection::finish() noexcept
     if (inbox_.put_closed())
         server_.dispatcher.post(*this);
     if (lingers) {
-        discard(deadline);
+        discard(got_close_ ? std::min(deadline, in_ms(kGoodbyeMs)) : deadline);
         outbox_.end();
     }
     if (inbox_.put_gone())
@@ -288,7 +290,8 @@ void Connection::discard(TimePoint deadline) noexcept
         for (;;) {
             buffer_.consume(buffer_.unread().size());
             const int left_ms = ms_until(deadline);
-            if (left_ms == 0 || transport_.read(buffer_.room(0), left_ms) <= 0)
+            const ssize_t n = left_ms > 0 ? transport_.read(buffer_.room(0), left_ms) : 0;
+            if (n == 0 || (n < 0 && errno != EINTR))
                 return;
         }
     } catch (const std::bad_alloc &) {

@@ -10,8 +10,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 #include <new>
 #include <numeric>
+#include <openssl/crypto.h>
 #include <optional>
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -32,6 +34,8 @@ Context::Context(size_t max_frame_payload)
 {
     if (!stop_fd_)
         throw std::system_error(errno, std::generic_category());
+    // Or a process that calls exit() takes OpenSSL away from threads that still run.
+    (void)OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr);
     set_defaults(handle_, max_frame_payload);
     handle_.priv = this;
 }
@@ -59,7 +63,8 @@ int Context::bind_tls(const char *host, const char *port, const libwebsock_tls_o
     TlsConfig::Loaded loaded;
     loaded.error = copy_options(given, options, loaded.why);
     if (loaded.error == 0)
-        loaded = load_tls(options);
+        loaded = TlsConfig::load(options);
+    log_warnings(loaded.warnings);
     if (loaded.error != 0)
         return cannot_listen(host, port, loaded.error, loaded.why);
     return listen(host, port,
@@ -74,12 +79,10 @@ int Context::cannot_listen(const char *host, const char *port, int error, const 
     return error;
 }
 
-TlsConfig::Loaded Context::load_tls(const TlsOptions &options)
+void Context::log_warnings(const std::vector<std::string> &warnings)
 {
-    TlsConfig::Loaded loaded = TlsConfig::load(options);
-    for (const std::string &warning : loaded.warnings)
+    for (const std::string &warning : warnings)
         server_.log.write(LIBWEBSOCK_LOG_WARNING, "%s", warning.c_str());
-    return loaded;
 }
 
 int Context::listen(const char *host, const char *port, std::shared_ptr<TlsIdentity> tls)
@@ -92,8 +95,21 @@ int Context::listen(const char *host, const char *port, std::shared_ptr<TlsIdent
     return error == 0 ? 0 : cannot_listen(host, port, error, why);
 }
 
-// All or nothing: a listener does not get its new certificate while another one's is bad.
 int Context::reload_tls()
+{
+    std::string why;
+    std::vector<std::string> warnings;
+    const int error = exchange_certificates(why, warnings);
+    // Without the lock: onlog may come back here.
+    log_warnings(warnings);
+    if (error != 0)
+        server_.log.write(LIBWEBSOCK_LOG_ERROR, "the certificates stay as they are: %s",
+                          why.empty() ? std::strerror(error) : why.c_str());
+    return error;
+}
+
+// All or nothing: a listener does not get its new certificate while another one's is bad.
+int Context::exchange_certificates(std::string &why, std::vector<std::string> &warnings)
 {
     Lock reload_lock(reload_mutex_);
     std::vector<std::shared_ptr<TlsIdentity>> identities;
@@ -106,21 +122,19 @@ int Context::reload_tls()
                 identities.push_back(listener->tls());
         }
     }
+    if (identities.empty()) {
+        why = "no listener has TLS";
+        return EINVAL;
+    }
     std::vector<std::shared_ptr<const TlsConfig>> configs;
-    std::string why = "no listener has TLS";
-    int error = identities.empty() ? EINVAL : 0;
     for (const std::shared_ptr<TlsIdentity> &identity : identities) {
-        TlsConfig::Loaded loaded = load_tls(identity->options());
-        if (error == 0) {
-            error = loaded.error;
-            why = loaded.why;
+        TlsConfig::Loaded loaded = TlsConfig::load(identity->options());
+        std::move(loaded.warnings.begin(), loaded.warnings.end(), std::back_inserter(warnings));
+        if (loaded.error != 0) {
+            why = std::move(loaded.why);
+            return loaded.error;
         }
         configs.push_back(std::move(loaded.config));
-    }
-    if (error != 0) {
-        server_.log.write(LIBWEBSOCK_LOG_ERROR, "the certificates stay as they are: %s",
-                          why.c_str());
-        return error;
     }
     for (size_t i = 0; i < identities.size(); ++i)
         identities[i]->replace(std::move(configs[i]));
@@ -151,6 +165,10 @@ int Context::start_listener(Listener &listener)
     return listener.start(
         [this, &listener](UniqueFd socket, const sockaddr_storage &peer) {
             return admit(std::move(socket), peer, listener);
+        },
+        [this] {
+            server_.registry.count_accepted();
+            server_.registry.count_refused(Registry::Refused::no_room);
         },
         [this](const char *text) { server_.log.write(LIBWEBSOCK_LOG_WARNING, "%s", text); });
 }

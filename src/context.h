@@ -55,7 +55,9 @@ class Context
     int listen(const char *host, const char *port, std::shared_ptr<TlsIdentity> tls)
         EXCLUDES(mutex_);
     int cannot_listen(const char *host, const char *port, int error, const std::string &why);
-    TlsConfig::Loaded load_tls(const TlsOptions &options);
+    void log_warnings(const std::vector<std::string> &warnings);
+    int exchange_certificates(std::string &why, std::vector<std::string> &warnings)
+        EXCLUDES(mutex_, reload_mutex_);
     int add_listener(UniqueFd &socket, std::shared_ptr<TlsIdentity> tls) EXCLUDES(mutex_);
     int start_listener(Listener &listener);
     int adopt_listening(int fd) EXCLUDES(mutex_);

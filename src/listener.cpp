@@ -30,9 +30,10 @@ UniqueFd open_reserve() { return UniqueFd(open("/dev/null", O_RDONLY | O_CLOEXEC
 
 std::string_view Listener::no_room() const { return tls_ ? kTlsNoRoom : kNoRoom; }
 
-int Listener::start(Admit admit, Warn warn)
+int Listener::start(Admit admit, TurnedAway turned_away, Warn warn)
 {
     admit_ = std::move(admit);
+    turned_away_ = std::move(turned_away);
     warn_ = std::move(warn);
     reserve_ = open_reserve();
     const auto entry = [](void *self) { static_cast<Listener *>(self)->accept_loop(); };
@@ -111,20 +112,26 @@ bool Listener::survive(int error)
                             std::strerror(error));
         warn_(text);
     }
-    if ((error == EMFILE || error == ENFILE) && reserve_) {
-        reserve_.reset();
-        UniqueFd socket;
-        sockaddr_storage peer{};
-        const bool accepted = accept_from(socket_.get(), socket, peer) == 0;
-        if (accepted)
-            send_best_effort(socket.get(), no_room());
-        socket.reset();
-        reserve_ = open_reserve();
-        if (accepted && reserve_)
-            return true;
-    }
+    if ((error == EMFILE || error == ENFILE) && reserve_ && turn_away_with_reserve())
+        return true;
     resume_at_ = in_ms(kPauseMs);
     return false;
+}
+
+// True: the reserve is there again.
+bool Listener::turn_away_with_reserve()
+{
+    reserve_.reset();
+    UniqueFd socket;
+    sockaddr_storage peer{};
+    const bool accepted = accept_from(socket_.get(), socket, peer) == 0;
+    if (accepted) {
+        send_best_effort(socket.get(), no_room());
+        turned_away_();
+    }
+    socket.reset();
+    reserve_ = open_reserve();
+    return accepted && reserve_;
 }
 
 void Listener::turn_away(UniqueFd socket)

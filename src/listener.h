@@ -29,7 +29,9 @@ class Listener
   public:
     // Takes an accepted socket over; returns it if it is to be turned away.
     using Admit = std::function<UniqueFd(UniqueFd, const sockaddr_storage &)>;
-    using Warn = std::function<void(const char *)>; // must not throw
+    // These must not throw. TurnedAway: a connection was, for want of a descriptor.
+    using TurnedAway = std::function<void()>;
+    using Warn = std::function<void(const char *)>;
 
     // stop_fd becomes readable, for good, when accepting is to end. tls: nullptr for plain.
     Listener(UniqueFd &&socket, int stop_fd, std::shared_ptr<TlsIdentity> tls)
@@ -38,7 +40,7 @@ class Listener
     }
 
     // 0 or an errno value.
-    int start(Admit admit, Warn warn);
+    int start(Admit admit, TurnedAway turned_away, Warn warn);
     // After stop_fd has become readable.
     void join();
 
@@ -59,6 +61,7 @@ class Listener
     void accept_loop() noexcept;
     void accept_all();
     bool survive(int error);
+    bool turn_away_with_reserve();
     void turn_away(UniqueFd socket);
     void see_off(short revents, Parting &parting);
 
@@ -66,6 +69,7 @@ class Listener
     const int stop_fd_;
     const std::shared_ptr<TlsIdentity> tls_;
     Admit admit_;
+    TurnedAway turned_away_;
     Warn warn_;
     Thread thread_;
     bool started_ = false;

@@ -14,7 +14,7 @@ void Log::write(int level, const char *format, ...)
 {
     if (!wants(level))
         return;
-    char text[512];
+    char text[kLongestLine + 1];
     va_list arguments;
     va_start(arguments, format);
     (void)std::vsnprintf(text, sizeof text, format, arguments);
@@ -50,7 +50,7 @@ bool Log::wants(int level)
 
 void Log::write_here(int level, const char *format, const char *argument)
 {
-    char text[512];
+    char text[kLongestLine + 1];
     (void)std::snprintf(text, sizeof text, format, argument);
     Onlog receiver = nullptr;
     {

@@ -16,7 +16,7 @@ class Log final : public Runnable
   public:
     explicit Log(libwebsock_context &context) : context_(context) {}
 
-    // A line, formatted as by printf(3); what is longer than 512 bytes is cut. Never
+    // A line, formatted as by printf(3); what is longer than kLongestLine is cut. Never
     // fails: a line there is no memory for is counted, and the number logged later.
     void write(int level, const char *format, ...) __attribute__((format(printf, 3, 4)))
     EXCLUDES(mutex_);
@@ -58,6 +58,7 @@ class Log final : public Runnable
     bool posted_ GUARDED_BY(mutex_) = false;
 
     static constexpr size_t kMostWaiting = 4096; // lines
+    static constexpr size_t kLongestLine = 1023; // bytes; the last frames in it are the most
 };
 
 } // namespace websock

@@ -1,6 +1,8 @@
 // openssl.cpp: see openssl.h.
 #include "openssl.h"
 
+#include "utf8.h"
+
 #include <new>
 #include <openssl/err.h>
 
@@ -25,16 +27,21 @@ std::string openssl_reason()
     return text;
 }
 
-std::string name_text(const X509_NAME *name)
+std::optional<std::string> name_text(const X509_NAME *name)
 {
-    const OwnedBio bio(BIO_new(BIO_s_mem()));
-    if (!bio)
-        throw std::bad_alloc();
-    // UTF-8 stays as it is; what could be taken for a separator is escaped.
-    X509_NAME_print_ex(bio.get(), name, 0, XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB);
-    char *text = nullptr;
-    const long len = BIO_get_mem_data(bio.get(), &text);
-    return {text, static_cast<size_t>(len)};
+    // As UTF-8 if it is, else with all that is not ASCII escaped.
+    for (const unsigned long flags : {XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB, XN_FLAG_RFC2253}) {
+        const OwnedBio bio(BIO_new(BIO_s_mem()));
+        if (!bio)
+            throw std::bad_alloc();
+        if (X509_NAME_print_ex(bio.get(), name, 0, flags) < 0)
+            return std::nullopt;
+        char *text = nullptr;
+        const size_t len = static_cast<size_t>(BIO_get_mem_data(bio.get(), &text));
+        if (is_valid_utf8({reinterpret_cast<const uint8_t *>(text), len}))
+            return std::string(text, len);
+    }
+    return std::nullopt;
 }
 
 } // namespace websock

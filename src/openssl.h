@@ -6,6 +6,7 @@
 #include <openssl/bio.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
+#include <optional>
 #include <string>
 
 namespace websock {
@@ -24,7 +25,8 @@ using OwnedX509 = std::unique_ptr<X509, FreedBy<X509_free>>;
 // std::bad_alloc for want of memory, OpenSSL's included.
 std::string openssl_reason();
 
-// The subject or issuer of a certificate as RFC 2253 writes it. Throws std::bad_alloc.
-std::string name_text(const X509_NAME *name);
+// The subject or issuer of a certificate as RFC 2253 writes it, in valid UTF-8; nothing
+// if it is malformed. Throws std::bad_alloc.
+std::optional<std::string> name_text(const X509_NAME *name);
 
 } // namespace websock

@@ -225,7 +225,8 @@ void Outbox::ping()
 void Outbox::nudge()
 {
     Lock lock(mutex_);
-    if (state() == State::ended)
+    // While it is opening, its thread alone writes, and past this outbox.
+    if (state() == State::opening || state() == State::ended)
         return;
     unsent_ = true;
     flush_if_due();

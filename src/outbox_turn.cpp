@@ -79,12 +79,12 @@ int Outbox::write(Frame frame, TimePoint deadline)
     load_in_flight();
     std::array<iovec, 3> parts{part(in_flight_), part(frame.header), part(frame.payload)};
     const size_t bytes = in_flight_.size() + frame.size();
+    unsent_ = false; // unless it becomes so meanwhile
 
     mutex_.unlock();
     const int error = transport_.write_all(parts, deadline);
     mutex_.lock();
 
-    unsent_ = false;
     in_flight_.clear();
     if (error == 0)
         totals_.bytes += bytes;
@@ -112,12 +112,13 @@ void Outbox::write_some(Frame frame)
     writing_ = true;
     load_in_flight();
     std::array<iovec, 3> parts{part(in_flight_), part(frame.header), part(frame.payload)};
+    unsent_ = false;
     mutex_.unlock();
     const ssize_t n = transport_.write_some(parts.data(), 3);
     const int error = n < 0 ? errno : 0;
     const bool unsent = transport_.unsent();
     mutex_.lock();
-    unsent_ = unsent;
+    unsent_ = unsent_ || unsent;
     if (error != 0 && error != EAGAIN)
         fail(error);
     if (state() != State::ended) { // nothing is kept of a connection that has

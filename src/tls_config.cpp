@@ -114,8 +114,7 @@ OwnedSslCtx make_context(const TlsOptions &options, const TlsFiles &files, std::
 {
     ERR_clear_error();
     OwnedSslCtx context(SSL_CTX_new(TLS_server_method()));
-    if (!context)
-        throw std::bad_alloc();
+    check(context != nullptr, "SSL_CTX_new");
     set_protocol(context.get(), options);
     use_certificate(context.get(), files, warnings, host);
     if (!options.client_ca.empty())
@@ -151,9 +150,9 @@ int TlsConfig::choose_host(SSL *ssl, int *, void *self)
     const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
     if (!name)
         return SSL_TLSEXT_ERR_NOACK;
-    if (SSL_CTX *context = static_cast<const TlsConfig *>(self)->context_of(name))
-        SSL_set_SSL_CTX(ssl, context);
-    return SSL_TLSEXT_ERR_OK;
+    SSL_CTX *context = static_cast<const TlsConfig *>(self)->context_of(name);
+    const bool is_set = !context || SSL_set_SSL_CTX(ssl, context);
+    return is_set ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
 // nullptr: the name is none of the configured ones. Does not throw: OpenSSL is below.

@@ -55,7 +55,8 @@ int copy_options(const libwebsock_tls_options &from, TlsOptions &options, std::s
 {
     // A program that was compiled with an older header says less, and 0 is meant by it.
     libwebsock_tls_options given{};
-    if (from.size < offsetof(libwebsock_tls_options, chainfile) || from.size > sizeof given) {
+    if (from.size < offsetof(libwebsock_tls_options, chainfile) || from.size > sizeof given ||
+        from.size % alignof(libwebsock_tls_options) != 0) {
         why = "options->size is " + std::to_string(from.size);
         return EINVAL;
     }
@@ -64,6 +65,10 @@ int copy_options(const libwebsock_tls_options &from, TlsOptions &options, std::s
     const int version = given.min_version;
     if (version != 0 && version != LIBWEBSOCK_TLS_1_2 && version != LIBWEBSOCK_TLS_1_3) {
         why = "min_version is neither LIBWEBSOCK_TLS_1_2 nor LIBWEBSOCK_TLS_1_3";
+        return EINVAL;
+    }
+    if (given.client_ca_file && !*given.client_ca_file) {
+        why = "client_ca_file is empty"; // nobody must be let in by a missing name
         return EINVAL;
     }
     if (given.client_certificate_demanded && !given.client_ca_file) {

@@ -93,8 +93,9 @@ TlsSession::Step TlsSession::read(std::span<uint8_t> into, size_t &n)
     n = 0;
     if (failed_)
         return Step::failed;
+    // OpenSSL would make a buffer first, to find this out.
     if (input_.empty() && !SSL_has_pending(ssl_.get()))
-        return Step::starved; // OpenSSL would make a buffer for it first
+        return has_received_end() ? Step::closed : Step::starved;
     if (answers_ > kMostAnswers)
         return fail("too many alerts provoked");
     const size_t output = output_.size();

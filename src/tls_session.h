@@ -60,6 +60,7 @@ class TlsSession
     static int write_bio(BIO *bio, const char *from, int len);
     static long control_bio(BIO *bio, int command, long number, void *argument);
 
+    bool has_received_end() const { return SSL_get_shutdown(ssl_.get()) & SSL_RECEIVED_SHUTDOWN; }
     Step outcome(int result);
     Step fail(std::string why);
 

@@ -60,7 +60,7 @@ class Transport
     virtual bool answer_due() const = 0;
 
     // Writes as much as can leave now. How much that was, or -1 and errno: EAGAIN
-    // if nothing could.
+    // if nothing could, ENOMEM. This and the others do not throw.
     virtual ssize_t write_some(const iovec *parts, int count) = 0;
     // Whether some of what write_some has taken is still here: then it is to be called
     // again, if with nothing more to write. A writing function, too.

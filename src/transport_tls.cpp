@@ -16,6 +16,7 @@
 #include <cctype>
 #include <cerrno>
 #include <cstring>
+#include <new>
 #include <openssl/crypto.h>
 #include <utility>
 
@@ -56,6 +57,7 @@ void let_go(std::vector<uint8_t> &bytes)
         std::vector<uint8_t>().swap(bytes);
 }
 
+// nullptr: the client's certificate has a name that nobody can read.
 std::unique_ptr<TlsInfo> describe(SSL *ssl)
 {
     auto info = std::make_unique<TlsInfo>();
@@ -63,8 +65,12 @@ std::unique_ptr<TlsInfo> describe(SSL *ssl)
     info->cipher = SSL_get_cipher_name(ssl);
     if (const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name))
         info->server_name = name;
-    if (const OwnedX509 certificate{SSL_get1_peer_certificate(ssl)})
-        info->client_subject = name_text(X509_get_subject_name(certificate.get()));
+    if (const OwnedX509 certificate{SSL_get1_peer_certificate(ssl)}) {
+        const auto subject = name_text(X509_get_subject_name(certificate.get()));
+        if (!subject)
+            return nullptr;
+        info->client_subject = *subject;
+    }
     info->resumed = SSL_session_reused(ssl) != 0;
     return info;
 }
@@ -173,7 +179,10 @@ Transport::Opening TlsTransport::handshake(TimePoint deadline)
 Transport::Opening TlsTransport::settle()
 {
     Lock lock(mutex_);
-    return {.result = Opening::ready, .tls = describe(session_->ssl())};
+    std::unique_ptr<TlsInfo> info = describe(session_->ssl());
+    if (!info)
+        return {.result = Opening::gone, .why = "the client's certificate has a malformed name"};
+    return {.result = Opening::ready, .tls = std::move(info)};
 }
 
 // Waits for ciphertext, and feeds it. Only when the session has used up what it had.
@@ -186,6 +195,8 @@ ssize_t TlsTransport::receive(int timeout_ms)
         wire_capacity_ = next_capacity_;
     }
     const ssize_t n = socket_->read({wire_.get(), wire_capacity_}, timeout_ms);
+    if (n < 0 && errno == EAGAIN)
+        next_capacity_ = kSmallWire;
     if (n <= 0)
         return n;
     const size_t len = static_cast<size_t>(n);
@@ -224,6 +235,10 @@ ssize_t TlsTransport::read(std::span<uint8_t> into, int timeout_ms)
             errno = EINTR;
             return -1;
         }
+        if (timeout_ms >= 0 && ms_until(deadline) == 0) {
+            errno = EAGAIN;
+            return -1;
+        }
         const ssize_t n = receive(left_ms);
         if (n == 0) {
             why_ = "the TLS stream was cut off";
@@ -257,7 +272,7 @@ Step TlsTransport::decrypt(std::span<uint8_t> into, size_t &total)
 }
 
 ssize_t TlsTransport::write_some(const iovec *parts, int count)
-{
+try {
     if (!encrypted_)
         return socket_->write_some(parts, count);
     std::array<iovec, 8> left;
@@ -275,6 +290,9 @@ ssize_t TlsTransport::write_some(const iovec *parts, int count)
     if (error == 0 || (error == EAGAIN && taken > 0))
         return static_cast<ssize_t>(taken);
     errno = error;
+    return -1;
+} catch (const std::bad_alloc &) {
+    errno = ENOMEM;
     return -1;
 }
 

@@ -169,6 +169,11 @@ TEST_CASE("options that make no sense are refused, and said which")
     options = good;
     options.client_certificate_demanded = 1;
     refuses(options, EINVAL, "no client_ca_file", "");
+    options.client_ca_file = "";
+    refuses(options, EINVAL, "client_ca_file is empty", "");
+    options = good;
+    options.size = offsetof(libwebsock_tls_options, chainfile) + 4;
+    refuses(options, EINVAL, "options->size is 28", "");
     options = good;
     options.min_version = 0x0302;
     refuses(options, EINVAL, "min_version", "");

@@ -176,6 +176,22 @@ TEST_CASE("a client that begins no handshake, or does not end it, is dropped at 
     CHECK(silent.receive_http().status == 408);
 }
 
+TEST_CASE("what is no data does not keep a connection beyond its deadline")
+{
+    Server server(tls_behaviour({
+        .settings = [](auto *context) { context->handshake_timeout_ms = kPatienceMs; },
+    }));
+    Client client(server.port(), over_tls({}));
+    const Clock::time_point deadline = Clock::now() + kDeadline;
+    // Without a pause, so that the server is never without something to read.
+    while (!client.has_input() && Clock::now() < deadline)
+        client.tls().with_ssl([](SSL *ssl) {
+            (void)SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED);
+            (void)SSL_do_handshake(ssl);
+        });
+    CHECK(client.receive_http().status == 408);
+}
+
 TEST_CASE("a load balancer that looks for life is not worth a line of the log")
 {
     Server server(tls_behaviour());
@@ -229,6 +245,19 @@ TEST_CASE("an end without close_notify is told from an orderly one, and neither 
     const Event cut = server.events().wait(Kind::close, 2);
     CHECK(cut.code == WS_CLOSE_DIRTY);
     CHECK(cut.text == "the TLS stream was cut off");
+}
+
+TEST_CASE("an end that comes together with the last data is seen")
+{
+    Server server(tls_behaviour());
+    Client client = open_tls(server.port());
+    client.tls().with_ssl([](SSL *ssl) { // sent as one
+        const std::string frame = encode_frame(true, WS_OPCODE_TEXT, "last");
+        CHECK(SSL_write(ssl, frame.data(), static_cast<int>(frame.size())) > 0);
+        CHECK(SSL_shutdown(ssl) == 0);
+    });
+    CHECK(server.events().wait(Kind::message).text == "last");
+    CHECK(server.events().wait(Kind::close).text == "the peer closed without a Close frame");
 }
 
 TEST_CASE("a record that was tampered with ends its connection, with an alert")
