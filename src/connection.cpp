@@ -18,7 +18,7 @@ namespace {
 // What a peer reports when something has gone wrong: 1002 to 1015, but for "no code".
 bool is_bad_end(unsigned code) { return code >= 1002 && code < 3000 && code != 1005; }
 
-constexpr int kGoodbyeMs = 1000; // for a peer that has all it needs to say it
+constexpr int kGoodbyeMs = 1000; // for a peer that has nothing left to do but to close
 
 } // namespace
 
@@ -268,13 +268,11 @@ void Connection::finish() noexcept
     describe_end();
     if (!upgraded_)
         server_.registry.count_refused(refused_);
-    // Behind a Close frame nothing comes, or a goodbye.
-    const bool lingers = polite_ && (!got_close_ || transport_.peer_says_goodbye());
-    if (!lingers)
+    if (!polite_)
         outbox_.end();
     if (inbox_.put_closed())
         server_.dispatcher.post(*this);
-    if (lingers) {
+    if (polite_) {
         discard(got_close_ ? std::min(deadline, in_ms(kGoodbyeMs)) : deadline);
         outbox_.end();
     }

@@ -126,6 +126,7 @@ class Connection final : public Runnable
     // Workers: connection_events.cpp.
     void handle(Event &event) noexcept;
     void call(Event &event);
+    void log_thrown(const char *what) noexcept;
     void run_request();
     void run_control(const Event &event);
     void run_too_large(const Event &event);

@@ -39,17 +39,20 @@ void Connection::run(Progress &progress) noexcept
 
 void Connection::handle(Event &event) noexcept
 {
-    const char *what = "";
     try {
         return call(event);
     } catch (const std::exception &exception) {
-        what = exception.what();
+        log_thrown(exception.what());
     } catch (...) {
-        what = "not a std::exception";
+        log_thrown("not a std::exception");
     }
-    server_.log.write(LIBWEBSOCK_LOG_ERROR, "%s: a callback has thrown: %s", peer_.c_str(), what);
     hook_.finish(500);
     (void)outbox_.close(WS_CLOSE_UNEXPECTED_ERROR, "");
+}
+
+void Connection::log_thrown(const char *what) noexcept
+{
+    server_.log.write(LIBWEBSOCK_LOG_ERROR, "%s: a callback has thrown: %s", peer_.c_str(), what);
 }
 
 void Connection::call(Event &event)

@@ -10,6 +10,19 @@
 
 namespace websock {
 
+namespace {
+
+// A peer has a say in what is logged, but not in what a line is.
+void blank_control_characters(char *text)
+{
+    for (; *text; ++text) {
+        if (static_cast<unsigned char>(*text) < 0x20 || *text == 0x7f)
+            *text = '?';
+    }
+}
+
+} // namespace
+
 void Log::write(int level, const char *format, ...)
 {
     if (!wants(level))
@@ -19,6 +32,7 @@ void Log::write(int level, const char *format, ...)
     va_start(arguments, format);
     (void)std::vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    blank_control_characters(text);
 
     Lock lock(mutex_);
     if (!dispatcher_) {

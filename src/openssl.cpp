@@ -30,7 +30,9 @@ std::string openssl_reason()
 std::optional<std::string> name_text(const X509_NAME *name)
 {
     // As UTF-8 if it is, else with all that is not ASCII escaped.
-    for (const unsigned long flags : {XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB, XN_FLAG_RFC2253}) {
+    constexpr unsigned long kEscaped = XN_FLAG_RFC2253;
+    constexpr unsigned long kRaw = kEscaped & ~static_cast<unsigned long>(ASN1_STRFLGS_ESC_MSB);
+    for (const unsigned long flags : {kRaw, kEscaped}) {
         const OwnedBio bio(BIO_new(BIO_s_mem()));
         if (!bio)
             throw std::bad_alloc();

@@ -72,9 +72,6 @@ class Transport
     // Says that no more will be written. A writing function, too; never waits. Errors are
     // the peer's business now.
     virtual void end_writing() = 0;
-    // Whether the peer will send something even after all that WebSocket has to say:
-    // if it is closed before that has come, the peer may lose what it was told last.
-    virtual bool peer_says_goodbye() const = 0;
 
     // Ends both directions at once, waking whoever waits in one of them. What has been
     // written still leaves.

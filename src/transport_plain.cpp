@@ -54,7 +54,6 @@ class PlainTransport final : public Transport
     }
 
     void end_writing() override { (void)shutdown(fd_.get(), SHUT_WR); }
-    bool peer_says_goodbye() const override { return false; }
     void shut() override { (void)shutdown(fd_.get(), SHUT_RDWR); }
     void abort() override
     {

@@ -89,7 +89,6 @@ class TlsTransport final : public Transport
     bool unsent() const override;
     int wait_writable(TimePoint deadline) override;
     void end_writing() override;
-    bool peer_says_goodbye() const override { return encrypted_; }
     void shut() override;
     void abort() override;
     int fd() const override { return socket_->fd(); }
