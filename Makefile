@@ -4,6 +4,8 @@
 #   make run-tls    the same over TLS, at https://127.0.0.1:8443/
 #   make check      every test
 #   make bench      measures this machine; BENCH=--quick for three minutes
+#   make fuzz       every fuzz target for SECONDS=60 each; TARGETS="frame tls" for some
+#   make soak       the demo under all kinds of clients for SECONDS=60; draws build/soak/soak.png
 #   make install    PREFIX=/usr/local DESTDIR=
 # Set CC, CXX, CFLAGS and CXXFLAGS as you like; BUILD puts it all elsewhere.
 
@@ -47,17 +49,23 @@ demos := $(addprefix $(BUILD)/demo/,websock-demo quickstart echo wss)
 # Built by the tests; the only one that needs libevent.
 libevent_demo := $(BUILD)/demo/libevent
 tests := $(addprefix $(BUILD)/tests/,unit default_server tls_server)
+# RFC 6455 as a table of bytes; what it needs of the other tests are their client and server.
+conformance := $(BUILD)/tests/conformance/run
+conformance_objects := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard tests/conformance/*.cpp)) \
+  $(addprefix $(BUILD)/tests/,main.o client.o client_protocol.o stream.o stream_tls.o wire.o \
+  test_server.o certificates.o)
 
 bench_dir := $(BUILD)/bench
 bench_clients := $(addprefix $(bench_dir)/,load churn idle)
 bench_programs := $(bench_clients) $(bench_dir)/echo_server $(bench_dir)/thread_floor
 
-.PHONY: all demo run run-tls deps check test-programs syntax bench bench-programs install uninstall clean
+.PHONY: all demo run run-tls deps check test-programs conformance-program syntax bench bench-programs fuzz fuzz-programs soak install uninstall clean
 .DELETE_ON_ERROR:
 
 all: $(archive) demo
 demo: $(demos)
 test-programs: $(tests)
+conformance-program: $(conformance)
 
 $(archive): $(src_objects)
 	@rm -f $@
@@ -72,7 +80,7 @@ $(BUILD)/%.o: %.c
 	$(CC) $(cppflags) -I$(BUILD)/demo $(CPPFLAGS) $(cflags) $(CFLAGS) -c $< -o $@
 
 # Compiles everything and keeps nothing: what another compiler has to say.
-syntax: $(patsubst %,$(BUILD)/%.ok,$(wildcard src/*.cpp tests/*.cpp tests/bench/*.cpp demo/*.c tests/*.c tests/bench/*.c))
+syntax: $(patsubst %,$(BUILD)/%.ok,$(wildcard src/*.cpp tests/*.cpp tests/conformance/*.cpp tests/bench/*.cpp tests/fuzz/*.cpp demo/*.c tests/*.c tests/bench/*.c))
 $(BUILD)/%.cpp.ok: %.cpp
 	@mkdir -p $(@D)
 	$(CXX) $(cppflags) -MT $@ -MF $@.d $(cxxflags) -fsyntax-only $< && touch $@
@@ -88,7 +96,7 @@ $(BUILD)/demo/page.h: demo/page.html
 
 $(BUILD)/demo/routes.o: $(BUILD)/demo/page.h
 
-$(BUILD)/demo/websock-demo: $(addprefix $(BUILD)/demo/,server.o routes.o chat.o stats.o) $(archive)
+$(BUILD)/demo/websock-demo: $(addprefix $(BUILD)/demo/,server.o routes.o chat.o stats.o metrics.o) $(archive)
 $(BUILD)/demo/quickstart: $(BUILD)/demo/quickstart.o $(archive)
 $(BUILD)/demo/echo: $(BUILD)/demo/echo.o $(archive)
 $(BUILD)/demo/wss: $(BUILD)/demo/wss.o $(archive)
@@ -98,6 +106,8 @@ $(demos) $(libevent_demo):
 	$(CC) $(sanitize) $(LDFLAGS) $^ $(libs) -o $@
 
 $(BUILD)/tests/unit: $(test_objects) $(archive)
+	$(CXX) $(sanitize) $(LDFLAGS) $^ $(libs) -o $@
+$(conformance): $(conformance_objects) $(archive)
 	$(CXX) $(sanitize) $(LDFLAGS) $^ $(libs) -o $@
 $(BUILD)/tests/default_server: $(BUILD)/tests/default_server.o $(archive)
 $(BUILD)/tests/tls_server: $(BUILD)/tests/tls_server.o $(archive)
@@ -140,6 +150,32 @@ $(bench_dir)/echo_server:
 	@mkdir -p $(@D)
 	$(CC) $(sanitize) $(LDFLAGS) $^ $(libs) -o $@
 
+# A fuzz target is one file; what it shares with others is in the other files there.
+fuzz_targets := frame handshake utf8 mask connection tls
+fuzz_programs := $(addprefix $(BUILD)/tests/fuzz/,$(fuzz_targets))
+fuzz_shared := $(addprefix $(BUILD)/tests/fuzz/,reference.o http.o)
+fuzz-programs: $(fuzz_programs)
+ifneq ($(findstring fuzzer,$(SANITIZE)),)
+fuzz_main := -fsanitize=fuzzer # libFuzzer's
+else
+fuzz_main := $(BUILD)/tests/fuzz/replay.o
+$(fuzz_programs): $(fuzz_main)
+endif
+$(BUILD)/tests/fuzz/tls: $(BUILD)/tests/certificates.o
+$(fuzz_programs): %: %.o $(fuzz_shared) $(archive)
+	$(CXX) $(sanitize) $(LDFLAGS) $(sort $(filter %.o,$^) $(fuzz_main)) $(archive) $(libs) -o $@
+
+fuzz:
+	@sh tests/deps.sh check
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz CXX=clang++ CXXFLAGS='-O1 -g' \
+	  SANITIZE=fuzzer-no-link,address,undefined fuzz-programs
+	@sh tests/fuzz/run.sh $(BUILD)/fuzz $(or $(SECONDS),60) $(or $(TARGETS),$(fuzz_targets))
+
+soak:
+	@sh tests/deps.sh soak
+	@$(MAKE) --no-print-directory $(BUILD)/demo/websock-demo
+	/usr/bin/python3 -B tests/soak/run.py --build $(BUILD) --seconds $(or $(SECONDS),60)
+
 $(BUILD)/libwebsock.pc: Makefile websock/websock.h
 	@mkdir -p $(@D)
 	printf '%s\n' 'prefix=$(PREFIX)' 'includedir=$${prefix}/include' 'libdir=$${prefix}/lib' '' \
@@ -152,6 +188,7 @@ include_dir := $(DESTDIR)$(PREFIX)/include/websock
 lib_dir := $(DESTDIR)$(PREFIX)/lib
 man_dir := $(DESTDIR)$(PREFIX)/share/man
 man3 := $(wildcard man/*.3 man/man3/*.3)
+man7 := $(wildcard man/*.7)
 
 # The prefix is written into libwebsock.pc, so that file is made anew each time.
 install: $(archive)
@@ -162,14 +199,14 @@ install: $(archive)
 	install -m 644 $(archive) $(lib_dir)
 	install -m 644 $(BUILD)/libwebsock.pc $(lib_dir)/pkgconfig
 	install -m 644 $(man3) $(man_dir)/man3
-	install -m 644 man/libwebsock.7 $(man_dir)/man7
+	install -m 644 $(man7) $(man_dir)/man7
 
 uninstall:
 	rm -f $(include_dir)/websock.h $(lib_dir)/libwebsock.a $(lib_dir)/pkgconfig/libwebsock.pc
-	rm -f $(addprefix $(man_dir)/man3/,$(notdir $(man3))) $(man_dir)/man7/libwebsock.7
+	rm -f $(addprefix $(man_dir)/man3/,$(notdir $(man3))) $(addprefix $(man_dir)/man7/,$(notdir $(man7)))
 	@rmdir $(include_dir) 2>/dev/null || true # unless something else is in it
 
 clean:
 	rm -rf $(BUILD)
 
--include $(src_objects:.o=.d) $(test_objects:.o=.d) $(wildcard $(BUILD)/demo/*.d $(BUILD)/tests/*.d $(BUILD)/tests/bench/*.d)
+-include $(src_objects:.o=.d) $(test_objects:.o=.d) $(wildcard $(BUILD)/demo/*.d $(BUILD)/tests/*.d $(BUILD)/tests/bench/*.d $(BUILD)/tests/fuzz/*.d)

@@ -1,8 +1,9 @@
-/* routes.c: the request hook. Serves the page and /health, sends each WebSocket
- * endpoint to its callbacks, and refuses what is none of these. /echo is so short
- * that it lives here too. */
+/* routes.c: the request hook. Serves the page, /health and /metrics, sends each
+ * WebSocket endpoint to its callbacks, and refuses what is none of these. /echo is so
+ * short that it lives here too. */
 #include "routes.h"
 
+#include "metrics.h"
 #include "page.h" /* page_html, generated from page.html */
 
 #include <string.h>
@@ -139,6 +140,9 @@ int demo_onrequest(libwebsock_client_state *client, const libwebsock_request *re
     }
     if (is_one_of(request->path, pages)) {
         return serve_page(client);
+    }
+    if (strcmp(request->path, "/metrics") == 0) {
+        return metrics_serve(client);
     }
     return strcmp(request->path, "/health") == 0 ? serve_health(client) : 404;
 }

@@ -1,6 +1,6 @@
 /* server.c: websock-demo, a server to try libwebsock with in a browser. Options,
- * start and end; what it serves is in routes.c, chat.c, stats.c and page.html.
- * Manual: websock-demo(1). */
+ * start and end; what it serves is in routes.c, chat.c, stats.c, metrics.c and
+ * page.html. Manual: websock-demo(1). */
 #include "chat.h"
 #include "routes.h"
 #include "stats.h"

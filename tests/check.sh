@@ -18,27 +18,38 @@ export ASAN_OPTIONS=detect_leaks=1 TSAN_OPTIONS=halt_on_error=0
 export UBSAN_OPTIONS=print_stacktrace=1
 
 exec /usr/bin/python3 -B tests/run.py --time-limit 400 \
-    "build:command:$make all build/demo/libevent test-programs" \
+    "build:command:$make all build/demo/libevent test-programs conformance-program" \
     "build under ThreadSanitizer:command:$make $tsan $quick test-programs demo" \
     "build under AddressSanitizer:command:$make $asan $quick test-programs demo" \
+    "build of the fuzz targets:command:$make $asan $quick fuzz-programs" \
     "clang, thread safety:command:make --no-print-directory $jobs CC=clang CXX=clang++ WERROR=-Werror BUILD=build/clang syntax" \
     "header:unittest:$py tests/header_test.py" \
     "install:unittest:$py tests/install_test.py" \
     "man pages:unittest:$py tests/man_test.py" \
     "examples:unittest:$py tests/examples.py" \
     "runner:unittest:$py tests/run_test.py" \
+    "soak's judgement:unittest:$py tests/soak/judgement_test.py" \
+    "fuzz corpus, frames:command:build/asan/tests/fuzz/frame tests/fuzz/corpus/frame" \
+    "fuzz corpus, handshakes:command:build/asan/tests/fuzz/handshake tests/fuzz/corpus/handshake" \
+    "fuzz corpus, UTF-8:command:build/asan/tests/fuzz/utf8 tests/fuzz/corpus/utf8" \
+    "fuzz corpus, masks:command:build/asan/tests/fuzz/mask tests/fuzz/corpus/mask" \
+    "fuzz corpus, connections:command:build/asan/tests/fuzz/connection tests/fuzz/corpus/connection" \
+    "fuzz corpus, TLS:command:build/asan/tests/fuzz/tls tests/fuzz/corpus/tls" \
     "unit and server:doctest:build/tests/unit" \
     "the same, ThreadSanitizer:doctest:env BUILD=build/tsan build/tsan/tests/unit" \
     "the same, AddressSanitizer:doctest:env BUILD=build/asan build/asan/tests/unit" \
     "servers over TLS:doctest:env $tls build/tests/unit" \
     "the same, ThreadSanitizer:doctest:env $tls BUILD=build/tsan build/tsan/tests/unit" \
     "the same, AddressSanitizer:doctest:env $tls BUILD=build/asan build/asan/tests/unit" \
+    "conformance:doctest:build/tests/conformance/run" \
+    "conformance over TLS:doctest:env TEST_TRANSPORT=tls build/tests/conformance/run" \
     "raw sockets:unittest:$py tests/interop/raw_socket_test.py -b" \
     "raw sockets, ThreadSanitizer:unittest:env BUILD=build/tsan $py tests/interop/raw_socket_test.py -b" \
     "raw sockets, AddressSanitizer:unittest:env BUILD=build/asan $py tests/interop/raw_socket_test.py -b" \
     "TLS:unittest:$py tests/interop/tls_test.py -b" \
     "TLS, ThreadSanitizer:unittest:env BUILD=build/tsan $py tests/interop/tls_test.py -b" \
     "TLS, AddressSanitizer:unittest:env BUILD=build/asan $py tests/interop/tls_test.py -b" \
+    "metrics:unittest:$py tests/interop/metrics_test.py -b" \
     "python websockets:unittest:$py tests/interop/python_websockets_test.py -b" \
     "node ws:unittest:$py tests/interop/node_ws_test.py -b" \
     "nginx:unittest:$py tests/interop/nginx_test.py -b" \

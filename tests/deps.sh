@@ -1,12 +1,16 @@
 #!/bin/sh
-# Installs what is missing to build (deps.sh build) or to build and test (deps.sh
-# check) on Debian. Looks for the things themselves, wherever they came from, and is
-# silent when all are there.
+# Installs what is missing to build (deps.sh build), to build and test (deps.sh check) or
+# to run the soak (deps.sh soak) on Debian. Looks for the things themselves, wherever they
+# came from, and is silent when all are there.
 set -u
+cd "$(dirname "$0")/.." || exit 1
 
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin # Debian keeps nginx there, and out of users' PATH
 
-usage() { echo "usage: tests/deps.sh build|check" >&2; exit 2; }
+as_root=''
+[ "$(id -u)" -eq 0 ] || as_root=sudo
+
+usage() { echo "usage: tests/deps.sh build|check|soak" >&2; exit 2; }
 
 # need PACKAGES WHAT TEST...: WHAT is there if the command TEST... succeeds.
 need()
@@ -36,6 +40,8 @@ python_module() # without importing it, which takes ten times as long
 sys.exit(util.find_spec(sys.argv[1]) is None)' "$1"
 }
 
+libfuzzer() { ls "$(clang++ -print-runtime-dir)"/libclang_rt.fuzzer*.a; }
+
 node_ws() { [ -e /usr/share/nodejs/ws ] || node -e 'require("ws")'; }
 
 look()
@@ -49,12 +55,17 @@ look()
     need libssl-dev "OpenSSL's headers" header openssl/ssl.h
     need openssl "the openssl program" program openssl
     [ "$1" = build ] && return
-    need g++ g++ program g++
-    need clang clang program clang++
-    need doctest-dev doctest header doctest/doctest.h
-    need libevent-dev "libevent's headers" header event2/event.h
     need python3 "Python at /usr/bin/python3" program /usr/bin/python3
     need python3-websockets "Python's websockets" python_module websockets
+    if [ "$1" = soak ]; then
+        need gnuplot-nox gnuplot program gnuplot
+        return
+    fi
+    need g++ g++ program g++
+    need clang clang program clang++
+    need libclang-rt-dev "clang's libFuzzer" libfuzzer
+    need doctest-dev doctest header doctest/doctest.h
+    need libevent-dev "libevent's headers" header event2/event.h
     need python3-pil "Python's PIL" python_module PIL
     # Only without any: Debian's is not to replace one from elsewhere.
     need nodejs Node.js program node
@@ -73,29 +84,62 @@ install()
             $missing_packages >&2
         return 1
     fi
-    as_root=''
-    if [ "$(id -u)" -ne 0 ]; then
-        if ! command -v sudo >/dev/null; then
-            echo "deps.sh: missing: $missing. As root, run: apt-get update && $*" >&2
-            return 1
-        fi
-        as_root=sudo
+    if [ -n "$as_root" ] && ! command -v sudo >/dev/null; then
+        echo "deps.sh: missing: $missing. As root, run: apt-get update && $*" >&2
+        return 1
     fi
     echo "deps.sh: missing: $missing. Installing${as_root:+ with sudo}:$missing_packages"
     $as_root apt-get update || echo "deps.sh: going on with the package lists there are" >&2
     $as_root env DEBIAN_FRONTEND=noninteractive "$@"
 }
 
+# Debian's package of promtool is prometheus, a server that is started on every address
+# as soon as it is installed. So it is not: the one program is taken out of the package.
+promtool=build/promtool
+
+download_prometheus()
+{
+    set -- apt-get -o APT::Sandbox::User=root download prometheus
+    "$@" || { $as_root apt-get update && "$@"; }
+}
+
+get_promtool()
+{
+    rm -rf "$promtool.d"
+    mkdir -p "$promtool.d" && (
+        cd "$promtool.d" && download_prometheus &&
+            dpkg-deb --fsys-tarfile ./prometheus_*.deb | tar -x ./usr/bin/promtool
+    ) && mv "$promtool.d/usr/bin/promtool" "$promtool"
+    status=$?
+    rm -rf "$promtool.d"
+    return $status
+}
+
+need_promtool()
+{
+    if [ -x "$promtool" ] || program promtool >/dev/null; then
+        return
+    fi
+    echo "deps.sh: missing: promtool. Taking it out of Debian's package prometheus"
+    if ! get_promtool; then
+        echo "deps.sh: still missing: promtool, as $promtool or in the PATH" >&2
+        return 1
+    fi
+}
+
 [ $# -eq 1 ] || usage
 case $1 in
-build | check) ;;
+build | check | soak) ;;
 *) usage ;;
 esac
 
 look "$1"
-[ -z "$missing" ] && exit
-install || exit 1
-look "$1"
-[ -z "$missing" ] && exit
-echo "deps.sh: still missing: $missing" >&2
-exit 1
+if [ -n "$missing" ]; then
+    install || exit 1
+    look "$1"
+fi
+if [ -n "$missing" ]; then
+    echo "deps.sh: still missing: $missing" >&2
+    exit 1
+fi
+[ "$1" != check ] || need_promtool

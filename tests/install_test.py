@@ -55,9 +55,11 @@ def files(directory):
 
 
 def expected_files():
-    pages = [page.name for page in [*ROOT.glob("man/*.3"), *ROOT.glob("man/man3/*.3")]]
+    man3 = [page.name for page in [*ROOT.glob("man/*.3"), *ROOT.glob("man/man3/*.3")]]
+    man7 = [page.name for page in ROOT.glob("man/*.7")]
     return sorted(["include/websock/websock.h", "lib/libwebsock.a", "lib/pkgconfig/libwebsock.pc",
-                   "share/man/man7/libwebsock.7", *(f"share/man/man3/{name}" for name in pages)])
+                   *(f"share/man/man3/{name}" for name in man3),
+                   *(f"share/man/man7/{name}" for name in man7)])
 
 
 def header_version():
@@ -90,6 +92,7 @@ class Staged(Case):
 
     def test_exactly_the_header_the_archive_the_pc_file_and_the_pages_are_installed(self):
         self.assertIn("share/man/man3/libwebsock_send_binary.3", expected_files())
+        self.assertIn("share/man/man7/libwebsock_limits.7", expected_files())
         self.assertEqual(files(self.prefix), expected_files())
         self.assertEqual(os.listdir(self.directory), [self.PREFIX.split("/")[1]])
 

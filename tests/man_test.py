@@ -133,6 +133,23 @@ class Coverage(unittest.TestCase):
         marked = set(re.findall(r"(?m)^\.(?:It )?Va (\w+)", text))
         self.assertEqual([field for field in context_fields() if field not in marked], [])
 
+    def test_every_setting_that_is_a_limit_is_in_the_page_of_limits(self):
+        limits = [field for field in context_fields()
+                  if field.startswith("max_") or field.endswith(("_ms", "_bytes", "_frames"))]
+        self.assertEqual(len(limits), 13)
+        text = (MAN / "libwebsock_limits.7").read_text(encoding="utf-8")
+        marked = set(re.findall(r"(?m)^\.(?:It )?Va (\w+)", text))
+        self.assertEqual([field for field in limits if field not in marked], [])
+
+    def test_every_field_of_the_statistics_is_described(self):
+        fields = re.findall(r"unsigned long long (\w+)",
+                            re.search(r"struct libwebsock_statistics \{(.*?)\}", declarations(),
+                                      re.S).group(1))
+        self.assertIn("closed", fields)
+        text = (MAN / "libwebsock_stats.3").read_text(encoding="utf-8")
+        described = set(re.findall(r"\bVa (\w+)", " ".join(re.findall(r"(?m)^\.It (.*)$", text))))
+        self.assertEqual([field for field in fields if field not in described], [])
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -1,0 +1,255 @@
+#!/usr/bin/python3 -B
+# /metrics of the demo server: well-formed by the judgement of Prometheus' own promtool,
+# complete, and its figures move by what was done and no more, over plain TCP and TLS.
+# What the figures mean in full is the library's tests' matter.
+
+import operator
+import os
+import pathlib
+import re
+import shutil
+import socket
+import struct
+import subprocess
+import time
+import unittest
+
+import raw_socket
+from deadline import DEADLINE
+from over_tls import over_tls
+from raw_socket import BINARY, CLOSE, FIN, PING, TEXT, UPGRADE, frame, request
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+HEADER = ROOT / "websock" / "websock.h"
+PROMTOOL = shutil.which("promtool", path=f"{ROOT / 'build'}:{os.environ['PATH']}")  # see deps.sh
+
+SCRAPE = request("/metrics")
+ACCEPTED = "websock_connections_accepted_total"
+OPEN = "websock_connections_open"
+RECEIVED = "websock_received_bytes_total"
+SENT = "websock_sent_bytes_total"
+
+REASONS = {"refused_no_room": "no_room", "refused_tls": "tls", "refused_late": "late",
+           "refused_request": "request", "refused_by_onrequest": "onrequest",
+           "refused_plain_http": "plain_http", "refused_gone": "gone"}
+
+
+def refused(reason):
+    return f'websock_connections_refused_total{{reason="{reason}"}}'
+
+
+def closed(code):
+    return f'websock_connections_closed_total{{code="{code}"}}'
+
+
+# What each field of libwebsock_statistics is here. connections_refused is the sum of the
+# reasons, and closed is an array.
+SAMPLES = {
+    "connections_open": [OPEN],
+    "connections_accepted": [ACCEPTED],
+    "connections_refused": [],
+    "messages_in": ["websock_messages_received_total"],
+    "messages_out": ["websock_messages_sent_total"],
+    "bytes_in": [RECEIVED],
+    "bytes_out": [SENT],
+    "events_queued": ["websock_events_queued"],
+    "workers": ["websock_workers"],
+    "workers_busy": ["websock_workers_busy"],
+    "longest_callback_ms": ["websock_longest_callback_seconds"],
+    **{field: [refused(reason)] for field, reason in REASONS.items()},
+    "closed": [closed(code) for code in [*range(1000, 1016), "other"]],
+    "send_timeouts": ["websock_send_timeouts_total"],
+}
+
+
+def fields_of_the_header():
+    text = HEADER.read_text(encoding="utf-8")
+    body = re.search(r"typedef struct libwebsock_statistics \{(.*?)\}", text, re.S)[1]
+    return re.findall(r"unsigned long long (\w+)", body)
+
+
+def parse(text):
+    """The samples: {'name{label="value"}': number}."""
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    pairs = [line.rsplit(" ", 1) for line in lines]
+    samples = {name: float(value) for name, value in pairs}
+    assert len(samples) == len(lines), "a sample is there twice"
+    return samples
+
+
+class Case(raw_socket.Case):
+    def scrape(self):
+        response = self.ask(SCRAPE)
+        self.assertEqual(response.status, 200)
+        return parse(response.body.decode())
+
+    def scrape_until(self, name, value, reached=operator.eq):
+        """The first scrape in which that sample has that value: what a client sees of the
+        server may be counted only a moment later."""
+        end = time.monotonic() + DEADLINE
+        while not reached((samples := self.scrape())[name], value):
+            self.assertLess(time.monotonic(), end, f"{name} is {samples[name]}, and not {value}")
+        return samples
+
+    def counts_one(self, name, act):
+        before = self.scrape()[name]
+        act()
+        self.scrape_until(name, before + 1)
+
+    def close(self, connection, code):
+        connection.sendall(frame(CLOSE, struct.pack("!H", code)))
+        self.assertEqual(self.read_frame(connection).first_byte, FIN | CLOSE)
+        self.read_to_end(connection)
+
+
+class FormatTest(Case):
+    def test_promtool_has_nothing_to_say(self):
+        self.assertIsNotNone(PROMTOOL, "there is no promtool: run tests/deps.sh check")
+        check = subprocess.run([PROMTOOL, "check", "metrics"], input=self.ask(SCRAPE).body,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=DEADLINE)
+        self.assertEqual((check.returncode, check.stdout), (0, b""))
+
+    def test_the_content_type_is_that_of_the_format(self):
+        response = self.ask(SCRAPE)
+        self.assertEqual(response.headers["content-type"],
+                         "text/plain; version=0.0.4; charset=utf-8")
+        self.assertEqual(response.headers["cache-control"], "no-store")
+
+    def test_every_sample_has_its_help_and_type(self):
+        text = self.ask(SCRAPE).body.decode()
+        for sample in parse(text):
+            name = sample.partition("{")[0]
+            kind = "counter" if name.endswith("_total") else "gauge"
+            with self.subTest(sample=sample):
+                self.assertRegex(text, rf"(?m)^# HELP {name} [A-Z].*\.$")
+                self.assertRegex(text, rf"(?m)^# TYPE {name} {kind}$")
+
+    def test_every_field_of_the_statistics_is_there_and_nothing_else(self):
+        self.assertEqual(sorted(fields_of_the_header()), sorted(SAMPLES))
+        self.assertEqual(sorted(self.scrape()), sorted(sum(SAMPLES.values(), [])))
+
+    def test_head_has_no_body_and_other_methods_are_refused(self):
+        head = self.ask(request("/metrics", method="HEAD"))
+        self.assertEqual((head.status, head.body), (200, b""))
+        self.assertEqual(self.ask(request("/metrics", method="DELETE")).status, 405)
+
+    def test_it_is_no_websocket_endpoint(self):
+        self.assertEqual(self.ask(request("/metrics", headers=UPGRADE)).status, 404)
+
+
+class FiguresTest(Case):
+    def test_a_server_that_has_done_nothing_knows_of_the_scrape_alone(self):
+        samples = self.scrape()
+        busy = {ACCEPTED: 1, RECEIVED: len(SCRAPE), "websock_workers_busy": 1}
+        self.assertGreaterEqual(samples.pop("websock_workers"), 1)
+        self.assertLess(samples.pop("websock_longest_callback_seconds"), DEADLINE)
+        self.assertEqual({name: value for name, value in samples.items() if value}, busy)
+
+    def test_a_scrape_is_plain_http_as_a_health_check_is(self):
+        self.ask(request("/health"))
+        self.scrape()
+        self.scrape_until(refused("plain_http"), 2, operator.ge)
+
+    def test_clients_are_open_until_they_are_closed(self):
+        first, second = self.upgrade(), self.upgrade()
+        self.scrape_until(OPEN, 2)
+        self.close(first, 1000)
+        self.scrape_until(OPEN, 1)
+        self.close(second, 1000)
+        self.assertEqual(self.scrape_until(OPEN, 0)[closed(1000)], 2)
+
+    def test_messages_are_counted_and_control_frames_are_not(self):
+        connection = self.upgrade()
+        for data in (frame(TEXT, b"one"), frame(BINARY, b"two"),
+                     frame(TEXT, b"thr", fin=0) + frame(PING) + frame(0, b"ee")):
+            connection.sendall(data)
+        answers = [self.read_frame(connection) for _ in range(4)]
+        self.assertEqual(sum(answer.payload in (b"one", b"two", b"three") for answer in answers), 3)
+        self.read_frame(self.upgrade("/chat"))  # is told how many people there are
+        samples = self.scrape_until("websock_messages_sent_total", 4)
+        self.assertEqual(samples["websock_messages_received_total"], 3)
+
+    def test_bytes_are_counted_to_the_last_one_and_without_tls(self):
+        upgrade, message = request("/echo", headers=UPGRADE), frame(BINARY, bytes(1000))
+        connection = self.connect()
+        connection.sendall(upgrade + message)
+        answer = self.read(connection, 1)
+        while not answer.endswith(frame(BINARY, bytes(1000), mask=b"")):
+            answer += self.read(connection, 1)
+
+        # A write is counted when it has returned, which its reader need not wait for.
+        received, sent, seen = len(upgrade + message), len(answer), None
+        end = time.monotonic() + DEADLINE
+        while seen != (received, sent) and time.monotonic() < end:
+            scrape = self.ask_raw(SCRAPE)
+            samples = parse(self.response(scrape).body.decode())
+            received += len(SCRAPE)
+            if (seen := (samples[RECEIVED], samples[SENT])) != (received, sent):
+                sent += len(scrape)
+        self.assertEqual(seen, (received, sent))
+
+    def ask_raw(self, data):
+        connection = self.connect()
+        connection.sendall(data)
+        return self.read_to_end(connection)
+
+    def test_closes_are_counted_by_code(self):
+        for code, label in ((1000, 1000), (1001, 1001), (1011, 1011), (3000, "other"),
+                            (4999, "other")):
+            with self.subTest(code=code):
+                self.counts_one(closed(label), lambda: self.close(self.upgrade(), code))
+
+    def test_a_reset_is_counted_as_1006(self):
+        def reset():
+            connection = self.upgrade()
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.close()
+
+        self.counts_one(closed(1006), reset)
+
+    def test_a_client_that_breaks_the_protocol_is_counted_as_1006(self):
+        self.counts_one(closed(1006), lambda: self.close_code_after(frame(TEXT, mask=b"")))
+
+    def test_refusals_are_counted_by_reason(self):
+        statuses = [self.ask(data).status for data in (
+            b"nonsense\r\n\r\n", request("/echo"),
+            request("/nowhere"), request("/nowhere", headers=UPGRADE), request("/", method="PUT"))]
+        self.assertEqual(statuses, [400, 426, 404, 404, 405])
+        self.scrape_until(refused("request"), 2)
+        samples = self.scrape_until(refused("onrequest"), 3)
+        self.assertEqual({reason for reason in REASONS.values() if samples[refused(reason)]},
+                         {"request", "onrequest", "plain_http"})
+
+    def test_a_client_that_leaves_before_it_has_asked_is_counted_as_gone(self):
+        def leave():
+            connection = self.connect()
+            connection.sendall(b"GET / HTTP/1.1\r\n")
+            connection.close()
+
+        self.counts_one(refused("gone"), leave)
+
+
+class FailedTlsTest(Case):
+    """Without tls_version there is none to fail."""
+
+    def test_a_failed_tls_handshake_is_counted(self):
+        def plain_http():
+            connection = self.connect_tcp()
+            connection.sendall(request("/"))
+            self.assertEqual(self.response(self.read_to_end(connection)).status, 400)
+
+        def nonsense():
+            connection = self.connect_tcp()
+            connection.sendall(b"\x16\x03\x01\x00\x04hihi")
+            self.read_to_end(connection)
+
+        for act in (plain_http, nonsense):
+            with self.subTest(act=act.__name__):
+                self.counts_one(refused("tls"), act)
+
+
+over_tls(globals(), FiguresTest, FailedTlsTest)
+del FailedTlsTest
+
+if __name__ == "__main__":
+    unittest.main()
