@@ -1,0 +1,145 @@
+// exhaustion_test.cpp: what becomes of a server and its clients when the system has no
+// descriptors, threads or memory left for more, and when it has some again. Running into
+// max_connections is in refusal_test.cpp, single allocations that fail are in
+// allocation_test.cpp.
+#include "failing_allocator.h"
+#include "hostile.h"
+
+#include <doctest/doctest.h>
+
+#include <array>
+#include <cstdio>
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+using namespace test;
+
+namespace {
+
+// Another limit of this process, while it lives.
+class Limit
+{
+  public:
+    Limit(__rlimit_resource resource, rlim_t value) : resource_(resource)
+    {
+        REQUIRE(::getrlimit(resource, &before_) == 0);
+        const rlimit now{value, before_.rlim_max};
+        REQUIRE(::setrlimit(resource, &now) == 0);
+    }
+    ~Limit() { ::setrlimit(resource_, &before_); }
+    Limit(const Limit &) = delete;
+    Limit &operator=(const Limit &) = delete;
+
+  private:
+    const __rlimit_resource resource_;
+    rlimit before_{};
+};
+
+// As a limit it leaves no descriptor to be had.
+rlim_t lowest_free_descriptor()
+{
+    const int fd = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+    REQUIRE(fd != -1);
+    ::close(fd);
+    return static_cast<rlim_t>(fd);
+}
+
+rlim_t address_space_in_use()
+{
+    unsigned long long pages = 0;
+    std::FILE *file = std::fopen("/proc/self/statm", "re");
+    REQUIRE(file != nullptr);
+    REQUIRE(std::fscanf(file, "%llu", &pages) == 1);
+    std::fclose(file);
+    return pages * static_cast<rlim_t>(::sysconf(_SC_PAGESIZE));
+}
+
+bool is_echoed(Client &client)
+{
+    client.send_text("still there?");
+    return client.receive_text() == "still there?";
+}
+
+} // namespace
+
+TEST_CASE("without descriptors new connections are turned away and the others go on")
+{
+    Server server({.onmessage = echo});
+    Bystander bystander(server.port());
+    std::array<LateComer, 5> late;
+    {
+        const Limit limit(RLIMIT_NOFILE, lowest_free_descriptor());
+        for (LateComer &client : late) {
+            client.connect(server.port());
+            CHECK(client.is_turned_away());
+        }
+        CHECK(bystander.is_served());
+    }
+    CHECK(server.log().has(LIBWEBSOCK_LOG_WARNING, {"accept", "turned away"}));
+    Client next = Client::open(server.port());
+    CHECK(is_echoed(next));
+    CHECK(bystander.is_served());
+}
+
+TEST_CASE("without threads new connections are turned away and the others go on")
+{
+    constexpr rlim_t kMiB = 1 << 20;
+    Server server({.settings = [](auto *context) { context->connection_stack_bytes = 256 * kMiB; },
+                   .onmessage = echo});
+    Bystander bystander(server.port());
+    std::array<LateComer, 5> late;
+    {
+        const Limit limit(RLIMIT_AS, address_space_in_use() + 128 * kMiB);
+        for (LateComer &client : late) {
+            client.connect(server.port());
+            CHECK(client.is_turned_away());
+        }
+        CHECK(bystander.is_served());
+    }
+    CHECK(server.log().has(LIBWEBSOCK_LOG_WARNING, {"no room", "no thread"}));
+    CHECK(server.stats().refused_no_room == late.size());
+    Client next = Client::open(server.port());
+    CHECK(is_echoed(next));
+    CHECK(bystander.is_served());
+}
+
+TEST_CASE("without memory new connections are turned away and the others are there afterwards")
+{
+    // The fixture's log needs memory itself.
+    Server server({.settings = [](auto *context) { context->onlog = nullptr; }, .onmessage = echo});
+    Client client = Client::open(server.port());
+    CHECK(is_echoed(client));
+    std::array<LateComer, 5> late;
+    {
+        const FailingAllocations failing(1, Failing::from_then);
+        for (LateComer &other : late) {
+            other.connect(server.port());
+            CHECK(other.is_turned_away());
+        }
+        CHECK(failing.have_begun());
+    }
+    CHECK(is_echoed(client));
+    Client next = Client::open(server.port());
+    CHECK(is_echoed(next));
+}
+
+TEST_SUITE_BEGIN("no transport");
+
+TEST_CASE("a server that cannot accept for want of descriptors waits for some, and does not spin")
+{
+    Server server({.onmessage = echo, .start = false, .transport = Transport::plain});
+    LateComer late;
+    {
+        const Limit limit(RLIMIT_NOFILE, lowest_free_descriptor());
+        server.start(); // so that it has none in reserve to turn anybody away with
+        late.connect(server.port());
+        CHECK(server.log().has(LIBWEBSOCK_LOG_WARNING, {"accept"}));
+        CHECK(is_at_rest());
+    }
+    Client client = Client::over(late.release());
+    client.handshake();
+    CHECK(is_echoed(client));
+}
+
+TEST_SUITE_END();
