@@ -17,7 +17,8 @@ quick='CFLAGS=-O1 CXXFLAGS=-O1'
 export ASAN_OPTIONS=detect_leaks=1 TSAN_OPTIONS=halt_on_error=0
 export UBSAN_OPTIONS=print_stacktrace=1
 
-exec /usr/bin/python3 -B tests/run.py --time-limit 400 \
+# The tests wait more than they compute, so two suites share the processors well.
+exec /usr/bin/python3 -B tests/run.py --time-limit 400 --jobs 2 \
     "build:command:$make all build/demo/libevent test-programs conformance-program" \
     "build under ThreadSanitizer:command:$make $tsan $quick test-programs demo" \
     "build under AddressSanitizer:command:$make $asan $quick test-programs demo" \
@@ -36,11 +37,11 @@ exec /usr/bin/python3 -B tests/run.py --time-limit 400 \
     "fuzz corpus, connections:command:build/asan/tests/fuzz/connection tests/fuzz/corpus/connection" \
     "fuzz corpus, TLS:command:build/asan/tests/fuzz/tls tests/fuzz/corpus/tls" \
     "unit and server:doctest:build/tests/unit" \
-    "the same, ThreadSanitizer:doctest:env BUILD=build/tsan build/tsan/tests/unit" \
-    "the same, AddressSanitizer:doctest:env BUILD=build/asan build/asan/tests/unit" \
+    "unit and server, ThreadSanitizer:doctest:env BUILD=build/tsan build/tsan/tests/unit" \
+    "unit and server, AddressSanitizer:doctest:env BUILD=build/asan build/asan/tests/unit" \
     "servers over TLS:doctest:env $tls build/tests/unit" \
-    "the same, ThreadSanitizer:doctest:env $tls BUILD=build/tsan build/tsan/tests/unit" \
-    "the same, AddressSanitizer:doctest:env $tls BUILD=build/asan build/asan/tests/unit" \
+    "servers over TLS, ThreadSanitizer:doctest:env $tls BUILD=build/tsan build/tsan/tests/unit" \
+    "servers over TLS, AddressSanitizer:doctest:env $tls BUILD=build/asan build/asan/tests/unit" \
     "conformance:doctest:build/tests/conformance/run" \
     "conformance over TLS:doctest:env TEST_TRANSPORT=tls build/tests/conformance/run" \
     "raw sockets:unittest:$py tests/interop/raw_socket_test.py -b" \

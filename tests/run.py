@@ -1,9 +1,11 @@
 #!/usr/bin/python3 -B
-# Runs test suites of different kinds one after another, adds up their counts and
-# ends with the line "N passed, N failed". What the suites are is the Makefile's.
+# Runs test suites of different kinds, adds up their counts and ends with the line
+# "N passed, N failed". What the suites are is check.sh's.
 
 import argparse
 import collections
+import concurrent.futures
+import itertools
 import os
 import re
 import shlex
@@ -56,6 +58,16 @@ def parse_suite(text):
     return Suite(name, kind, shlex.split(command))
 
 
+running = set()  # processes; each suite's thread adds and removes its own
+
+
+def end_with_suites(*_):
+    """The runner is told to end, and its suites with it."""
+    for process in list(running):
+        kill_group(process)
+    os._exit(1)
+
+
 def kill_group(process):
     try:
         os.killpg(process.pid, signal.SIGKILL)
@@ -73,6 +85,7 @@ def execute(command, time_limit):
                                        stderr=subprocess.STDOUT, start_new_session=True)
         except OSError as error:
             return "", f"cannot be run: {error}"
+        running.add(process)
         trouble = ""
         try:
             status = process.wait(time_limit)
@@ -85,6 +98,7 @@ def execute(command, time_limit):
         finally:
             kill_group(process)
             process.wait()
+            running.discard(process)
         output.seek(0)
         return output.read().decode(errors="replace"), trouble
 
@@ -110,13 +124,23 @@ def run_suite(suite, time_limit):
     output, trouble = execute(suite.command, time_limit)
     counts, reason = judge(suite, output, trouble)
     seconds = time.monotonic() - started
-    print(f"{'FAIL' if reason else 'ok':4}  {suite.name:24} {counts.passed:5} passed "
-          f"{counts.failed:5} failed {seconds:7.1f} s", flush=True)
+    lines = [f"{'FAIL' if reason else 'ok':4}  {suite.name:34} {counts.passed:5} passed "
+             f"{counts.failed:5} failed {seconds:7.1f} s"]
     if reason:
-        print(f"--- {suite.name}: {reason}; {shlex.join(suite.command)}")
-        print("\n".join(output.splitlines()[-TAIL:]))
-        print(f"--- end of {suite.name}", flush=True)
+        lines += [f"--- {suite.name}: {reason}; {shlex.join(suite.command)}",
+                  *output.splitlines()[-TAIL:], f"--- end of {suite.name}"]
+    print("\n".join(lines) + "\n", end="", flush=True)  # at once, so that nobody is between
     return counts
+
+
+def run_suites(suites, jobs, time_limit):
+    """Commands, which build, run alone; the tests behind them jobs at a time."""
+    results = []
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        for alone, group in itertools.groupby(suites, lambda suite: suite.kind == "command"):
+            run = lambda suite: run_suite(suite, time_limit)
+            results += map(run, group) if alone else pool.map(run, list(group))
+    return results
 
 
 def main():
@@ -126,10 +150,12 @@ def main():
                         help="KIND: " + ", ".join(KINDS))
     parser.add_argument("--time-limit", type=float, default=TIME_LIMIT, metavar="SECONDS",
                         help="for each suite (default: %(default)s)")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N",
+                        help="test suites that run at the same time (default: %(default)s)")
     arguments = parser.parse_args()
-    # So that the running suite is ended with the runner, as it is on Ctrl-C.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    results = [run_suite(suite, arguments.time_limit) for suite in arguments.suites]
+    for number in signal.SIGTERM, signal.SIGINT:
+        signal.signal(number, end_with_suites)
+    results = run_suites(arguments.suites, arguments.jobs, arguments.time_limit)
     passed = sum(counts.passed for counts in results)
     failed = sum(counts.failed for counts in results)
     print(f"{passed} passed, {failed} failed")
