@@ -158,7 +158,7 @@ TEST_CASE("each allocation of a connection's life may fail")
     Server server({.settings = allocate_nothing});
     live_well(server.port());
     // Of the TLS handshake's, which are a thousand and OpenSSL's, some will do.
-    const size_t step = over_tls() ? scaled(20, 1) : 1;
+    const size_t step = over_tls() ? scaled(20, 3) : 1;
     size_t lost = 0;
     size_t nth = 1;
     for (; survives(server, {.nth = nth}, lost); nth += step)
