@@ -300,19 +300,20 @@ void Connection::discard(TimePoint deadline) noexcept
 // Sets close_info_, and logs how it ended.
 void Connection::describe_end() noexcept
 {
+    const bool is_bad = !got_close_ || is_bad_end(close_info_.code);
     std::string frames;
     try {
-        frames = trace();
+        if (is_bad)
+            frames = trace();
         if (const std::string dropped = outbox_.drop_reason(); !dropped.empty())
             end_reason_ = dropped;
     } catch (const std::bad_alloc &) {
         // What there is will do.
     }
     if (got_close_) {
-        const bool is_bad = is_bad_end(close_info_.code);
         server_.log.write(is_bad ? LIBWEBSOCK_LOG_INFO : LIBWEBSOCK_LOG_DEBUG,
                           "%s: closed, %u %s%s", peer_.c_str(), unsigned{close_info_.code},
-                          close_info_.reason, is_bad ? frames.c_str() : "");
+                          close_info_.reason, frames.c_str());
         return;
     }
     close_info_.code = WS_CLOSE_DIRTY;

@@ -153,6 +153,7 @@ class Connection final : public Runnable
     Request request_;
     libwebsock_request public_request_{};
     libwebsock_close_info close_info_{};
+    bool upgraded_ = false; // the 101 has left
 
     bool opened_ = false; // onopen was called; the workers' alone
 
@@ -161,7 +162,6 @@ class Connection final : public Runnable
     Assembly assembly_;
     std::vector<Event> decoded_; // not handed over yet, at most kBatch
     FrameTrace trace_;           // of what has come
-    bool upgraded_ = false;      // the 101 has left
     bool got_close_ = false;     // the peer's Close frame; close_info_ is from it
     bool polite_ = false;        // the peer is to get time to read what it was told last
     std::string end_reason_;     // why there is no connection (any more), unless got_close_

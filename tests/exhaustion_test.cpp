@@ -77,6 +77,8 @@ TEST_CASE("without descriptors new connections are turned away and the others go
         CHECK(bystander.is_served());
     }
     CHECK(server.log().has(LIBWEBSOCK_LOG_WARNING, {"accept", "turned away"}));
+    CHECK(eventually([&] { return server.stats().refused_no_room == late.size(); }));
+    CHECK(server.stats().connections_accepted == late.size() + 1);
     Client next = Client::open(server.port());
     CHECK(is_echoed(next));
     CHECK(bystander.is_served());

@@ -226,3 +226,24 @@ TEST_CASE("clients that do not read their echoes hold back nobody else")
     CHECK(server.stats().workers_busy >= lazy_count); // each writes, and waits, for one of them
     CHECK(server.stats().connections_open == lazy_count + 1);
 }
+
+TEST_CASE("the last of what is sent to all arrives, wherever the socket was full")
+{
+    // One TLS flight each, so that a whole one can be stuck behind what was written.
+    const std::string chunk(60 * 1024, 'x');
+    constexpr size_t kMostChunks = 80;
+    Server server({.settings = [](auto *context) { context->max_queued_bytes = 64 * kMiB; }});
+    for (size_t count = 1; count <= kMostChunks; count++) {
+        CAPTURE(count);
+        Client client(server.port(), {.receive_buffer = 16384});
+        client.handshake();
+        server.events().wait(Kind::open, count);
+        for (size_t i = 0; i < count; i++)
+            REQUIRE(libwebsock_send_all_binary(server.context(), chunk.data(), chunk.size()) == 0);
+        for (size_t i = 0; i < count; i++)
+            REQUIRE(client.receive_past_pings().payload.size() == chunk.size());
+        client.send_close(1000);
+        client.receive_close();
+        server.events().wait(Kind::close, count);
+    }
+}
