@@ -19,6 +19,7 @@ namespace {
 bool is_bad_end(unsigned code) { return code >= 1002 && code < 3000 && code != 1005; }
 
 constexpr int kGoodbyeMs = 1000; // for a peer that has nothing left to do but to close
+constexpr int kAnswersMs = 1000; // that our Close waits for callbacks of what came before
 
 } // namespace
 
@@ -106,13 +107,21 @@ void Connection::read_frames()
             buffer_.consume(frame.frame_len);
             if (!goes_on)
                 return;
+            if (!decoder.in_message())
+                message_since_ms_ = 0;
             continue;
         }
         if (!hand_over())
             return;
-        const Read read = receive(frame.frame_len, silence_ms);
+        const bool in_message = decoder.in_message() || !buffer_.unread().empty();
+        const int timeout_ms = wait_ms(in_message, silence_ms);
+        if (timeout_ms == 0)
+            return fail(WS_CLOSE_POLICY_VIOLATION, "message takes too long");
+        const Read read = receive(frame.frame_len, timeout_ms);
         if (read == Read::ended)
             return;
+        if (read == Read::timed_out && timeout_ms != silence_ms)
+            continue;
         if (read == Read::timed_out && pinged)
             return outbox_.drop("silent for " + std::to_string(settings.idle_timeout_ms) + " ms");
         pinged = read == Read::timed_out;
@@ -121,6 +130,20 @@ void Connection::read_frames()
         outbox_.ping();
         buffer_.relax();
     }
+}
+
+// How long to wait for more: not longer than silence_ms (-1: for ever), nor than what is
+// left to a message of which part is here. 0: nothing is left.
+int Connection::wait_ms(bool in_message, int silence_ms)
+{
+    const int limit_ms = server_.settings.message_timeout_ms;
+    if (!in_message || limit_ms == 0)
+        return silence_ms;
+    const int64_t now_ms = coarse_ms();
+    if (message_since_ms_ == 0)
+        message_since_ms_ = now_ms;
+    const int64_t left_ms = std::max<int64_t>(message_since_ms_ + limit_ms - now_ms, 0);
+    return silence_ms < 0 || left_ms < silence_ms ? static_cast<int>(left_ms) : silence_ms;
 }
 
 // Waits for bytes behind those that are unread.
@@ -207,6 +230,7 @@ bool Connection::take_close(const ClosePayload &close_frame)
         fail(close_frame.close_code, close_frame.error);
         return false;
     }
+    let_answers_go_first();
     (void)outbox_.close(close_frame.code, ""); // unless ours went first
     got_close_ = polite_ = true;
     close_info_.code = close_frame.code;
@@ -235,10 +259,19 @@ void Connection::take_too_large(const Decoded &frame)
 void Connection::fail(uint16_t code, const char *reason)
 {
     end_reason_ = std::to_string(code) + ": " + reason;
-    (void)hand_over(); // what came before is good
+    let_answers_go_first();
     if (outbox_.close(code, reason) == ENOMEM)
         return outbox_.drop(reason);
     polite_ = true;
+}
+
+// What came before a Close, or before an error, was good, and its callbacks may want to
+// answer it. A Close that overtakes them would keep them from it, so it waits; not for
+// ever, since a callback may block.
+void Connection::let_answers_go_first()
+{
+    if (hand_over() && outbox_.state() == Outbox::State::open)
+        inbox_.wait_until_run(in_ms(std::min(kAnswersMs, server_.settings.close_timeout_ms)));
 }
 
 // Events are handed over in bulk: all that one read has brought. False: the

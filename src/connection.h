@@ -110,12 +110,14 @@ class Connection final : public Runnable
     void read_frames();
     enum class Read { bytes, timed_out, ended };
     Read receive(size_t frame_len, int timeout_ms);
+    int wait_ms(bool in_message, int silence_ms);
     bool take_frame(const Decoded &frame);
     bool take_data(const Decoded &frame);
     bool take_control(const Decoded &frame);
     bool take_close(const ClosePayload &close_frame);
     void take_too_large(const Decoded &frame);
     void fail(uint16_t code, const char *reason);
+    void let_answers_go_first();
     bool queue(Event event);
     bool hand_over();
     void finish() noexcept;
@@ -160,11 +162,12 @@ class Connection final : public Runnable
     // The connection's thread's alone.
     ReceiveBuffer buffer_;
     Assembly assembly_;
-    std::vector<Event> decoded_; // not handed over yet, at most kBatch
-    FrameTrace trace_;           // of what has come
-    bool got_close_ = false;     // the peer's Close frame; close_info_ is from it
-    bool polite_ = false;        // the peer is to get time to read what it was told last
-    std::string end_reason_;     // why there is no connection (any more), unless got_close_
+    std::vector<Event> decoded_;   // not handed over yet, at most kBatch
+    FrameTrace trace_;             // of what has come
+    int64_t message_since_ms_ = 0; // of coarse_ms(): part of one is here since; 0: no part is
+    bool got_close_ = false;       // the peer's Close frame; close_info_ is from it
+    bool polite_ = false;          // the peer is to get time to read what it was told last
+    std::string end_reason_;       // why there is no connection (any more), unless got_close_
     int end_level_ = LIBWEBSOCK_LOG_INFO; // of the line that says so
     Refused refused_ = Refused::gone;     // unless upgraded_
 

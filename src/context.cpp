@@ -270,6 +270,7 @@ const char *Context::bad_setting(const libwebsock_context &settings)
     } checks[] = {
         {"handshake_timeout_ms", settings.handshake_timeout_ms > 0},
         {"idle_timeout_ms", settings.idle_timeout_ms >= 0},
+        {"message_timeout_ms", settings.message_timeout_ms >= 0},
         {"send_timeout_ms", settings.send_timeout_ms > 0},
         {"close_timeout_ms", settings.close_timeout_ms >= 0},
         {"drain_timeout_ms", settings.drain_timeout_ms >= 0},

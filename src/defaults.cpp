@@ -88,6 +88,7 @@ void set_defaults(libwebsock_context &context, size_t max_frame_payload)
     context.handshake_timeout_ms = 10'000;
     context.idle_timeout_ms = 120'000;
     context.send_timeout_ms = 30'000;
+    context.message_timeout_ms = 300'000;
     context.close_timeout_ms = 5'000;
     context.drain_timeout_ms = 5'000;
     context.handle_signals = 1;

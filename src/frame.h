@@ -73,6 +73,9 @@ class Decoder
 
     Decoded decode(std::span<uint8_t> bytes);
 
+    // Between the fragments of a message; the current frame does not count.
+    bool in_message() const { return in_message_; }
+
   private:
     Decoded read_header(std::span<const uint8_t> bytes);
     Decoded describe() const;

@@ -4,6 +4,7 @@
 #include "handshake.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace websock {
 
@@ -43,19 +44,21 @@ std::string_view trim(std::string_view text) // RFC 9110 5.6.3: OWS
     return text;
 }
 
-// Whether a comma-separated list has an element, without the white space around
-// it, that matches. "a,,b" has an empty one, and so has "".
-template<typename Predicate> bool any_element(std::string_view list, Predicate matches)
+// Whether a list has an element, without the white space around it, that matches.
+// "a,,b" has an empty one, and so has "". RFC 9110 5.6.1.2: where an element may not be
+// empty, those that are do not count, but there must be another one.
+template<typename Predicate>
+bool any_element(std::string_view list, Predicate matches, char separator = ',')
 {
     for (;;) {
-        const size_t comma = list.find(',');
-        if (matches(trim(list.substr(0, comma)))) {
+        const size_t end = list.find(separator);
+        if (matches(trim(list.substr(0, end)))) {
             return true;
         }
-        if (comma == std::string_view::npos) {
+        if (end == std::string_view::npos) {
             return false;
         }
-        list.remove_prefix(comma + 1);
+        list.remove_prefix(end + 1);
     }
 }
 
@@ -104,6 +107,39 @@ bool is_content_length(std::string_view list)
            !any_element(list, [&](std::string_view element) { return element != first; });
 }
 
+// What is in quotes must be a token too (RFC 6455 9.1), so neither ',' nor ';' is in it.
+bool is_extension_value(std::string_view value)
+{
+    if (!value.starts_with('"')) {
+        return is_header_token(value);
+    }
+    if (value.size() < 2 || !value.ends_with('"')) {
+        return false;
+    }
+    std::string unquoted;
+    for (size_t i = 1; i + 1 < value.size(); ++i) {
+        if (value[i] == '\\' && i + 2 < value.size()) { // RFC 9110 5.6.4: quoted-pair
+            ++i;
+        }
+        unquoted += value[i];
+    }
+    return is_header_token(unquoted);
+}
+
+// RFC 6455 9.1: a token and its parameters, "name; a; b=1".
+bool is_extension(std::string_view text)
+{
+    bool is_name = true;
+    return !any_element(
+        text,
+        [&](std::string_view part) {
+            const size_t equals = std::exchange(is_name, false) ? part.npos : part.find('=');
+            return !is_header_token(trim(part.substr(0, equals))) ||
+                   (equals != part.npos && !is_extension_value(trim(part.substr(equals + 1))));
+        },
+        ';');
+}
+
 } // namespace
 
 bool equals_ignoring_case(std::string_view a, std::string_view b)
@@ -122,6 +158,9 @@ bool is_header_value(std::string_view value)
 
 Refusal Request::parse(std::string_view block)
 {
+    if (block.starts_with("\r\n")) { // RFC 9112 2.2: an empty line before it is none of it
+        block.remove_prefix(2);
+    }
     bytes_.assign(block);
     const std::string_view whole = bytes_;
     const size_t line_end = whole.find("\r\n");
@@ -160,7 +199,8 @@ Refusal Request::parse_request_line(std::string_view line) // RFC 9112 3
     }
     method_ = method.data();
     terminate(method);
-    if (version != "HTTP/1.1") { // RFC 6455 4.2.1, item 1
+    // RFC 6455 4.2.1, item 1: 1.1 or higher; a later minor version is as good (RFC 9110 2.5).
+    if (version[5] != '1' || version[7] == '0') {
         return {505, "HTTP version is not 1.1"};
     }
     return parse_target(target);
@@ -310,7 +350,10 @@ Refusal Request::check_upgrade() const // RFC 6455 4.2.1
     if (lines_of("Sec-WebSocket-Key") != 1 || !is_websocket_key(value_of("Sec-WebSocket-Key"))) {
         return bad_request("request needs one valid Sec-WebSocket-Key header");
     }
-    return check_protocols();
+    if (Refusal refusal = check_protocols(); refusal.status != 0) {
+        return refusal;
+    }
+    return check_extensions();
 }
 
 Refusal Request::check_protocols() const // RFC 6455 4.1, item 10
@@ -321,15 +364,36 @@ Refusal Request::check_protocols() const // RFC 6455 4.1, item 10
     }
     std::vector<std::string_view> names;
     const bool malformed = any_element(field->value, [&](std::string_view name) {
+        if (name.empty()) {
+            return false;
+        }
         names.push_back(name);
         return !is_header_token(name);
     });
-    if (malformed) {
+    if (malformed || names.empty()) {
         return bad_request("malformed Sec-WebSocket-Protocol header");
     }
     std::sort(names.begin(), names.end()); // comparing each with each would be quadratic
     if (std::adjacent_find(names.begin(), names.end()) != names.end()) {
         return bad_request("Sec-WebSocket-Protocol header repeats a name");
+    }
+    return kNotRefused;
+}
+
+// RFC 6455 9.1: malformed, they fail the handshake, even if none is going to be used.
+Refusal Request::check_extensions() const
+{
+    const Field *field = find("Sec-WebSocket-Extensions");
+    if (field == nullptr) {
+        return kNotRefused;
+    }
+    bool any = false;
+    const bool malformed = any_element(field->value, [&](std::string_view extension) {
+        any = any || !extension.empty();
+        return !extension.empty() && !is_extension(extension);
+    });
+    if (malformed || !any) {
+        return bad_request("malformed Sec-WebSocket-Extensions header");
     }
     return kNotRefused;
 }

@@ -23,7 +23,8 @@ struct Refusal {
 // Looks for the end of the header block in bytes that arrive in pieces. Refuses,
 // as soon as the byte is there, what can be no HTTP request: a first byte that
 // starts no method, NUL and other control characters, a LF without CR or a CR
-// without LF (400), max_bytes bytes without an end (431).
+// without LF (400), max_bytes bytes without an end (431). One empty line may come
+// before the request, and counts as part of its block.
 class HeaderScanner
 {
   public:
@@ -96,6 +97,7 @@ class Request
     Refusal check_plain() const;
     Refusal check_upgrade() const;
     Refusal check_protocols() const;
+    Refusal check_extensions() const;
     void terminate(std::string_view part);
 
     std::string bytes_; // the block; what the parts below need of NULs is set in it

@@ -31,6 +31,12 @@ const char *HeaderScanner::byte_error(std::string_view bytes) const
         if (byte == "\x16") { // the record type of a ClientHello, RFC 8446 5.1
             return "this port speaks plain HTTP, not TLS";
         }
+        if (byte == "\r") { // RFC 9112 2.2: one empty line before the request is passed over
+            return nullptr;
+        }
+    }
+    const size_t start = bytes.starts_with("\r\n") ? 2 : 0;
+    if (scanned_ == start) {
         return is_header_token(byte) ? nullptr : "request does not begin with a method";
     }
     const bool after_cr = bytes[scanned_ - 1] == '\r';

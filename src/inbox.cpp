@@ -43,6 +43,14 @@ bool Inbox::put_gone()
     return schedule();
 }
 
+void Inbox::wait_until_run(TimePoint deadline)
+{
+    Lock lock(mutex_);
+    bool in_time = true;
+    while ((!empty() || running_ > 0) && !cut_off_ && in_time)
+        in_time = room_.wait_until(mutex_, deadline);
+}
+
 void Inbox::cut_off()
 {
     Lock lock(mutex_);
@@ -106,7 +114,8 @@ bool Inbox::finished(std::span<const Event> events)
         bytes_ -= event.kind >= Event::closed ? 0 : event.cost();
     running_ -= events.size();
     exclusive_running_ = false;
-    if (was_full && bytes_ < max_bytes_)
+    const bool all_run = empty() && running_ == 0;
+    if (all_run || (was_full && bytes_ < max_bytes_))
         room_.signal();
     return schedule();
 }

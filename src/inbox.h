@@ -30,7 +30,10 @@ class Inbox
     bool put_closed() EXCLUDES(mutex_);
     bool put_gone() EXCLUDES(mutex_);
 
-    // Ends the waiting in put(), now and later.
+    // Waits until all events that were put in have run, at most until deadline.
+    void wait_until_run(TimePoint deadline) EXCLUDES(mutex_);
+
+    // Ends the waiting in these, now and later.
     void cut_off() EXCLUDES(mutex_);
 
     // Takes events that may run now; none if there are none. One at a time with
@@ -58,7 +61,7 @@ class Inbox
     const bool concurrent_;
 
     Mutex mutex_;
-    Cond room_;
+    Cond room_;                                   // there is some again, or all have run
     std::vector<Event> queue_ GUARDED_BY(mutex_); // from head_ on; before it, taken
     size_t head_ GUARDED_BY(mutex_) = 0;
     size_t bytes_ GUARDED_BY(mutex_) = 0;   // of the events queued or running

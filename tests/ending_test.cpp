@@ -140,6 +140,33 @@ TEST_CASE("a Close is answered while a callback blocks, whose own close comes to
     CHECK(error == ENOTCONN);
 }
 
+TEST_CASE("messages before a Close, or before an error, are answered before that")
+{
+    struct {
+        std::string bytes;
+        unsigned code;
+    } const ends[] = {{encode_frame(true, WS_OPCODE_CLOSE, close_payload(4000)), 4000},
+                      {encode_frame(true, 0x3, ""), WS_CLOSE_PROTOCOL_ERROR}};
+    for (const auto &end : ends) {
+        CAPTURE(end.code);
+        Server server({.onmessage = [](Scene &scene, auto *client, auto *message) {
+            scene.gate.wait();
+            echo(scene, client, message);
+        }});
+        Client client = Client::open(server.port());
+        std::string texts;
+        for (int i = 0; i < 100; i++)
+            texts += encode_frame(true, WS_OPCODE_TEXT, std::to_string(i));
+        client.send_raw(texts + end.bytes);
+        server.events().wait(Kind::message);
+        server.gate().open();
+        for (int i = 0; i < 100; i++)
+            REQUIRE(client.receive_text() == std::to_string(i));
+        CHECK(client.receive_close().code == end.code);
+        client.expect_eof();
+    }
+}
+
 TEST_CASE("a silent client is pinged, and dropped when it does not answer")
 {
     Server server({.settings = [](auto *context) { context->idle_timeout_ms = 200; }});

@@ -40,10 +40,7 @@ int status_with(const std::string &headers)
     return status_of("GET / HTTP/1.1\r\nHost: h\r\n" + headers + "\r\n");
 }
 
-int status_of_upgrade(const std::string &headers)
-{
-    return status_with(kUpgrade + headers);
-}
+int status_of_upgrade(const std::string &headers) { return status_with(kUpgrade + headers); }
 
 int status_of_key(const std::string &key)
 {
@@ -91,10 +88,13 @@ TEST_CASE("a request target that is no path is refused with 400")
     CHECK(status_of_line("GET /\0 HTTP/1.1"s) == 400);
 }
 
-TEST_CASE("a version of HTTP other than 1.1 is refused with 505")
+TEST_CASE("HTTP before 1.1 and from 2.0 on is refused with 505")
 {
-    for (const char *version : {"0.9", "1.0", "1.2", "2.0"}) {
+    for (const char *version : {"0.9", "1.0", "2.0", "2.1"}) {
         CHECK(status_of_line("GET / HTTP/"s + version) == 505);
+    }
+    for (const char *version : {"1.2", "1.9"}) { // as good as 1.1, RFC 9110 2.5
+        CHECK(status_of_line("GET / HTTP/"s + version) == 0);
     }
     CHECK(status_of("PRI * HTTP/2.0\r\n\r\n") == 505);
 }
@@ -226,14 +226,40 @@ TEST_CASE("an upgrade without exactly one key of 16 bytes is refused with 400")
 
 TEST_CASE("a list of subprotocols that is malformed or repeats a name is refused with 400")
 {
-    CHECK(status_of_protocol("Sec-WebSocket-Protocol: a, A,b\r\n") == 0);
+    for (const char *protocols : {"a, A,b", "a,", ",a", "a,,b", " , ,\ta, ,"}) {
+        CAPTURE(protocols);
+        CHECK(status_of_protocol("Sec-WebSocket-Protocol: "s + protocols + "\r\n") == 0);
+    }
     for (const char *protocols :
-         {"", ",", "a,", ",a", "a,,b", "a b", "a/b", "a, b, a", "a;q=1", "\"a\"", "\xc3\xa9"}) {
+         {"", ",", " ,\t,", "a b", "a/b", "a, b, a", "a;q=1", "\"a\"", "\xc3\xa9"}) {
         CAPTURE(protocols);
         CHECK(status_of_protocol("Sec-WebSocket-Protocol: "s + protocols + "\r\n") == 400);
     }
     CHECK(status_of_protocol("Sec-WebSocket-Protocol: a\r\nSec-WebSocket-Protocol: b, a\r\n") ==
           400);
+}
+
+TEST_CASE("extensions that are malformed are refused with 400, though none is used")
+{
+    const auto status_of_extensions = [](const char *extensions) {
+        return status_of_upgrade(kVersion + kKey + "Sec-WebSocket-Extensions: " + extensions +
+                                 "\r\n");
+    };
+    for (const char *extensions :
+         {"a", "a, b", "a;b", "a; b=c; d", "a;b=\"c\"", "a ; b = c", "a; b=\"\\1\\0\"", ", a,,b",
+          "a, a", "permessage-deflate; client_max_window_bits"}) {
+        CAPTURE(extensions);
+        CHECK(status_of_extensions(extensions) == 0);
+    }
+    for (const char *extensions :
+         {"",         ",",           ";",           "a;",          ";a",
+          "a;;b",     "a;b=",        "a;=c",        "a;b=c=d",     "a b",
+          "a=b",      "a; b c",      "a;b=\"\"",    "a;b=\"",      "a;b=\"c",
+          "a;b=c\"",  "a;b=\"c d\"", "a;b=\"c,d\"", "a;b=\"c;d\"", "a;b=\"c\\\"",
+          "a;b=\"\\", "\"a\"",       "a;\"b\"=c",   "a/1",         "\xc3\xa9"}) {
+        CAPTURE(extensions);
+        CHECK(status_of_extensions(extensions) == 400);
+    }
 }
 
 TEST_CASE("a refused request still tells what had been read of it")

@@ -105,10 +105,24 @@ TEST_CASE("a header block may have max_bytes, and one byte more is refused with 
     CHECK(scan_status("GET / HTTP/1.1\r\nX: " + std::string(9000, 'x')) == 431);
 }
 
+TEST_CASE("an empty line before the request is passed over")
+{
+    const std::string block = "\r\n" + std::string(kSample);
+    HeaderScanner scanner(8192);
+    CHECK(scanner.scan(block) == Result::complete);
+    CHECK(scanner.length() == block.size());
+    Request request;
+    CHECK(request.parse(block).status == 0);
+    CHECK(request.path() == "/chat"sv);
+}
+
 TEST_CASE("what can be no request is refused with 400 as soon as the byte is there")
 {
-    CHECK(scan_status("\r\nGET / HTTP/1.1\r\n") == 400);
-    CHECK(refused_after("\r\nGET / HTTP/1.1\r\n") == 1);
+    CHECK(scan_status("\r\n\r\nGET / HTTP/1.1\r\n") == 400);
+    CHECK(refused_after("\r\n\r\nGET") == 3);
+    CHECK(refused_after("\r\n GET") == 3);
+    CHECK(refused_after("\rGET") == 2);
+    CHECK(refused_after("\nGET") == 1);
     CHECK(refused_after(" GET") == 1);
     CHECK(refused_after("\x80\x01\x02") == 1);
     CHECK(refused_after("\0"sv) == 1);
@@ -163,7 +177,7 @@ TEST_CASE("an upgrade is recognised among other tokens, in any case and on sever
     CHECK(is_upgrade(upgrade_with("Upgrade: h2c\r\nConnection: close\r\nUpgrade:\twebsocket\t\r\n"
                                   "Connection: ,upgrade\r\n")));
     CHECK(is_upgrade(upgrade_with("Upgrade: websocket\r\nConnection: Upgrade\r\n"
-                                  "Content-Length: 0\r\nSec-WebSocket-Extensions: ;;;\r\n")));
+                                  "Content-Length: 0\r\nSec-WebSocket-Extensions: a;b, c\r\n")));
 }
 
 TEST_CASE("without the token websocket a request is plain HTTP, whatever its method")

@@ -255,6 +255,8 @@ struct libwebsock_context {
     size_t close_trace_frames; /* 8: when a connection ends otherwise than with a normal
                                 * Close, its line in the log names so many of its last
                                 * frames in each direction (at most 16). 0: none */
+    int message_timeout_ms;    /* 300000: from the first byte of a message to its last; a
+                                * slower one fails the connection with 1008. 0: for ever */
 };
 
 /* What libwebsock_stats fills in. Set size to sizeof(libwebsock_statistics)

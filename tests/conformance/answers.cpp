@@ -49,14 +49,8 @@ void Answers::expect_complete() const
 {
     if (!last_pong_before(wanted_.size()))
         wrong("a pong is missing");
-    if (!may_be_lost_ && next() != wanted_.size())
+    if (next() != wanted_.size())
         wrong("missing: " + name_of(wanted_[next()]));
-}
-
-void Answers::skip_to_close()
-{
-    while (may_be_lost_ && next() < wanted_.size() && wanted_[next()].opcode != kClose)
-        data_ = next() + 1;
 }
 
 size_t Answers::next() const

@@ -14,11 +14,8 @@ std::string name_of(const Frame &frame);
 class Answers
 {
   public:
-    // wanted must live longer. may_be_lost: as Case::answers_may_be_lost.
-    Answers(const std::vector<Frame> &wanted, bool may_be_lost)
-        : wanted_(wanted), may_be_lost_(may_be_lost)
-    {
-    }
+    // wanted must live longer.
+    explicit Answers(const std::vector<Frame> &wanted) : wanted_(wanted) {}
 
     void take(const Frame &frame);
 
@@ -30,16 +27,12 @@ class Answers
 
     bool wants_close() const { return !wanted_.empty() && wanted_.back().opcode == kClose; }
 
-    // At a Close frame: the answers that may be lost have been.
-    void skip_to_close();
-
   private:
     size_t next() const; // the first one that is no pong, behind those that have come
     size_t find_pong(const Frame &frame) const;
     bool last_pong_before(size_t end) const; // or there was none to come
 
     const std::vector<Frame> &wanted_;
-    const bool may_be_lost_;
     size_t data_ = 0; // behind the last data or Close frame that has come
     size_t pong_ = 0; // behind the last pong that has come
 };

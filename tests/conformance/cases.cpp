@@ -133,7 +133,6 @@ Case fails_behind(std::string section, std::string sentence, std::string before,
             .steps = {{before + in, std::move(out)}},
             .ending = {Ending::failed, code},
             .messages = std::move(messages),
-            .answers_may_be_lost = true,
             .known_after = known};
 }
 
@@ -145,8 +144,7 @@ Case closes(std::string section, std::string sentence, std::string in, std::vect
             .sentence = std::move(sentence),
             .steps = {{std::move(in), std::move(out)}},
             .ending = {Ending::closed, code, std::move(reason)},
-            .messages = std::move(messages),
-            .answers_may_be_lost = true};
+            .messages = std::move(messages)};
 }
 
 std::string repeated(std::string_view part, size_t times)

@@ -103,9 +103,6 @@ struct Case {
     std::vector<Step> steps = {};
     Ending ending = {};
     std::vector<Message> messages = {}; // that onmessage gets
-    // The answer to a message may be overtaken by the Close that answers what came right
-    // behind it: RFC 6455 5.5.1 leaves it to the server which of them is sent.
-    bool answers_may_be_lost = false;
     // Ending::failed: after how many bytes of the last step the server knows. It is tried
     // with no byte more, too: no verdict may wait for bytes it does not need.
     size_t known_after = 0;

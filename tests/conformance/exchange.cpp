@@ -92,7 +92,7 @@ class Lane::Talk
     void exchange(const Case &wanted, const Step &step, const Cuts &cuts, bool is_last)
     {
         const bool ends = is_last && wanted.ending.kind != Ending::open;
-        Answers answers(step.out, wanted.answers_may_be_lost);
+        Answers answers(step.out);
         const bool was_over = over_; // then only the end can come
         send_in_pieces(server_, client_, step.in, cuts, [&] {
             while (!over_ && client_.has_input())
@@ -121,7 +121,6 @@ class Lane::Talk
         if (frame.opcode != kClose)
             return answers.take(frame);
         over_ = true;
-        answers.skip_to_close();
         if (answers.wants_close())
             return answers.take(frame);
         answers.expect_complete();

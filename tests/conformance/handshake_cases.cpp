@@ -71,6 +71,8 @@ TEST_CASE("4.2.1 item 1: a GET request of HTTP/1.1, and nothing else")
                        with("GET ", std::string(method) + " "),
                        "405 Method Not Allowed",
                        {"Allow: GET\r\n"}});
+    for (const char *version : {"HTTP/1.2", "HTTP/1.9"}) // "or higher"; RFC 9110 2.5
+        all.push_back({"4.2.1", std::string("version ") + version, with("HTTP/1.1", version)});
     for (const char *version : {"HTTP/1.0", "HTTP/0.9", "HTTP/2.0", "HTTP/3.0"})
         all.push_back({"4.2.1", std::string("version ") + version, with("HTTP/1.1", version),
                        "505 HTTP Version Not Supported"});
@@ -82,6 +84,10 @@ TEST_CASE("4.2.1 item 1: a GET request of HTTP/1.1, and nothing else")
           "GET\t/\tHTTP/1.1\r\n", "G(T / HTTP/1.1\r\n", "GET: / HTTP/1.1\r\n", "GET HTTP/1.1\r\n"})
         all.push_back({"4.2.1", std::string("request line ") + line, with(kGet, line), kBad});
     all.push_back({"4.2.1", "a space before the method", " " + with("", ""), kBad});
+    all.push_back({"RFC 9112 2.2", "an empty line before it", "\r\n" + with("", "")});
+    all.push_back({"RFC 9112 2.2", "two empty lines", "\r\n\r\n" + with("", ""), kBad});
+    all.push_back({"RFC 9112 2.2", "a line feed before it", "\n" + with("", ""), kBad});
+    all.push_back({"RFC 9112 2.2", "a carriage return before it", "\r" + with("", ""), kBad});
     try_requests(all);
 }
 
@@ -238,6 +244,9 @@ TEST_CASE("4.2.2 item 5: the server chooses one of the subprotocols, or none")
     add("/chat", name + "CHAT.V1\r\n", ""); // 4.1: names are compared as they are
     add("/chat", name + "chat.v1x, xchat.v2, chat\r\n", "");
     add("/chat", name + "!#$%&'*+-.^_`|~09AZaz\r\n", "");
+    // RFC 9110 5.6.1.2: empty elements do not count
+    add("/chat", name + "other,,chat.v1,\r\n", "chat.v1");
+    add("/chat", name + ", ,chat.v2\r\n", "chat.v2");
     // 4.1 item 10: tokens, each of them once
     for (const char *offered : {"", ",", "chat v1", "chat/v1", "chat.v1, chat.v1", "a, b, a", "a;b",
                                 "\"chat.v1\"", "chat.v1, b\xc3\xa9", "(x)", "a, b=c"})
@@ -256,6 +265,10 @@ TEST_CASE("4.2.2 item 6, 9.1: extensions that are offered are not used")
           "deflate-stream", "permessage-deflate; server_max_window_bits=\"10\"",
           "x\r\nSec-WebSocket-Extensions: y; z=1"})
         all.push_back({"9.1", offered, and_also(name + offered + "\r\n")});
+    // 9.1: what does not conform must fail the connection
+    for (const char *offered : {"", ";", "a;", "a;;b", "a b", "a; b=", "a; =b", "a; b=\"c d\"",
+                                "a; b=\"c", "\"a\"", "a/b", "a, (b)"})
+        all.push_back({"9.1", name + offered, and_also(name + offered + "\r\n"), kBad});
     try_requests(all);
 }
 
