@@ -79,9 +79,9 @@ class ReceiveBuffer
     size_t shared_capacity_ = kSmallChunk; // of the next chunk for many frames
     unsigned small_reads_ = 0;             // in a row, into a large chunk
 
-    static constexpr size_t kSmallChunk = 2048;       // while little comes
+    static constexpr size_t kSmallChunk = 512;        // while little comes
     static constexpr size_t kLargeChunk = 256 * 1024; // while reads fill what they get
-    static constexpr size_t kLeastRoom = 512;         // less is not worth a read
+    static constexpr size_t kLeastRoom = 128;         // less is not worth a read
     static constexpr size_t kTrust = 16 * 1024;
     static constexpr size_t kUntrusted = 64 * 1024;
     static constexpr unsigned kCalmReads = 64; // small ones until the chunk is small again

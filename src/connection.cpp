@@ -59,9 +59,10 @@ int Connection::start()
     if (const int error = server_.registry.add(*this, server_.settings.max_connections); error != 0)
         return error;
     const ThreadOptions options{.name = "ws-connection",
-                                .stack_bytes = server_.settings.connection_stack_bytes};
-    const auto entry = [](void *self) { static_cast<Connection *>(self)->serve(); };
-    const int error = thread_.start(options, entry, this);
+                                .stack_bytes = server_.settings.connection_stack_bytes,
+                                .batch = true};
+    const auto job = [](void *self) { static_cast<Connection *>(self)->serve(); };
+    const int error = server_.threads.run(options, job, this);
     if (error != 0)
         server_.registry.remove(*this);
     return error;
@@ -75,7 +76,6 @@ void Connection::release() noexcept
 
 void Connection::serve() noexcept
 {
-    use_batch_scheduling();
     try {
         if (open())
             read_frames();
@@ -84,10 +84,12 @@ void Connection::serve() noexcept
         outbox_.drop("out of memory");
     }
     finish();
+    part();
 }
 
 void Connection::read_frames()
 {
+    release_unused_stack(); // no handshake comes any more
     const libwebsock_context &settings = server_.settings;
     Decoder decoder({settings.max_frame_payload, settings.max_message_payload});
     // Two silences in a row of half the time each, and a ping in between.
@@ -309,8 +311,6 @@ void Connection::finish() noexcept
         discard(got_close_ ? std::min(deadline, in_ms(kGoodbyeMs)) : deadline);
         outbox_.end();
     }
-    if (inbox_.put_gone())
-        server_.dispatcher.post(*this);
 }
 
 // A socket closed with bytes unread resets the connection, and the peer may lose what

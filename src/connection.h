@@ -5,8 +5,8 @@
 // What both need is in objects that guard themselves: the Inbox (events to be run),
 // the Outbox (what is sent) and the RequestHook.
 //
-// References: the registry's, from start() until the worker that has run onclose
-// has joined the thread; the dispatcher's, while it is queued, running or has a
+// References: the registry's, from start() until its thread and the worker that has run
+// onclose are both done with it; the dispatcher's, while it is queued, running or has a
 // deadline; and the user's (libwebsock_retain). After the registry has let go nothing
 // here touches the Server any more, so a handle may outlive it.
 #pragma once
@@ -133,16 +133,18 @@ class Connection final : public Runnable
     void run_control(const Event &event);
     void run_too_large(const Event &event);
     void run_closed();
+
+    void part();
     void bury();
 
     Server &server_;
     std::atomic<size_t> references_{1};
-    Transport &transport_; // gone once onclose has run
+    std::atomic<int> parties_{2}; // its thread, and the worker that runs onclose: not done yet
+    Transport &transport_;        // gone once onclose has run
     std::unique_ptr<Transport> owned_transport_;
     const std::string peer_;
     const sockaddr_storage address_;
     const TimePoint accepted_at_ = Clock::now();
-    Thread thread_;
     Flusher flusher_{*this};
     Inbox inbox_;
     Outbox outbox_;

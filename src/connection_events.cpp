@@ -20,8 +20,6 @@ void Connection::run(Progress &progress) noexcept
     if (taken.count == 0)
         return;
     const std::span<Event> batch = std::span(events).first(taken.count);
-    if (batch.front().kind == Event::gone)
-        return bury();
     // With concurrent_events other workers may be in a batch of their own.
     const bool gathers = server_.settings.concurrent_events == 0;
     if (gathers)
@@ -35,6 +33,8 @@ void Connection::run(Progress &progress) noexcept
         outbox_.end_batch();
     if (inbox_.finished(batch))
         server_.dispatcher.post(*this);
+    if (batch.front().kind == Event::closed)
+        part();
 }
 
 void Connection::handle(Event &event) noexcept
@@ -80,8 +80,6 @@ void Connection::call(Event &event)
         return run_control(event);
     case Event::closed:
         return run_closed();
-    case Event::gone:
-        return; // run() has seen to it
     }
 }
 
@@ -131,12 +129,19 @@ void Connection::run_closed()
         handle_.onclose(&handle_);
 }
 
-// After onclose, and as the connection's thread ends. Nothing of the server is used
-// after remove(): it may be waiting for just that.
+// By the connection's thread when it has nothing more to do for it, and by the worker that
+// has run onclose: the second of them ends it.
+void Connection::part()
+{
+    if (parties_.fetch_sub(1, std::memory_order_acq_rel) == 1)
+        bury();
+}
+
+// Nothing of the server's connections is used after remove(): it may wait for just that.
 void Connection::bury()
 {
     server_.dispatcher.forget(*this);
-    thread_.join_ending();
+    server_.threads.reap();
     owned_transport_.reset();
     server_.registry.remove(*this);
 }

@@ -136,6 +136,7 @@ bool Connection::upgrade(const std::string &response, TimePoint deadline)
         return false;
     }
     upgraded_ = true;
+    buffer_.relax();
     server_.log.write(LIBWEBSOCK_LOG_DEBUG, "%s: open, %s", peer_.c_str(), request_.path());
     return queue({.kind = Event::open, .chunk = nullptr}) && hand_over();
 }

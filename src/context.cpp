@@ -387,6 +387,7 @@ int Context::drain()
 
     Registry &registry = server_.registry;
     registry.close();
+    server_.threads.stop_parking();
     registry.for_each([](Connection &connection) { connection.go_away(); });
     const int drain_ms = server_.settings.drain_timeout_ms;
     bool ended = registry.wait_until_empty(in_ms(drain_ms));
@@ -400,6 +401,7 @@ int Context::drain()
         report_stuck(drain_ms);
         return ETIMEDOUT;
     }
+    server_.threads.stop();
     server_.log.detach();
     return 0;
 }

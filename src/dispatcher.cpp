@@ -21,8 +21,7 @@ Dispatcher::~Dispatcher() { (void)stop(kNever); }
 int Dispatcher::start(Options options)
 {
     options_ = std::move(options);
-    const long online = sysconf(_SC_NPROCESSORS_ONLN);
-    processors_ = online > 0 ? static_cast<size_t>(online) : 1;
+    processors_ = processors();
     if (options_.max_workers != 0)
         processors_ = std::min(processors_, options_.max_workers);
     {

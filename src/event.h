@@ -17,10 +17,9 @@ struct Event {
         too_large,
         control,
         closed, // nothing comes any more: onclose
-        gone,   // the connection's thread is about to end: the last of all
     };
 
-    Kind kind = gone;
+    Kind kind = closed;
     bool fin = true;
     Opcode opcode = Opcode::text;
     uint64_t payload_len = 0;

@@ -36,13 +36,6 @@ bool Inbox::put_closed()
     return schedule();
 }
 
-bool Inbox::put_gone()
-{
-    Lock lock(mutex_);
-    gone_ = true;
-    return schedule();
-}
-
 void Inbox::wait_until_run(TimePoint deadline)
 {
     Lock lock(mutex_);
@@ -61,7 +54,7 @@ void Inbox::cut_off()
 bool Inbox::next_may_run() const
 {
     if (empty())
-        return (closed_ || gone_) && running_ == 0;
+        return closed_ && running_ == 0;
     return running_ == 0 || (!exclusive_running_ && !exclusive(queue_[head_]));
 }
 
@@ -81,9 +74,8 @@ Inbox::Taken Inbox::take(std::span<Event> into)
     if (!next_may_run())
         return {0, false};
     if (empty()) {
-        bool &last = closed_ ? closed_ : gone_;
-        into[0] = Event{.kind = closed_ ? Event::closed : Event::gone, .chunk = nullptr};
-        last = false;
+        into[0] = Event{.kind = Event::closed, .chunk = nullptr};
+        closed_ = false;
         exclusive_running_ = true;
         running_ = 1;
         return {1, false};
@@ -111,7 +103,7 @@ bool Inbox::finished(std::span<const Event> events)
     Lock lock(mutex_);
     const bool was_full = bytes_ >= max_bytes_;
     for (const Event &event : events)
-        bytes_ -= event.kind >= Event::closed ? 0 : event.cost();
+        bytes_ -= event.kind == Event::closed ? 0 : event.cost();
     running_ -= events.size();
     exclusive_running_ = false;
     const bool all_run = empty() && running_ == 0;

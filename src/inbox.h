@@ -25,10 +25,9 @@ class Inbox
     enum class Put { done, schedule, cut };
     Put put(std::span<Event> events) EXCLUDES(mutex_);
 
-    // Put in the two last events, in this order. Their places are kept from the start:
-    // they cannot fail. True: the connection must be posted.
+    // Puts in the last event. Its place is kept from the start: it cannot fail. True: the
+    // connection must be posted.
     bool put_closed() EXCLUDES(mutex_);
-    bool put_gone() EXCLUDES(mutex_);
 
     // Waits until all events that were put in have run, at most until deadline.
     void wait_until_run(TimePoint deadline) EXCLUDES(mutex_);
@@ -69,7 +68,6 @@ class Inbox
     bool exclusive_running_ GUARDED_BY(mutex_) = false;
     bool scheduled_ GUARDED_BY(mutex_) = false; // posted, and not taken from since
     bool closed_ GUARDED_BY(mutex_) = false;    // put in, and not taken yet
-    bool gone_ GUARDED_BY(mutex_) = false;      // the same
     bool cut_off_ GUARDED_BY(mutex_) = false;
 };
 

@@ -3,9 +3,16 @@
 
 #include "connection.h"
 
+#include <algorithm>
 #include <cerrno>
 
 namespace websock {
+
+namespace {
+
+constexpr size_t kMany = 16; // fewer hold nothing worth the while
+
+} // namespace
 
 Registry::Traffic &Registry::Traffic::operator+=(const Traffic &other)
 {
@@ -24,7 +31,7 @@ int Registry::add(Connection &connection, size_t max)
         return ESHUTDOWN;
     if (max != 0 && count_ >= max)
         return EAGAIN;
-    ++count_;
+    peak_ = std::max(peak_, ++count_);
     connection.retain();
     connection.next_ = first_;
     if (first_)
@@ -45,6 +52,10 @@ void Registry::remove(Connection &connection)
         figures_.traffic += traffic;
         if (--count_ == 0)
             empty_.broadcast();
+        if (peak_ >= kMany && count_ <= peak_ / 2) {
+            peak_ = count_;
+            many_gone_();
+        }
     }
     connection.release();
 }

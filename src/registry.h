@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <utility>
 #include <vector>
 
 namespace websock {
@@ -17,6 +18,10 @@ class Connection;
 class Registry
 {
   public:
+    // many_gone is called, under the lock, when half of the connections have gone that there
+    // were since it was last called.
+    explicit Registry(std::function<void()> many_gone) : many_gone_(std::move(many_gone)) {}
+
     // Why a connection did not become a client.
     enum class Refused : uint8_t {
         no_room,    // max_connections, or no thread, memory or descriptor
@@ -71,10 +76,13 @@ class Registry
     Figures figures() EXCLUDES(mutex_);
 
   private:
+    const std::function<void()> many_gone_; // must not throw
+
     Mutex mutex_;
     Cond empty_;
     Connection *first_ GUARDED_BY(mutex_) = nullptr; // linked through Connection's own fields
     size_t count_ GUARDED_BY(mutex_) = 0;
+    size_t peak_ GUARDED_BY(mutex_) = 0; // of count_, since many_gone_ was called
     bool closed_ GUARDED_BY(mutex_) = false;
     Figures figures_ GUARDED_BY(mutex_); // their traffic: of connections that were removed
 };

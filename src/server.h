@@ -4,8 +4,10 @@
 #pragma once
 
 #include "dispatcher.h"
+#include "heap_trimmer.h"
 #include "log.h"
 #include "registry.h"
+#include "thread_cache.h"
 
 #include <websock/websock.h>
 
@@ -17,7 +19,9 @@ struct Server {
     libwebsock_context &context;
     libwebsock_context settings{}; // the user's, copied and checked when serving began
     Log log;
-    Registry registry;
+    Registry registry{[this] { trimmer.trim_soon(); }};
+    ThreadCache threads; // of connections
+    HeapTrimmer trimmer{dispatcher};
     Dispatcher dispatcher; // last: its threads use the others
 };
 

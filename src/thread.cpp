@@ -4,14 +4,51 @@
 #include "fd.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <cstddef>
 #include <cstdio>
 #include <fcntl.h>
 #include <limits.h>
 #include <sched.h>
 #include <string_view>
+#include <sys/mman.h>
 #include <unistd.h>
 
 namespace websock {
+
+namespace {
+
+const size_t page_bytes = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+thread_local std::byte *lowest_of_stack = nullptr; // nullptr: not known
+
+} // namespace
+
+Stack::~Stack()
+{
+    if (lowest_)
+        (void)munmap(static_cast<std::byte *>(lowest_) - page_bytes, bytes_ + page_bytes);
+}
+
+int Stack::allocate(size_t bytes)
+{
+    bytes_ = (bytes + page_bytes - 1) / page_bytes * page_bytes;
+    void *const memory = mmap(nullptr, bytes_ + page_bytes, PROT_NONE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED)
+        return EAGAIN; // as pthread_create(3) says it
+    lowest_ = static_cast<std::byte *>(memory) + page_bytes;
+    return mprotect(lowest_, bytes_, PROT_READ | PROT_WRITE) == 0 ? 0 : EAGAIN;
+}
+
+void release_unused_stack()
+{
+    if (!lowest_of_stack)
+        return;
+    // What is called from here needs some, too.
+    auto *const here = static_cast<std::byte *>(__builtin_frame_address(0)) - 256;
+    const size_t unused = static_cast<size_t>(here - lowest_of_stack) / page_bytes * page_bytes;
+    (void)madvise(lowest_of_stack, unused, MADV_DONTNEED);
+}
 
 int64_t coarse_ms()
 {
@@ -57,6 +94,7 @@ int Thread::start(const ThreadOptions &options, void (*entry)(void *), void *arg
     entry_ = entry;
     argument_ = argument;
     name_ = options.name;
+    batch_ = options.batch;
     sigset_t all;
     sigfillset(&all);
     mask_ = options.mask ? *options.mask : all;
@@ -66,7 +104,9 @@ int Thread::start(const ThreadOptions &options, void (*entry)(void *), void *arg
         return error;
     int error = 0;
     if (options.stack_bytes != 0)
-        error = pthread_attr_setstacksize(&attributes, options.stack_bytes);
+        error = stack_.allocate(options.stack_bytes);
+    if (error == 0 && options.stack_bytes != 0)
+        error = pthread_attr_setstack(&attributes, stack_.lowest(), stack_.bytes());
     if (error == 0) {
         // The new thread inherits the mask: no signal can reach it before it has
         // set its own.
@@ -76,17 +116,43 @@ int Thread::start(const ThreadOptions &options, void (*entry)(void *), void *arg
         pthread_sigmask(SIG_SETMASK, &before, nullptr);
     }
     pthread_attr_destroy(&attributes);
+    if (error != 0)
+        stack_ = {};
     return error;
+}
+
+void Thread::join()
+{
+    pthread_join(id_, nullptr);
+    stack_ = {};
+}
+
+void Thread::join_ending()
+{
+    pthread_join(self_, nullptr);
+    stack_ = {};
 }
 
 void *Thread::trampoline(void *self)
 {
     Thread &thread = *static_cast<Thread *>(self);
     thread.self_ = pthread_self();
+    lowest_of_stack = static_cast<std::byte *>(thread.stack_.lowest());
     pthread_setname_np(thread.self_, thread.name_);
     pthread_sigmask(SIG_SETMASK, &thread.mask_, nullptr);
+    if (thread.batch_)
+        use_batch_scheduling();
     thread.entry_(thread.argument_);
     return nullptr;
+}
+
+size_t processors()
+{
+    cpu_set_t allowed;
+    if (sched_getaffinity(0, sizeof allowed, &allowed) == 0)
+        return static_cast<size_t>(CPU_COUNT(&allowed));
+    const long online = sysconf(_SC_NPROCESSORS_ONLN); // more than a cpu_set_t has room for
+    return online > 0 ? static_cast<size_t>(online) : 1;
 }
 
 pid_t current_thread() { return gettid(); }

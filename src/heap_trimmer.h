@@ -1,0 +1,31 @@
+// heap_trimmer.h: gives memory back to the system when many connections have gone. glibc's
+// malloc by itself keeps what is free below the last block in use (measured: 38 of 76 MiB
+// after 5,000 connections had closed).
+#pragma once
+
+#include "dispatcher.h"
+
+namespace websock {
+
+class HeapTrimmer final : public Runnable
+{
+  public:
+    explicit HeapTrimmer(Dispatcher &dispatcher) : dispatcher_(dispatcher) {}
+
+    // Trims in a second, or later if that was done not long ago. Any thread, while the
+    // dispatcher runs.
+    void trim_soon();
+
+    void run(Progress &progress) noexcept override;
+    void expired() noexcept override { dispatcher_.post(*this); }
+    // It lives as long as the dispatcher.
+    void retain() noexcept override {}
+    void release() noexcept override {}
+    const char *name() const noexcept override { return "malloc_trim"; }
+
+  private:
+    Dispatcher &dispatcher_;
+    std::atomic<TimePoint> not_before_{TimePoint::min()};
+};
+
+} // namespace websock
