@@ -3,7 +3,7 @@
 #   make run        the demo server, at http://127.0.0.1:8080/ (PORT=...)
 #   make run-tls    the same over TLS, at https://127.0.0.1:8443/
 #   make check      every test
-#   make bench      measures this machine; BENCH=--quick for three minutes
+#   make bench      measures this machine, beside other libraries; QUICK=1 is shorter
 #   make fuzz       every fuzz target for SECONDS=60 each; TARGETS="frame tls" for some
 #   make soak       the demo under all kinds of clients for SECONDS=60; draws build/soak/soak.png
 #   make install    PREFIX=/usr/local DESTDIR=
@@ -57,7 +57,15 @@ conformance_objects := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard tests/conformanc
 
 bench_dir := $(BUILD)/bench
 bench_clients := $(addprefix $(bench_dir)/,load churn idle)
-bench_programs := $(bench_clients) $(bench_dir)/echo_server $(bench_dir)/thread_floor
+bench_floors := $(addprefix $(bench_dir)/,thread_floor epoll_floor)
+bench_programs := $(bench_clients) $(bench_floors) $(bench_dir)/echo_server
+
+# Other libraries' servers: those whose headers are there.
+with_header = $(if $(wildcard $(addsuffix /$(1),/usr/include /usr/local/include)),$(2))
+bench_peers := $(addprefix $(bench_dir)/peers/,\
+  $(call with_header,libwebsockets.h,libwebsockets) \
+  $(call with_header,boost/beast.hpp,beast_sync beast_async) \
+  $(call with_header,websocketpp/server.hpp,websocketpp))
 
 .PHONY: all demo run run-tls deps check test-programs conformance-program syntax bench bench-programs fuzz fuzz-programs soak install uninstall clean
 .DELETE_ON_ERROR:
@@ -137,21 +145,32 @@ deps:
 check: deps
 	@sh tests/check.sh
 
-# BENCH=--quick for three minutes of it.
-bench: bench-programs
-	/usr/bin/python3 -B tests/bench/run.py --build $(bench_dir) $(BENCH)
+# BENCH=... for run.py's other options. The peers are looked for again when deps.sh is done.
+bench:
+	@sh tests/deps.sh bench
+	@$(MAKE) --no-print-directory bench-programs
+	/usr/bin/python3 -B tests/bench/run.py --build $(bench_dir) $(if $(QUICK),--quick) $(BENCH)
 
-bench-programs: $(bench_programs)
+bench-programs: $(bench_programs) $(bench_peers)
 $(bench_clients): $(bench_dir)/%: $(addprefix $(BUILD)/tests/bench/,%.o exchange.o stream.o settings.o)
 $(bench_clients): bench_libs := -lssl -lcrypto
-$(bench_dir)/thread_floor: $(BUILD)/tests/bench/thread_floor.o
+$(bench_floors): $(bench_dir)/%: $(addprefix $(BUILD)/tests/bench/,%.o raw_echo.o)
 $(bench_dir)/echo_server: $(BUILD)/tests/bench/echo_server.o $(archive)
-$(bench_clients) $(bench_dir)/thread_floor:
+$(bench_clients) $(bench_floors):
 	@mkdir -p $(@D)
 	$(CXX) $(sanitize) $(LDFLAGS) $^ $(bench_libs) -pthread -o $@
 $(bench_dir)/echo_server:
 	@mkdir -p $(@D)
 	$(CC) $(sanitize) $(LDFLAGS) $^ $(libs) -o $@
+
+# As released programs are built: without the assertions of Boost. The headers of Debian 12 are
+# older than C++20.
+$(bench_peers): $(bench_dir)/peers/%: $(BUILD)/tests/bench/peers/%.o
+	@mkdir -p $(@D)
+	$(CXX) $(sanitize) $(LDFLAGS) $^ $(bench_libs) -pthread -o $@
+$(bench_peers): cppflags += -DNDEBUG
+$(bench_dir)/peers/libwebsockets: bench_libs := -lwebsockets
+$(bench_peers): cxxflags += -std=c++17
 
 # A fuzz target is one file; what it shares with others is in the other files there.
 fuzz_targets := frame handshake utf8 mask connection tls
@@ -212,4 +231,4 @@ uninstall:
 clean:
 	rm -rf $(BUILD)
 
--include $(src_objects:.o=.d) $(test_objects:.o=.d) $(wildcard $(BUILD)/demo/*.d $(BUILD)/tests/*.d $(BUILD)/tests/bench/*.d $(BUILD)/tests/conformance/*.d $(BUILD)/tests/fuzz/*.d)
+-include $(src_objects:.o=.d) $(test_objects:.o=.d) $(wildcard $(BUILD)/demo/*.d $(BUILD)/tests/*.d $(BUILD)/tests/bench/*.d $(BUILD)/tests/bench/peers/*.d $(BUILD)/tests/conformance/*.d $(BUILD)/tests/fuzz/*.d)

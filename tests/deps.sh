@@ -1,7 +1,7 @@
 #!/bin/sh
-# Installs what is missing to build (deps.sh build), to build and test (deps.sh check) or
-# to run the soak (deps.sh soak) on Debian. Looks for the things themselves, wherever they
-# came from, and is silent when all are there.
+# Installs what is missing to build (deps.sh build), to build and test (deps.sh check), to
+# run the soak (deps.sh soak) or the benchmark (deps.sh bench) on Debian. Looks for the
+# things themselves, wherever they came from, and is silent when all are there.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
@@ -10,7 +10,7 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin # Debian keeps nginx there, and out o
 as_root=''
 [ "$(id -u)" -eq 0 ] || as_root=sudo
 
-usage() { echo "usage: tests/deps.sh build|check|soak" >&2; exit 2; }
+usage() { echo "usage: tests/deps.sh build|check|soak|bench" >&2; exit 2; }
 
 # need PACKAGES WHAT TEST...: WHAT is there if the command TEST... succeeds.
 need()
@@ -42,7 +42,25 @@ sys.exit(util.find_spec(sys.argv[1]) is None)' "$1"
 
 libfuzzer() { ls "$(clang++ -print-runtime-dir)"/libclang_rt.fuzzer*.a; }
 
+need_node_ws()
+{
+    # Only without any: Debian's is not to replace one from elsewhere.
+    need nodejs Node.js program node
+    need node-ws "Node's ws" node_ws
+}
+
 node_ws() { [ -e /usr/share/nodejs/ws ] || node -e 'require("ws")'; }
+
+# What draws the charts, and the servers that are compared with.
+look_for_bench()
+{
+    need gnuplot-nox gnuplot program gnuplot
+    need nginx nginx program nginx
+    need_node_ws
+    need libwebsockets-dev "libwebsockets' headers" header libwebsockets.h
+    need libboost-dev "Boost's headers" header boost/beast.hpp
+    need libwebsocketpp-dev "websocketpp's headers" header websocketpp/server.hpp
+}
 
 look()
 {
@@ -56,6 +74,10 @@ look()
     need openssl "the openssl program" program openssl
     [ "$1" = build ] && return
     need python3 "Python at /usr/bin/python3" program /usr/bin/python3
+    if [ "$1" = bench ]; then
+        look_for_bench
+        return
+    fi
     need python3-websockets "Python's websockets" python_module websockets
     if [ "$1" = soak ]; then
         need gnuplot-nox gnuplot program gnuplot
@@ -67,9 +89,7 @@ look()
     need doctest-dev doctest header doctest/doctest.h
     need libevent-dev "libevent's headers" header event2/event.h
     need python3-pil "Python's PIL" python_module PIL
-    # Only without any: Debian's is not to replace one from elsewhere.
-    need nodejs Node.js program node
-    need node-ws "Node's ws" node_ws
+    need_node_ws
     need chromium Chromium program chromium
     need nginx nginx program nginx
     need mandoc mandoc program mandoc
@@ -129,7 +149,7 @@ need_promtool()
 
 [ $# -eq 1 ] || usage
 case $1 in
-build | check | soak) ;;
+build | check | soak | bench) ;;
 *) usage ;;
 esac
 

@@ -21,7 +21,7 @@ from servers import CLIENT_CPU, HANDSHAKES, NGINX, SERVERS, client_command, ngin
 TIME_LIMIT = 200  # seconds that one client may take
 
 PLAIN = [SERVERS["thread floor"], SERVERS["libwebsock"]]
-ALL = list(SERVERS.values())
+ALL = [*PLAIN, SERVERS["libwebsock TLS"]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Case:
     shown: str  # the column that is compared
     payload: int = 20
     depth: int = 1
-    blocks_ms: int = 0
+    work: str = "echo"
     program: str = "load"
     options: tuple = ()  # the client's
     servers: list = dataclasses.field(default_factory=lambda: PLAIN)
@@ -54,7 +54,7 @@ CASES = [
     Case("echo 20 B, 16 x 32 deep", 16, "per_second", depth=32),
     Case("echo 64 KiB, 16 connections", 16, "per_second", payload=65536),
     Case("echo 1 MiB, 4 connections", 4, "per_second", payload=1048576, servers=ALL, bound=True),
-    Case("callbacks block 1 ms, 200 conn.", 200, "per_second", blocks_ms=1),
+    Case("callbacks block 1 ms, 200 conn.", 200, "per_second", work="block=1"),
     Case("sessions, 16 at a time", 16, "per_second", program="churn"),
     handshakes("TLS handshakes", "--until", "secured"),
     handshakes("TLS handshakes, resumed", "--until", "secured", "--resumed"),
@@ -81,7 +81,7 @@ everything included, also what other programs took meanwhile."""
 
 
 def measure(case, server, seconds, args):
-    with start(server, args, case.payload, case.blocks_ms) as running:
+    with start(server, args, case.payload, case.work) as running:
         command = client_command(args.build, case.program, running, "--connections",
                                  case.connections, "--payload", case.payload, "--depth",
                                  case.depth, "--seconds", seconds, *case.options)

@@ -13,28 +13,89 @@ import time
 CLIENT_CPU, SERVER_CPU = 0, 1
 START_SECONDS = 10
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+PEERS = ROOT / "tests" / "bench" / "peers"
 
-# command is given (build directory, request bytes, answer bytes, milliseconds to block);
-# nginx has none. options are the client's. against: the server that it is compared with.
-# Another WebSocket server is one more line here, and its name in a case of run.py.
-Server = collections.namedtuple("Server", "name options against command")
+# options are the client's. against: the server that it is compared with. command is given
+# (build directory, request bytes, answer bytes, work); nginx has none. cannot: the kinds of
+# work that cannot be asked of it. is_there, given the build directory: whether it has been
+# built, or is installed. Another server is one more line here; see its command line in work.h.
+Server = collections.namedtuple("Server", "name options against command cannot is_there")
 
 
-def echo_server(build, blocks_ms, *tls):
-    return [f"{build}/echo_server", str(blocks_ms), *tls]
+def floor(name, program):
+    """Bare TCP: it knows no messages, so it cannot send one to all."""
+    def command(build, request, answer, work):
+        return [f"{build}/{program}", str(request), str(answer), str(blocks_ms(work))]
+    return Server(name, ["--raw"], "thread floor", command, {"fanout"}, built(program))
+
+
+def libwebsock(name, options, against, arguments):
+    def command(build, _request, _answer, work):
+        return [f"{build}/echo_server", work, *arguments(build)]
+    return Server(name, options, against, command, set(), built("echo_server"))
+
+
+def peer(name, program):
+    def command(build, _request, _answer, work):
+        return [f"{build}/peers/{program}", work]
+    return Server(name, [], "thread floor", command, set(), built(f"peers/{program}"))
+
+
+def node_command(_build, _request, _answer, work):
+    return ["node", str(PEERS / "node_ws.js"), work]
+
+
+def built(program):
+    return lambda build: pathlib.Path(build, program).exists()
+
+
+def node_has_ws(_build):
+    if not shutil.which("node"):
+        return False
+    if pathlib.Path("/usr/share/nodejs/ws").exists():  # Debian's, which node_ws.js finds too
+        return True
+    return subprocess.run(["node", "-e", "require('ws')"], cwd=PEERS, check=False,
+                          stderr=subprocess.DEVNULL).returncode == 0
+
+
+def blocks_ms(work):
+    kind, _, milliseconds = work.partition("=")
+    return int(milliseconds) if kind == "block" else 0
 
 
 SERVERS = {server.name: server for server in (
-    Server("thread floor", ["--raw"], "thread floor",
-           lambda d, q, a, ms: [f"{d}/thread_floor", str(q), str(a), str(ms)]),
-    Server("libwebsock", [], "thread floor", lambda d, q, a, ms: echo_server(d, ms)),
-    Server("libwebsock TLS", ["--tls"], "libwebsock",
-           lambda d, q, a, ms: echo_server(d, ms, *certificate(d))),
+    floor("thread floor", "thread_floor"),
+    floor("epoll floor", "epoll_floor"),
+    libwebsock("libwebsock", [], "thread floor", lambda _: ()),
+    libwebsock("libwebsock TLS", ["--tls"], "libwebsock", lambda build: certificate(build)),
+    peer("libwebsockets", "libwebsockets"),
+    peer("Beast sync", "beast_sync"),
+    peer("Beast async", "beast_async"),
+    peer("websocketpp", "websocketpp"),
+    Server("node ws", [], "thread floor", node_command, set(), node_has_ws),
 )}
 # These two only do handshakes, so they are compared with each other.
-NGINX = Server("nginx TLS", ["--tls"], "nginx TLS", None)
+NGINX = Server("nginx TLS", ["--tls"], "nginx TLS", None, {"echo", "block", "fanout"},
+               lambda _: nginx_program() is not None)
 HANDSHAKES = {server.name: server for server in (
     NGINX, SERVERS["libwebsock TLS"]._replace(against=NGINX.name))}
+
+
+def can(server, work):
+    """Whether this work (echo, fanout, block=MS) can be asked of it."""
+    return work.partition("=")[0] not in server.cannot
+
+
+def those_there(servers, build):
+    """The servers that can be started. Says which are left out."""
+    there = []
+    for server in servers:
+        if server.is_there(build):
+            there.append(server)
+        else:
+            print(f"{server.name}: left out, for it is not installed (tests/deps.sh bench)")
+    return there
+
 
 # Answers every request as exchange.cpp's handshake must be answered, and then ends.
 NGINX_CONFIG = """\
@@ -96,9 +157,9 @@ def certificate(build):
 class Running:
     """A server process, from its "port N" on."""
 
-    def __init__(self, server, build, payload, blocks_ms, nice):
+    def __init__(self, server, build, payload, work, nice):
         self.options = server.options
-        command = server.command(build, *frame_sizes(payload), blocks_ms)
+        command = server.command(build, *frame_sizes(payload), work)
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True,
                                         preexec_fn=lambda: settle_in(SERVER_CPU, nice))
         words = self.process.stdout.readline().split()
@@ -161,10 +222,11 @@ def nginx_program():
     return shutil.which("nginx", path=os.environ["PATH"] + ":/usr/local/sbin:/usr/sbin:/sbin")
 
 
-def start(server, args, payload=20, blocks_ms=0):
+def start(server, args, payload=20, work="echo"):
+    """work is what is asked of it: echo, fanout or block=MS."""
     if server.name == NGINX.name:
         return RunningNginx(server, args.build, args.nice)
-    return Running(server, args.build, payload, blocks_ms, args.nice)
+    return Running(server, args.build, payload, work, args.nice)
 
 
 def client_command(build, program, running, *options):

@@ -1,0 +1,66 @@
+/* work.h: what every WebSocket server of the benchmark is told on its command line, and
+ * what else they have in common, in C and C++: PROGRAM WORK, where WORK is echo, fanout
+ * (each message goes to all clients), or block=MILLISECONDS before each echo. */
+#ifndef BENCH_WORK_H
+#define BENCH_WORK_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+enum { LISTEN_BACKLOG = 4096, MOST_MESSAGE_BYTES = 16 << 20 };
+
+struct bench_work {
+    int fanout;
+    int block_ms;
+};
+
+static inline struct bench_work parse_work(int argc, char **argv)
+{
+    struct bench_work work = {0, 0};
+    const char *word = argc > 1 ? argv[1] : "";
+
+    work.fanout = strcmp(word, "fanout") == 0;
+    if (strncmp(word, "block=", 6) == 0) {
+        work.block_ms = atoi(word + 6);
+    }
+    if (!work.fanout && work.block_ms <= 0 && strcmp(word, "echo") != 0) {
+        fprintf(stderr, "usage: %s echo|fanout|block=MILLISECONDS\n", argv[0]);
+        exit(2);
+    }
+    return work;
+}
+
+/* What a callback does that asks a database: its thread waits. */
+static inline void block_thread(int ms)
+{
+    struct timespec time;
+
+    if (ms <= 0) {
+        return;
+    }
+    time.tv_sec = ms / 1000;
+    time.tv_nsec = ms % 1000 * 1000000L;
+    nanosleep(&time, NULL);
+}
+
+/* A connection is a file, and the usual limit of 1024 is only the soft one. */
+static inline void raise_file_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit); /* it goes on with what there is */
+    }
+}
+
+static inline void say_port(int port)
+{
+    printf("port %d\n", port);
+    fflush(stdout);
+}
+
+#endif
