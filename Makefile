@@ -56,8 +56,8 @@ conformance_objects := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard tests/conformanc
   test_server.o certificates.o)
 
 bench_dir := $(BUILD)/bench
-bench_clients := $(addprefix $(bench_dir)/,load churn idle)
-bench_programs := $(bench_clients) $(bench_dir)/echo_server $(bench_dir)/thread_floor
+bench_clients := $(addprefix $(bench_dir)/,load churn idle fanout crowd)
+bench_programs := $(bench_clients) $(bench_dir)/micro $(bench_dir)/echo_server $(bench_dir)/thread_floor
 
 .PHONY: all demo run run-tls deps check test-programs conformance-program syntax bench bench-programs fuzz fuzz-programs soak install uninstall clean
 .DELETE_ON_ERROR:
@@ -142,11 +142,12 @@ bench: bench-programs
 	/usr/bin/python3 -B tests/bench/run.py --build $(bench_dir) $(BENCH)
 
 bench-programs: $(bench_programs)
-$(bench_clients): $(bench_dir)/%: $(addprefix $(BUILD)/tests/bench/,%.o exchange.o stream.o settings.o)
+$(bench_clients): $(bench_dir)/%: $(addprefix $(BUILD)/tests/bench/,%.o peers.o exchange.o stream.o settings.o meter.o)
 $(bench_clients): bench_libs := -lssl -lcrypto
+$(bench_dir)/micro: $(BUILD)/tests/bench/micro.o $(archive)
 $(bench_dir)/thread_floor: $(BUILD)/tests/bench/thread_floor.o
 $(bench_dir)/echo_server: $(BUILD)/tests/bench/echo_server.o $(archive)
-$(bench_clients) $(bench_dir)/thread_floor:
+$(bench_clients) $(bench_dir)/micro $(bench_dir)/thread_floor:
 	@mkdir -p $(@D)
 	$(CXX) $(sanitize) $(LDFLAGS) $^ $(bench_libs) -pthread -o $@
 $(bench_dir)/echo_server:
