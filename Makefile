@@ -56,9 +56,9 @@ conformance_objects := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard tests/conformanc
   test_server.o certificates.o)
 
 bench_dir := $(BUILD)/bench
-bench_clients := $(addprefix $(bench_dir)/,load churn idle)
+bench_clients := $(addprefix $(bench_dir)/,load churn idle fanout crowd)
 bench_floors := $(addprefix $(bench_dir)/,thread_floor epoll_floor)
-bench_programs := $(bench_clients) $(bench_floors) $(bench_dir)/echo_server
+bench_programs := $(bench_clients) $(bench_floors) $(addprefix $(bench_dir)/,micro echo_server)
 
 # Other libraries' servers: those whose headers are there.
 with_header = $(if $(wildcard $(addsuffix /$(1),/usr/include /usr/local/include)),$(2))
@@ -152,11 +152,12 @@ bench:
 	/usr/bin/python3 -B tests/bench/run.py --build $(bench_dir) $(if $(QUICK),--quick) $(BENCH)
 
 bench-programs: $(bench_programs) $(bench_peers)
-$(bench_clients): $(bench_dir)/%: $(addprefix $(BUILD)/tests/bench/,%.o exchange.o stream.o settings.o)
+$(bench_clients): $(bench_dir)/%: $(addprefix $(BUILD)/tests/bench/,%.o peers.o exchange.o stream.o settings.o meter.o)
 $(bench_clients): bench_libs := -lssl -lcrypto
 $(bench_floors): $(bench_dir)/%: $(addprefix $(BUILD)/tests/bench/,%.o raw_echo.o)
+$(bench_dir)/micro: $(BUILD)/tests/bench/micro.o $(archive)
 $(bench_dir)/echo_server: $(BUILD)/tests/bench/echo_server.o $(archive)
-$(bench_clients) $(bench_floors):
+$(bench_clients) $(bench_floors) $(bench_dir)/micro:
 	@mkdir -p $(@D)
 	$(CXX) $(sanitize) $(LDFLAGS) $^ $(bench_libs) -pthread -o $@
 $(bench_dir)/echo_server:

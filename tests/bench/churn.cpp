@@ -30,8 +30,8 @@ class Churn
 {
   public:
     explicit Churn(const Settings &settings)
-        : settings_(settings), exchange_(settings), cpu_(settings.server),
-          sessions_(settings.connections), epoll_(epoll_create1(EPOLL_CLOEXEC))
+        : settings_(settings), exchange_(settings), sessions_(settings.connections),
+          epoll_(epoll_create1(EPOLL_CLOEXEC))
     {
         if (settings.tls)
             tls_.emplace(settings);
@@ -57,7 +57,6 @@ class Churn
 
     const Settings &settings_;
     const Exchange exchange_;
-    CpuMeter cpu_;
     Histogram durations_;
     std::optional<TlsClient> tls_;
     std::vector<Session> sessions_;
@@ -68,28 +67,19 @@ class Churn
 
 void Churn::run()
 {
-    const auto ns = [](double seconds) { return static_cast<int64_t>(seconds * 1e9); };
     for (Session &session : sessions_)
         begin(session);
-    const int64_t warm_at = now_ns() + ns(settings_.warmup_seconds);
-    while (now_ns() < warm_at)
-        serve_once();
-    durations_.clear();
-    cpu_.start();
-    const int64_t end_at = now_ns() + ns(settings_.seconds);
-    while (now_ns() < end_at)
-        serve_once();
-    const CpuMeter::Figures figures = cpu_.stop();
+    const CpuMeter::Figures figures = measure(
+        settings_, [&] { serve_once(); }, [&] { durations_.clear(); });
     const auto count = static_cast<double>(durations_.total());
     if (count == 0)
         give_up("no session in the measured time");
-    std::printf("{\"sessions\": %.0f, \"seconds\": %.4f, \"per_second\": %.1f, \"p50_us\": %.1f, "
-                "\"p99_us\": %.1f, \"max_us\": %.1f, \"server_us\": %.3f, \"server_cores\": %.3f, "
-                "\"client_cores\": %.3f}\n",
-                count, figures.seconds, count / figures.seconds, durations_.quantile(0.5),
-                durations_.quantile(0.99), durations_.quantile(1),
-                figures.server_seconds * 1e6 / count, figures.server_seconds / figures.seconds,
-                figures.client_seconds / figures.seconds);
+    std::printf("{\"sessions\": %.0f, \"seconds\": %.4f, \"per_second\": %.1f, ", count,
+                figures.seconds, count / figures.seconds);
+    print_latencies(durations_);
+    std::printf(", ");
+    print_costs(figures, count);
+    std::printf("}\n");
 }
 
 // From a session that is not measured.

@@ -4,10 +4,12 @@
 #include <algorithm>
 #include <arpa/inet.h>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
@@ -18,6 +20,8 @@ namespace {
 constexpr size_t kMaskBytes = 4;
 constexpr unsigned char kMask[kMaskBytes] = {0x37, 0xfa, 0x21, 0x3d}; // RFC 6455 5.7
 constexpr int kSetupSeconds = 10;
+constexpr size_t kPortsPerAddress = 20000; // some 28,000 less what others use
+constexpr rlim_t kOtherFiles = 32;
 
 // RFC 6455 5.2.
 std::string header(bool text, size_t payload_len, bool masked)
@@ -56,27 +60,40 @@ std::string masked(std::string payload)
     return payload;
 }
 
-sockaddr_in loopback(uint16_t port)
+sockaddr_in loopback(uint16_t port, uint32_t host = 0)
 {
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_port = htons(port);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK + host);
     return address;
 }
 
-int connect_to(uint16_t port, int flags)
+void bind_source(int fd, size_t number)
+{
+    const int on = 1; // else the port is taken for every address there is to connect to
+    (void)setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+    const sockaddr_in address = loopback(0, 1 + static_cast<uint32_t>(number / kPortsPerAddress));
+    if (bind(fd, reinterpret_cast<const sockaddr *>(&address), sizeof address) != 0)
+        give_up("cannot bind to an address of its own");
+}
+
+int new_socket(int flags)
 {
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
     if (fd < 0)
         give_up("no socket: is the limit of open files high enough?");
     const int on = 1;
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    return fd;
+}
+
+void connect_to(int fd, uint16_t port)
+{
     const sockaddr_in address = loopback(port);
     const auto *generic = reinterpret_cast<const sockaddr *>(&address);
     if (connect(fd, generic, sizeof address) != 0 && errno != EINPROGRESS)
         give_up("cannot connect");
-    return fd;
 }
 
 void open_websocket(Stream &stream)
@@ -164,11 +181,19 @@ bool Cursor::received(const Exchange &exchange, std::string_view bytes)
     return true;
 }
 
-int begin_connect(uint16_t port) { return connect_to(port, SOCK_NONBLOCK); }
-
-Stream connect_and_secure(const Settings &settings, TlsClient *tls)
+int begin_connect(uint16_t port)
 {
-    const int fd = connect_to(settings.port, 0);
+    const int fd = new_socket(SOCK_NONBLOCK);
+    connect_to(fd, port);
+    return fd;
+}
+
+Stream connect_and_secure(const Settings &settings, TlsClient *tls, size_t number)
+{
+    const int fd = new_socket(0);
+    if (settings.connections > kPortsPerAddress)
+        bind_source(fd, number);
+    connect_to(fd, settings.port);
     const timeval limit{.tv_sec = kSetupSeconds, .tv_usec = 0};
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     Stream stream(fd, tls);
@@ -177,12 +202,30 @@ Stream connect_and_secure(const Settings &settings, TlsClient *tls)
     return stream;
 }
 
-Stream connect_and_open(const Settings &settings, TlsClient *tls)
+Stream connect_and_open(const Settings &settings, TlsClient *tls, size_t number)
 {
-    Stream stream = connect_and_secure(settings, tls);
+    Stream stream = connect_and_secure(settings, tls, number);
     if (!settings.raw)
         open_websocket(stream);
     return stream;
+}
+
+void allow_files(size_t connections)
+{
+    const rlim_t wanted = connections + kOtherFiles;
+    rlimit limit{};
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        give_up("getrlimit");
+    if (limit.rlim_cur >= wanted)
+        return;
+    limit.rlim_cur = limit.rlim_max = std::max(limit.rlim_max, wanted);
+    if (setrlimit(RLIMIT_NOFILE, &limit) == 0)
+        return;
+    (void)getrlimit(RLIMIT_NOFILE, &limit);
+    std::fprintf(stderr, "%zu connections need %llu open files, and the hard limit is %llu\n",
+                 connections, static_cast<unsigned long long>(wanted),
+                 static_cast<unsigned long long>(limit.rlim_max));
+    give_up("raise it (ulimit -Hn, or LimitNOFILE= of the service)");
 }
 
 void set_blocking(int fd, bool blocking)

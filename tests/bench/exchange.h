@@ -1,5 +1,5 @@
 // exchange.h: the bytes of the benchmark: what a client sends, what must come back, and
-// how a connection is made. When they are sent is load.cpp's, churn.cpp's and idle.cpp's.
+// how a connection is made. When they are sent is the clients' own.
 #pragma once
 
 #include "stream.h"
@@ -53,9 +53,14 @@ bool accepts_upgrade(std::string_view response);
 int begin_connect(uint16_t port);
 
 // Makes a connection that blocks, and its handshakes: that of TLS, unless tls is nullptr,
-// and, unless raw, that of WebSocket. Gives up after ten seconds.
-Stream connect_and_secure(const Settings &settings, TlsClient *tls);
-Stream connect_and_open(const Settings &settings, TlsClient *tls);
+// and, unless raw, that of WebSocket. Gives up after ten seconds. number is its place among
+// all connections of the client: when they are too many for the ports of one address, they
+// come from 127.0.0.2, .3 and so on.
+Stream connect_and_secure(const Settings &settings, TlsClient *tls, size_t number = 0);
+Stream connect_and_open(const Settings &settings, TlsClient *tls, size_t number = 0);
+
+// Raises the limit of open files for so many connections; gives up when it cannot be.
+void allow_files(size_t connections);
 
 void set_blocking(int fd, bool blocking);
 

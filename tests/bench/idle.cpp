@@ -32,13 +32,14 @@ int main(int argc, char **argv)
     const bench::Settings settings = bench::parse_settings(argc, argv);
     if (settings.payload > 4096)
         bench::give_up("idle is for payloads up to 4096 bytes");
+    bench::allow_files(settings.connections);
     const bench::Exchange exchange(settings);
     std::optional<bench::TlsClient> tls;
     if (settings.tls)
         tls.emplace(settings);
     std::vector<bench::Stream> streams;
     for (size_t i = 0; i < settings.connections; ++i) {
-        streams.push_back(bench::connect_and_open(settings, tls ? &*tls : nullptr));
+        streams.push_back(bench::connect_and_open(settings, tls ? &*tls : nullptr, i));
         bench::echo_once(streams.back(), exchange);
         streams.back().leave();
     }

@@ -1,6 +1,8 @@
-# memory.py: what an idle connection takes. The clients are idle.cpp's; a client's own
-# memory is not counted, but the kernel's for its end of the connection is.
+# memory.py: what an idle connection takes, and what a server gives back when they have all
+# gone. The clients are idle.cpp's; a client's own memory is not counted, but the kernel's
+# for its end of the connection is.
 
+import contextlib
 import subprocess
 import time
 
@@ -8,6 +10,8 @@ from servers import client_command, start
 
 CLIENT_CONNECTIONS = 5000  # of one idle client process: well below its limit of files
 SETTLE_SECONDS = 1.5  # until the kernel's per-processor counters of memory are up to date
+GIVE_BACK_SECONDS = 45  # that a server has to give memory back
+QUIET_SECONDS = 6  # it no longer falls
 KINDS = ("sum", "process", "stacks", "slab", "tables", "available")
 
 
@@ -38,26 +42,71 @@ def start_idle(build, running, count):
                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
+@contextlib.contextmanager
+def warmed_up(server, args):
+    """The first connections make the server allocate what it has only one of, and the clients
+    are there before they count."""
+    with start(server, args) as running:
+        warm = start_idle(args.build, running, 8)
+        try:
+            warm.stdout.readline()
+            yield running
+        finally:
+            end(warm)
+
+
+def end(client):
+    client.stdin.close()
+    client.wait(60)
+
+
+@contextlib.contextmanager
+def connected(running, server, count, args):
+    """So many connections, each after one echo."""
+    clients = []
+    try:
+        for begun in range(0, count, CLIENT_CONNECTIONS):
+            clients.append(start_idle(args.build, running, min(count - begun, CLIENT_CONNECTIONS)))
+        for client in clients:
+            if not client.stdout.readline().startswith("open "):
+                raise RuntimeError(f"{server.name}: {count} connections: a client failed")
+        yield
+    finally:
+        for client in clients:
+            end(client)
+
+
 def measure_idle(server, count, args):
     """KiB per connection, of each kind."""
-    with start(server, args) as running:
-        # The first connections make the server allocate what it has only one of, and the
-        # clients are there before they count.
-        warm = start_idle(args.build, running, 8)
-        warm.stdout.readline()
+    with warmed_up(server, args) as running:
         before = memory(running.pid)
-        clients = []
-        try:
-            left = count
-            while left > 0:
-                clients.append(start_idle(args.build, running, min(left, CLIENT_CONNECTIONS)))
-                left -= CLIENT_CONNECTIONS
-            for client in clients:
-                if not client.stdout.readline().startswith("open "):
-                    raise RuntimeError(f"{server.name}: {count} connections: a client failed")
+        with connected(running, server, count, args):
             after = memory(running.pid)
-        finally:
-            for client in [warm, *clients]:
-                client.stdin.close()
-                client.wait(60)
     return {key: (after[key] - before[key]) / count for key in after}
+
+
+def wait_until_given_back(pid):
+    """Until the process's memory has not fallen for a while; seconds till it last fell."""
+    began = time.monotonic()
+    least, fell_at = rollup(pid)["process"], began
+    while time.monotonic() < min(fell_at + QUIET_SECONDS, began + GIVE_BACK_SECONDS):
+        time.sleep(0.25)
+        now = rollup(pid)["process"]
+        if now < least * 0.99:
+            least, fell_at = now, time.monotonic()
+    return fell_at - began
+
+
+def measure_given_back(server, count, args):
+    """KiB of the server's own (Private) memory before, with and after so many connections.
+    kept_of_system: what the kind "sum" has more after than before, the kernel's part included."""
+    with warmed_up(server, args) as running:
+        before = memory(running.pid)
+        with connected(running, server, count, args):
+            between = memory(running.pid)
+        seconds = wait_until_given_back(running.pid)
+        after = memory(running.pid)
+    return {"before": before["process"], "with": between["process"], "after": after["process"],
+            "after_by_before": after["process"] / before["process"],
+            "kept": after["process"] - before["process"],
+            "kept_of_system": after["sum"] - before["sum"], "seconds": seconds}

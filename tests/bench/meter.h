@@ -1,4 +1,5 @@
-// meter.h: what the benchmark's clients measure with: latencies and CPU time.
+// meter.h: what the benchmark's clients measure with: latencies and CPU time, and how
+// they tell of them.
 #pragma once
 
 #include "settings.h"
@@ -107,5 +108,26 @@ class Histogram
     std::array<uint64_t, 64 * kSteps> counts_{};
     uint64_t total_ = 0;
 };
+
+// Warms up, calls begin, and measures; step is called over and over to do the work.
+template<class Step, class Begin>
+CpuMeter::Figures measure(const Settings &settings, const Step &step, const Begin &begin)
+{
+    const auto ns = [](double seconds) { return static_cast<int64_t>(seconds * 1e9); };
+    const int64_t warm_at = now_ns() + ns(settings.warmup_seconds);
+    while (now_ns() < warm_at)
+        step();
+    begin();
+    CpuMeter cpu(settings.server);
+    cpu.start();
+    const int64_t end_at = now_ns() + ns(settings.seconds);
+    while (now_ns() < end_at)
+        step();
+    return cpu.stop();
+}
+
+// Members of the clients' JSON: how late, and what one of so many took.
+void print_latencies(const Histogram &latencies);
+void print_costs(const CpuMeter::Figures &figures, double count);
 
 } // namespace bench

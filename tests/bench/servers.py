@@ -15,30 +15,29 @@ START_SECONDS = 10
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PEERS = ROOT / "tests" / "bench" / "peers"
 
-# options are the client's. against: the server that it is compared with. command is given
-# (build directory, request bytes, answer bytes, work); nginx has none. cannot: the kinds of
-# work that cannot be asked of it. is_there, given the build directory: whether it has been
-# built, or is installed. Another server is one more line here; see its command line in work.h.
-Server = collections.namedtuple("Server", "name options against command cannot is_there")
+# options are the client's. command is given (build directory, request bytes, answer bytes,
+# work); nginx has none. is_there, given the build directory: whether it has been built, or is
+# installed. Another server is one more line here; see its command line in work.h.
+Server = collections.namedtuple("Server", "name options command is_there")
 
 
 def floor(name, program):
     """Bare TCP: it knows no messages, so it cannot send one to all."""
     def command(build, request, answer, work):
         return [f"{build}/{program}", str(request), str(answer), str(blocks_ms(work))]
-    return Server(name, ["--raw"], "thread floor", command, {"fanout"}, built(program))
+    return Server(name, ["--raw"], command, built(program))
 
 
-def libwebsock(name, options, against, arguments):
+def libwebsock(name, options, arguments):
     def command(build, _request, _answer, work):
         return [f"{build}/echo_server", work, *arguments(build)]
-    return Server(name, options, against, command, set(), built("echo_server"))
+    return Server(name, options, command, built("echo_server"))
 
 
 def peer(name, program):
     def command(build, _request, _answer, work):
         return [f"{build}/peers/{program}", work]
-    return Server(name, [], "thread floor", command, set(), built(f"peers/{program}"))
+    return Server(name, [], command, built(f"peers/{program}"))
 
 
 def node_command(_build, _request, _answer, work):
@@ -66,35 +65,16 @@ def blocks_ms(work):
 SERVERS = {server.name: server for server in (
     floor("thread floor", "thread_floor"),
     floor("epoll floor", "epoll_floor"),
-    libwebsock("libwebsock", [], "thread floor", lambda _: ()),
-    libwebsock("libwebsock TLS", ["--tls"], "libwebsock", lambda build: certificate(build)),
+    libwebsock("libwebsock", [], lambda _: ()),
+    libwebsock("libwebsock TLS", ["--tls"], lambda build: certificate(build)),
     peer("libwebsockets", "libwebsockets"),
     peer("Beast sync", "beast_sync"),
     peer("Beast async", "beast_async"),
     peer("websocketpp", "websocketpp"),
-    Server("node ws", [], "thread floor", node_command, set(), node_has_ws),
+    Server("node ws", [], node_command, node_has_ws),
 )}
-# These two only do handshakes, so they are compared with each other.
-NGINX = Server("nginx TLS", ["--tls"], "nginx TLS", None, {"echo", "block", "fanout"},
-               lambda _: nginx_program() is not None)
-HANDSHAKES = {server.name: server for server in (
-    NGINX, SERVERS["libwebsock TLS"]._replace(against=NGINX.name))}
-
-
-def can(server, work):
-    """Whether this work (echo, fanout, block=MS) can be asked of it."""
-    return work.partition("=")[0] not in server.cannot
-
-
-def those_there(servers, build):
-    """The servers that can be started. Says which are left out."""
-    there = []
-    for server in servers:
-        if server.is_there(build):
-            there.append(server)
-        else:
-            print(f"{server.name}: left out, for it is not installed (tests/deps.sh bench)")
-    return there
+# It only does handshakes.
+NGINX = Server("nginx TLS", ["--tls"], None, lambda _: nginx_program() is not None)
 
 
 # Answers every request as exchange.cpp's handshake must be answered, and then ends.

@@ -15,7 +15,8 @@ namespace {
     std::fprintf(stderr,
                  "usage: %s --port PORT [--server-pid PID] [--raw] [--text]\n"
                  "    [--tls|--resumed] [--connections N] [--payload BYTES] [--depth N]\n"
-                 "    [--seconds S] [--warmup S] [--until secured|opened|closed]\n",
+                 "    [--seconds S] [--warmup S] [--until secured|opened|closed]\n"
+                 "    [--rate MESSAGES_PER_SECOND]\n",
                  program);
     std::exit(2);
 }
@@ -44,7 +45,7 @@ Until until(std::string_view text, const char *program)
 
 } // namespace
 
-Settings parse_settings(int argc, char **argv)
+Settings parse_settings(int argc, char **argv, Settings settings)
 {
     static const option options[] = {
         {"port", required_argument, nullptr, 'p'},
@@ -59,9 +60,9 @@ Settings parse_settings(int argc, char **argv)
         {"depth", required_argument, nullptr, 'd'},
         {"seconds", required_argument, nullptr, 'l'},
         {"warmup", required_argument, nullptr, 'w'},
+        {"rate", required_argument, nullptr, 'm'},
         {nullptr, 0, nullptr, 0},
     };
-    Settings settings;
     for (;;) {
         const int chosen = getopt_long(argc, argv, "", options, nullptr);
         const auto value = [&](double least, double most) {
@@ -103,6 +104,9 @@ Settings parse_settings(int argc, char **argv)
             continue;
         case 'w':
             settings.warmup_seconds = value(0, kMostSeconds);
+            continue;
+        case 'm':
+            settings.rate = value(1, kMostRate);
             continue;
         case -1:
             if (settings.port == 0 || optind != argc)

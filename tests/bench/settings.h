@@ -28,15 +28,17 @@ struct Settings {
     size_t depth = 1;        // messages in flight on a connection
     double seconds = 3;      // measured, after the warm-up
     double warmup_seconds = 0.5;
+    double rate = 10000; // messages a second, where a client keeps to one
 };
 
-inline constexpr size_t kMostConnections = 15000;
+inline constexpr size_t kMostConnections = 200000;
 inline constexpr size_t kMostPayload = 16 << 20;
 inline constexpr size_t kMostDepth = 256;
 inline constexpr double kMostSeconds = 120;
+inline constexpr double kMostRate = 1e6;
 
 // Prints the options and exits with 2 when there is something it does not understand.
-Settings parse_settings(int argc, char **argv);
+Settings parse_settings(int argc, char **argv, Settings settings = {});
 
 // Says why on stderr, and exits with 1: a benchmark that saw a wrong byte has no result.
 [[noreturn]] void give_up(const char *what);

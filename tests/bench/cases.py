@@ -1,0 +1,98 @@
+# cases.py: what the benchmark measures: each case, the servers it is done to, and how long.
+# A server that is not there is left out, so a case names all that could take part.
+# How it is done is run.py's.
+
+import dataclasses
+
+FLOORS = ("thread floor", "epoll floor")
+OURS, OURS_TLS, NGINX_TLS = "libwebsock", "libwebsock TLS", "nginx TLS"
+BEAST_SYNC = "Beast sync"
+PEERS = ("libwebsockets", BEAST_SYNC, "Beast async", "websocketpp", "node ws")
+FEW = (*FLOORS, OURS)
+PLAIN = (*FEW, *PEERS)
+ALL = (*FLOORS, OURS, OURS_TLS, *PEERS)
+TLS = (NGINX_TLS, OURS_TLS)
+
+# bench.json has the ratio to each of these that took part; the table the case's own.
+BASES = (*FLOORS, OURS, NGINX_TLS)
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """What one client program does to several servers. Pairs are (full, quick); no rounds: not
+    then."""
+
+    name: str
+    connections: int
+    shown: str  # the figure that is compared
+    payload: int = 20
+    depth: int = 1
+    work: str = "echo"  # the server's
+    program: str = "load"
+    options: tuple = ()  # the client's
+    servers: tuple = (PLAIN, FEW)
+    rounds: tuple = (3, 1)
+    seconds: tuple = (2, 1)
+    against: tuple = FLOORS
+    bound: bool = False  # is compared with the cipher's own rate
+
+
+@dataclasses.dataclass(frozen=True)
+class Memory:
+    """So many connections, and those who keep them. kept: after one echo each they stay; else
+    they all close, and it is measured what of their memory the server gives back."""
+
+    connections: int
+    servers: tuple
+    kept: bool = True
+    rounds: tuple = (3, 1)
+
+    @property
+    def name(self):
+        return f"{'idle' if self.kept else 'given back'}, {self.connections} connections"
+
+
+def handshakes(name, *options):
+    return Case(name, 16, "server_us", program="churn", options=options, servers=(TLS, TLS),
+                against=(NGINX_TLS,))
+
+
+def fan_out(payload):
+    return Case(f"fan-out {payload} B to 500", 500, "per_second", payload=payload, work="fanout",
+                program="fanout", servers=((OURS, *PEERS), (OURS,)), against=(OURS,),
+                rounds=(3, 1 if payload == 20 else 0))
+
+
+CASES = (
+    Case("echo 20 B, 64 connections", 64, "server_us", servers=(ALL, ALL), rounds=(5, 2),
+         seconds=(2.5, 1)),
+    Case("echo 20 B, 1000 connections", 1000, "server_us"),
+    Case("echo 1 KiB, 64 connections", 64, "server_us", payload=1024),
+    Case("echo 1 KiB, 1000 connections", 1000, "server_us", payload=1024, rounds=(3, 0)),
+    Case("echo 20 B, 16 x 32 deep", 16, "per_second", depth=32, servers=(ALL, ALL)),
+    Case("echo 64 KiB, 16 connections", 16, "per_second", payload=65536),
+    Case("echo 1 MiB, 4 connections", 4, "per_second", payload=1048576,
+         servers=(ALL, (*FEW, OURS_TLS)), bound=True),
+    # An event loop does one at a time, a thousand a second: that it takes its time is bounded
+    # by the time measured.
+    Case("callbacks block 1 ms, 200 conn.", 200, "per_second", work="block=1"),
+    fan_out(20),
+    fan_out(100),
+    Case("sessions, 16 at a time", 16, "per_second", program="churn"),
+    Case("crowd, 10000 conn., 10000 per s", 10000, "server_us", program="crowd",
+         options=("--rate", 10000), servers=(FEW, FEW), rounds=(2, 0), seconds=(4, 0)),
+    handshakes("TLS handshakes", "--until", "secured"),
+    handshakes("TLS handshakes, resumed", "--until", "secured", "--resumed"),
+    handshakes("TLS to the 101", "--until", "opened"),
+    handshakes("TLS to the 101, resumed", "--until", "opened", "--resumed"),
+)
+
+MEMORY = (
+    Memory(1000, (*FLOORS, OURS, OURS_TLS, BEAST_SYNC)),
+    Memory(5000, (OURS_TLS,), rounds=(3, 0)),
+    Memory(10000, ("thread floor", OURS, BEAST_SYNC), rounds=(3, 0)),
+    Memory(5000, (OURS,), kept=False, rounds=(2, 1)),
+)
+MICRO = "micro"  # the inner loops: its name for --only
+
+WARM_UP_SECONDS = (0.5, 0.3)

@@ -1,0 +1,177 @@
+# charts.py: the figures of a bench.json as pictures, by gnuplot: one PNG each, a bar for
+# every server, the best at the top. Drawn by run.py in the end; on its own:
+#   charts.py BENCH_JSON DIRECTORY
+# What the figures mean is run.py's.
+
+import collections
+import json
+import shutil
+import subprocess
+import sys
+
+from cases import FLOORS, OURS, OURS_TLS
+
+WIDTH, TOP, BOTTOM, BAR, HEAD = 1200, 112, 22, 34, 58  # pixels; BAR and HEAD: of a panel
+LEFT = 0.15  # of the width: the names of the servers
+INK, PALE, SOFT = "#333333", "#e3e3e3", "#777777"
+COLORS = {"ours": "#1f6fb4", "TLS": "#7fb2dd", "floor": "#b5bac0", "peer": "#d9a441"}
+MIB = 1 << 20
+
+# cases: heading of a panel by the name of its case. figure: of a server's result; or, where a
+# case measures something else, the kind of memory. factor: to the unit of the title.
+Chart = collections.namedtuple("Chart", "file title note cases figure less factor digits",
+                               defaults=(False, 1, 0))
+
+FEWER = "Shorter is better."
+MORE = "Longer is better."
+IDLE_CASES = {"idle, 1000 connections": "1,000 connections",
+              "idle, 10000 connections": "10,000 connections"}
+ECHO_CASES = {"echo 20 B, 64 connections": "64 connections",
+              "echo 20 B, 1000 connections": "1,000 connections"}
+CHARTS = (
+    Chart("cpu", "Server CPU time per 20-byte echo, \u00b5s",
+          "User and system, of all the server's threads.", ECHO_CASES, "server_us", True,
+          digits=1),
+    Chart("latency", "99th percentile of the latency of a 20-byte echo, \u00b5s",
+          "Every connection has one message in flight, all the time.", ECHO_CASES, "p99_us", True),
+    Chart("pipelined", "20-byte echoes per second, pipelined, thousands",
+          "One client thread, one processor for the server.",
+          {"echo 20 B, 16 x 32 deep": "16 connections, 32 messages in flight on each"},
+          "per_second", factor=1e-3),
+    Chart("large", "Echo of large messages, MiB per second",
+          "One client thread, one processor for the server.",
+          {"echo 64 KiB, 16 connections": "64 KiB, 16 connections",
+           "echo 1 MiB, 4 connections": "1 MiB, 4 connections"}, "mib_per_second"),
+    Chart("churn", "Sessions per second",
+          "Connect, opening handshake, one echo, closing handshake; the floors have no handshakes.",
+          {"sessions, 16 at a time": "16 at a time"}, "per_second"),
+    Chart("fanout", "Deliveries per second of one message to 500 receivers, thousands",
+          "The next message is sent when all have the last.",
+          {"fan-out 20 B to 500": "20 bytes", "fan-out 100 B to 500": "100 bytes"},
+          "per_second", factor=1e-3),
+    Chart("blocking", "Messages per second when each callback blocks for 1 ms, thousands",
+          "An event loop does one at a time; the thread floor blocks in all threads at once.",
+          {"callbacks block 1 ms, 200 conn.": "200 connections"}, "per_second", factor=1e-3,
+          digits=1),
+    Chart("idle", "Memory per idle connection, KiB",
+          "The server's own and the kernel's, for both ends of the connection.", IDLE_CASES,
+          "sum", True, digits=1),
+)
+
+SETUP = """\
+set terminal pngcairo size {width},{height} font "DejaVu Sans,12" background "#ffffff"
+set output "{file}"
+set multiplot
+set label 1 "{{/:Bold {title}}}" at screen 0.02,{title_at} left font ",17" textcolor rgb "{ink}"
+set label 2 "{note}" at screen 0.02,{note_at} left font ",11" textcolor rgb "{soft}"
+set border 0
+unset key
+set grid xtics linetype 1 linecolor rgb "{pale}" linewidth 0.8
+set ytics scale 0 offset 0.4,0 textcolor rgb "{ink}"
+set xtics scale 0 offset 0,0.3 textcolor rgb "{soft}" font ",10"
+set style fill solid 1.0 noborder
+set lmargin at screen {left}
+set rmargin at screen 0.96
+"""
+PANEL = """\
+set tmargin at screen {top}
+set bmargin at screen {bottom}
+set label 3 "{heading}" at graph 0,1 left offset 0,0.7 font ",12" textcolor rgb "{ink}"
+set xrange [0:{most}]
+set yrange [{count}.5:0.5]
+plot $panel{number} using (0):1:(0):3:($1-0.36):($1+0.36):6:ytic(2) \\
+       with boxxyerror linecolor rgb variable, \\
+     $panel{number} using 3:1:4:5 with xerrorbars pointtype -1 linewidth 1 linecolor rgb "{ink}", \\
+     $panel{number} using 5:1:7 with labels left offset 0.7,0 textcolor rgb "{ink}" font ",11"
+unset label 1
+unset label 2
+"""
+
+
+def kind_of(name):
+    """And so its color."""
+    if name in FLOORS:
+        return "floor"
+    return {OURS: "ours", OURS_TLS: "TLS"}.get(name, "peer")
+
+
+def escape(text):
+    """For gnuplot's enhanced text in double quotes."""
+    return "".join("\\\\" + char if char in "_^@&~{}" else char
+                   for char in text.replace("\n", "\0")).replace("\0", "\\n")
+
+
+def bars(chart, servers):
+    """(name, median, least, most) of each server, the best first."""
+    found = []
+    for name, result in servers.items():
+        if chart.figure in result:
+            values = [value * chart.factor for value in result[chart.figure]["samples"]]
+            found.append((name, result[chart.figure]["median"] * chart.factor, min(values),
+                          max(values)))
+    return sorted(found, key=lambda bar: bar[1], reverse=not chart.less)
+
+
+def label(name):
+    return "{/:Bold " + escape(name) + "}" if name in (OURS, OURS_TLS) else escape(name)
+
+
+def data(number, chart, rows):
+    """Their columns: row, name, median, least, most, color, the median as text."""
+    lines = [f"$panel{number} << END"]
+    for i, (name, middle, least, most) in enumerate(rows, 1):
+        color = int(COLORS[kind_of(name)][1:], 16)
+        lines.append(f'{i} "{label(name)}" {middle} {least} {most} {color}'
+                     f' "{middle:,.{chart.digits}f}"')
+    return "\n".join([*lines, "END"])
+
+
+def note_of(chart, rows):
+    """In two lines."""
+    kinds = {kind_of(bar[0]) for bars_of in rows for bar in bars_of}
+    floors = " Grey: bare TCP, without WebSocket." if "floor" in kinds else ""
+    return (f"{chart.note}\n{FEWER if chart.less else MORE}{floors}"
+            " Thin lines: from the least to the most of all rounds.")
+
+
+def script(chart, panels, file):
+    """panels: heading and bars of each."""
+    height = TOP + BOTTOM + sum(HEAD + BAR * len(rows) for _, rows in panels)
+    lines = [data(i, chart, rows) for i, (_, rows) in enumerate(panels)]
+    lines.append(SETUP.format(width=WIDTH, height=height, file=file, ink=INK, soft=SOFT, pale=PALE,
+                              left=LEFT, title=escape(chart.title), title_at=1 - 30 / height,
+                              note=escape(note_of(chart, [rows for _, rows in panels])),
+                              note_at=1 - 60 / height))
+    top = TOP + HEAD / 2
+    for i, (heading, rows) in enumerate(panels):
+        bottom = top + BAR * len(rows)
+        most = max(bar[3] for bar in rows) * 1.12 or 1  # room for the figure behind the bar
+        lines.append(PANEL.format(number=i, count=len(rows), most=most, heading=escape(heading),
+                                  top=1 - top / height, bottom=1 - bottom / height, ink=INK))
+        top = bottom + HEAD
+    return "\n".join([*lines, "unset multiplot"])
+
+
+def draw(chart, report, file):
+    """False: nothing of it was measured."""
+    measured = {**report["cases"], **report["memory"]}
+    panels = [(heading, bars(chart, measured[case]["servers"]))
+              for case, heading in chart.cases.items() if case in measured]
+    panels = [(heading, rows) for heading, rows in panels if rows]
+    if panels:
+        subprocess.run(["gnuplot"], input=script(chart, panels, file), text=True, check=True)
+    return bool(panels)
+
+
+def draw_all(report, directory):
+    if not shutil.which("gnuplot"):
+        print("no charts: gnuplot is not installed (Debian's package is gnuplot-nox)")
+        return
+    drawn = [chart.file for chart in CHARTS if draw(chart, report, f"{directory}/{chart.file}.png")]
+    if drawn:
+        print(f"charts: {', '.join(f'{directory}/{name}.png' for name in drawn)}")
+
+
+if __name__ == "__main__":
+    with open(sys.argv[1], encoding="utf-8") as bench:
+        draw_all(json.load(bench), sys.argv[2])

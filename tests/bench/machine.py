@@ -1,0 +1,41 @@
+# machine.py: on what, of what and when a benchmark was run, for bench.json, and the limits
+# that it needs of the machine.
+
+import datetime
+import os
+import platform
+import resource
+import subprocess
+import sys
+
+
+def cpu_model():
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        for line in file:
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.machine()
+
+
+def commit(root):
+    """None: not in a clone, or without git."""
+    try:
+        done = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=root, text=True,
+                              capture_output=True, check=False)
+    except OSError:
+        return None
+    return done.stdout.strip() or None
+
+
+def describe(root):
+    return {"date": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+            "kernel": platform.release(), "cpu": cpu_model(), "cores": os.cpu_count(),
+            "memory_mib": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20,
+            "commit": commit(root), "command": ["tests/bench/run.py", *sys.argv[1:]],
+            "loadavg_before": os.getloadavg()}
+
+
+def allow_files():
+    """The servers inherit it: as many open files as this process may allow itself."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

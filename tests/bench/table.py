@@ -1,0 +1,64 @@
+# table.py: what run.py prints of its figures, and what they mean.
+
+from cases import FLOORS, NGINX_TLS, OURS
+from memory import KINDS
+
+SHORT = {FLOORS[0]: "thread", FLOORS[1]: "epoll", OURS: "ours", NGINX_TLS: "nginx"}
+COMPARED = {"per_second": "per s", "server_us": "us"}
+
+NOTES = """\
+per s: messages, deliveries (fan-out) or sessions; server us: CPU time of the server's process
+(user and system) for one of them. ratios: of what the case compares, its us (less is better)
+or its rate, to the floors' in the same run: bare TCP, a blocking thread a connection (thread) and
+one thread with epoll (epoll); "ours" where they cannot take part. latency of fan-out: until the
+last receiver has it; of crowd: from when the message was due; of sessions: from connect to the
+end.
+sessions: connect, opening handshake, echo, closing handshake; the floors' have no handshakes.
+callbacks block: the thread floor's threads block as long, all at once: that is the ideal.
+TLS: 1.3, OpenSSL's default cipher, an EC P-256 key; the same certificate for nginx.
+TLS handshakes: connect, TLS handshake, end (resumed: from a ticket), 16 at a time; to the 101:
+also the opening handshake of WebSocket, to which nginx gives an answer that is in its
+configuration. Of nginx the one worker is measured. In full they cost the client more than the
+server: look at server us.
+idle: KiB per connection, after one echo each, with both ends of each connection on this
+machine. "process" is the server's own Private memory; stacks, slab, tables: KernelStack, Slab
+and PageTables of the whole system; "sum" of these four. "available" is what MemAvailable lost,
+everything included, also what other programs took meanwhile.
+given back: the server's Private memory before, with and after so many connections."""
+
+
+def row(*cells):
+    print("{:<32} {:<14} {:>8} {:>5} {:>9} {:>8} {:>8} {:>8} {:>9}  {}".format(*cells).rstrip(),
+          flush=True)
+
+
+def print_heading():
+    row("case", "server", "per s", "\u00b1", "server us", "p50 us", "p99 us", "p99.9 us",
+        "cores s/c", "ratios")
+
+
+def print_case(case, results):
+    for name, result in results.items():
+        def figure(key, digits=0, result=result):
+            return f"{result[key]['median']:.{digits}f}"
+
+        shown = ", ".join(f"{result['ratios'][base]['median']:.2f} {SHORT[base]}"
+                          for base in case.against if base in result["ratios"])
+        row(case.name, name, figure("per_second"), f"{result[case.shown]['spread']:.0%}",
+            figure("server_us", 2), figure("p50_us"), figure("p99_us"), figure("p999_us"),
+            f"{figure('server_cores', 2)}/{figure('client_cores', 2)}",
+            shown and f"{COMPARED[case.shown]}: {shown}")
+
+
+def print_memory(case, results):
+    for name, result in results.items():
+        if case.kept:
+            kinds = ", ".join(f"{kind} {result[kind]['median']:.1f}" for kind in KINDS)
+            print(f"{case.name:<32} {name:<14} KiB: {kinds}"
+                  f" (sum \u00b1{result['sum']['spread']:.0%})", flush=True)
+            continue
+        middle = {key: figure["median"] for key, figure in result.items()}
+        print(f"{case.name:<32} {name:<14} KiB: before {middle['before']:.0f}, with"
+              f" {middle['with']:.0f}, after {middle['after']:.0f}"
+              f" ({middle['after_by_before']:.2f} x before, {middle['seconds']:.0f} s later)",
+              flush=True)
