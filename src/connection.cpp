@@ -31,13 +31,13 @@ Ref<Connection> Connection::make(Server &server, std::unique_ptr<Transport> &tra
 
 Connection::Connection(Server &server, std::unique_ptr<Transport> &transport,
                        const sockaddr_storage &peer)
-    : server_(server), transport_(*transport), peer_(printable_address(peer)), address_(peer),
+    : server_(server), transport_(*transport), trace_(server.settings.close_trace_frames),
       inbox_(server.settings.max_queued_bytes, server.settings.concurrent_events != 0),
       outbox_(transport_,
               {server.settings.send_timeout_ms, server.settings.close_timeout_ms,
                server.settings.max_queued_bytes, server.settings.close_trace_frames},
               server.dispatcher, flusher_, *this),
-      trace_(server.settings.close_trace_frames)
+      peer_(printable_address(peer)), address_(peer)
 {
     const libwebsock_context &settings = server.settings;
     handle_.onopen = settings.onopen;
@@ -99,7 +99,7 @@ void Connection::read_frames()
     for (;;) {
         const Decoded frame = decoder.decode(buffer_.unread());
         if (frame.kind != Decoded::need_more)
-            trace_.add(buffer_.unread().front(), frame.payload_len);
+            trace_.add(buffer_.unread().front(), frame.payload_len, received_ms_);
         if (frame.kind == Decoded::error)
             return fail(frame.close_code, frame.reason);
         if (frame.kind == Decoded::too_large)
@@ -141,10 +141,9 @@ int Connection::wait_ms(bool in_message, int silence_ms)
     const int limit_ms = server_.settings.message_timeout_ms;
     if (!in_message || limit_ms == 0)
         return silence_ms;
-    const int64_t now_ms = coarse_ms();
     if (message_since_ms_ == 0)
-        message_since_ms_ = now_ms;
-    const int64_t left_ms = std::max<int64_t>(message_since_ms_ + limit_ms - now_ms, 0);
+        message_since_ms_ = received_ms_;
+    const int64_t left_ms = std::max<int64_t>(message_since_ms_ + limit_ms - coarse_ms(), 0);
     return silence_ms < 0 || left_ms < silence_ms ? static_cast<int>(left_ms) : silence_ms;
 }
 
@@ -153,10 +152,12 @@ Connection::Read Connection::receive(size_t frame_len, int timeout_ms)
 {
     const ssize_t n = transport_.read(buffer_.room(frame_len), timeout_ms);
     const int error = n < 0 ? errno : 0;
+    prefetch(this);
     if (transport_.answer_due())
         outbox_.nudge();
     if (n > 0) {
         buffer_.received(static_cast<size_t>(n));
+        received_ms_ = coarse_ms();
         // This thread alone writes it: no read-modify-write is needed.
         bytes_in_.store(bytes_in_.load(std::memory_order_relaxed) + static_cast<uint64_t>(n),
                         std::memory_order_relaxed);
@@ -198,7 +199,7 @@ bool Connection::take_data(const Decoded &frame)
         event.chunk = assembly_.finish();
         event.payload = event.chunk->data();
     } else {
-        event.chunk = buffer_.chunk();
+        event.chunk = hold_chunk();
     }
     messages_in_.store(messages_in_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     return queue(std::move(event));
@@ -218,7 +219,7 @@ bool Connection::take_control(const Decoded &frame)
                                .opcode = frame.opcode,
                                .payload_len = frame.payload_len,
                                .payload = frame.payload,
-                               .chunk = buffer_.chunk()});
+                               .chunk = hold_chunk()});
     if (frame.opcode != Opcode::close)
         return queued;
     (void)hand_over(); // nothing is read after a Close either way
@@ -233,7 +234,7 @@ bool Connection::take_close(const ClosePayload &close_frame)
         return false;
     }
     let_answers_go_first();
-    (void)outbox_.close(close_frame.code, ""); // unless ours went first
+    (void)outbox_.close(close_frame.code, "", false); // unless ours went first
     got_close_ = polite_ = true;
     close_info_.code = close_frame.code;
     close_frame.reason.copy(close_info_.reason, sizeof close_info_.reason - 1);
@@ -262,7 +263,7 @@ void Connection::fail(uint16_t code, const char *reason)
 {
     end_reason_ = std::to_string(code) + ": " + reason;
     let_answers_go_first();
-    if (outbox_.close(code, reason) == ENOMEM)
+    if (outbox_.close(code, reason, false) == ENOMEM)
         return outbox_.drop(reason);
     polite_ = true;
 }
@@ -274,6 +275,17 @@ void Connection::let_answers_go_first()
 {
     if (hand_over() && outbox_.state() == Outbox::State::open)
         inbox_.wait_until_run(in_ms(std::min(kAnswersMs, server_.settings.close_timeout_ms)));
+}
+
+// For an event whose payload is among the unread bytes. Events run one after the other, so
+// the last of those that share a chunk holds it for all; but not with concurrent_events.
+Ref<Chunk> Connection::hold_chunk()
+{
+    const Ref<Chunk> &chunk = buffer_.chunk();
+    const bool in_order = server_.settings.concurrent_events == 0;
+    if (in_order && !decoded_.empty() && decoded_.back().chunk.get() == chunk.get())
+        return std::move(decoded_.back().chunk);
+    return chunk;
 }
 
 // Events are handed over in bulk: all that one read has brought. False: the
@@ -289,7 +301,6 @@ bool Connection::hand_over()
     if (decoded_.empty())
         return true;
     const Inbox::Put put = inbox_.put(decoded_);
-    decoded_.clear();
     if (put == Inbox::Put::schedule)
         server_.dispatcher.post(*this);
     return put != Inbox::Put::cut;

@@ -118,6 +118,7 @@ class Connection final : public Runnable
     void take_too_large(const Decoded &frame);
     void fail(uint16_t code, const char *reason);
     void let_answers_go_first();
+    Ref<Chunk> hold_chunk();
     bool queue(Event event);
     bool hand_over();
     void finish() noexcept;
@@ -137,19 +138,33 @@ class Connection final : public Runnable
     void part();
     void bury();
 
-    Server &server_;
+    // In this order, so that what every message needs lies together, and at the beginning,
+    // where prefetch() looks.
     std::atomic<size_t> references_{1};
-    std::atomic<int> parties_{2}; // its thread, and the worker that runs onclose: not done yet
-    Transport &transport_;        // gone once onclose has run
+    Server &server_;
+    Transport &transport_; // gone once onclose has run
+    // The connection's thread's alone.
+    ReceiveBuffer buffer_;
+    Assembly assembly_;
+    std::vector<Event> decoded_;   // not handed over yet, at most kBatch
+    FrameTrace trace_;             // of what has come
+    int64_t received_ms_ = 0;      // of coarse_ms(): when bytes came last
+    int64_t message_since_ms_ = 0; // part of a message is here since; 0: no part is
+    // Written by the connection's thread, read by any.
+    std::atomic<uint64_t> messages_in_{0};
+    std::atomic<uint64_t> bytes_in_{0};
+
+    Inbox inbox_;
+    libwebsock_client_state handle_{};
+    Outbox outbox_;
+
+    Flusher flusher_{*this};
+    RequestHook hook_;
     std::unique_ptr<Transport> owned_transport_;
+    std::atomic<int> parties_{2}; // its thread, and the worker that runs onclose: not done yet
     const std::string peer_;
     const sockaddr_storage address_;
     const TimePoint accepted_at_ = Clock::now();
-    Flusher flusher_{*this};
-    Inbox inbox_;
-    Outbox outbox_;
-    RequestHook hook_;
-    libwebsock_client_state handle_{};
 
     // Written by the connection's thread before the event that lets workers read them.
     std::unique_ptr<TlsInfo> tls_; // nullptr: there is none
@@ -162,20 +177,11 @@ class Connection final : public Runnable
     bool opened_ = false; // onopen was called; the workers' alone
 
     // The connection's thread's alone.
-    ReceiveBuffer buffer_;
-    Assembly assembly_;
-    std::vector<Event> decoded_;   // not handed over yet, at most kBatch
-    FrameTrace trace_;             // of what has come
-    int64_t message_since_ms_ = 0; // of coarse_ms(): part of one is here since; 0: no part is
-    bool got_close_ = false;       // the peer's Close frame; close_info_ is from it
-    bool polite_ = false;          // the peer is to get time to read what it was told last
-    std::string end_reason_;       // why there is no connection (any more), unless got_close_
+    bool got_close_ = false; // the peer's Close frame; close_info_ is from it
+    bool polite_ = false;    // the peer is to get time to read what it was told last
+    std::string end_reason_; // why there is no connection (any more), unless got_close_
     int end_level_ = LIBWEBSOCK_LOG_INFO; // of the line that says so
     Refused refused_ = Refused::gone;     // unless upgraded_
-
-    // Written by the connection's thread, read by any.
-    std::atomic<uint64_t> messages_in_{0};
-    std::atomic<uint64_t> bytes_in_{0};
 
     // Guarded by the registry's lock.
     Connection *previous_ = nullptr;

@@ -13,7 +13,9 @@ namespace websock {
 
 void Connection::run(Progress &progress) noexcept
 {
-    std::array<Event, kBatch> events;
+    // A worker's own, used again for each batch; empty in between.
+    thread_local std::array<Event, kBatch> events;
+    thread_local std::vector<uint8_t> gathered;
     const Inbox::Taken taken = inbox_.take(events);
     if (taken.schedule)
         server_.dispatcher.post(*this);
@@ -23,17 +25,18 @@ void Connection::run(Progress &progress) noexcept
     // With concurrent_events other workers may be in a batch of their own.
     const bool gathers = server_.settings.concurrent_events == 0;
     if (gathers)
-        outbox_.begin_batch();
+        outbox_.begin_batch(gathered);
+    const bool is_last = batch.front().kind == Event::closed;
     for (Event &event : batch) {
-        progress.begin();
+        progress.begin_event();
         handle(event);
         event.chunk = nullptr;
     }
     if (gathers)
         outbox_.end_batch();
-    if (inbox_.finished(batch))
+    if (inbox_.finished(taken))
         server_.dispatcher.post(*this);
-    if (batch.front().kind == Event::closed)
+    if (is_last)
         part();
 }
 

@@ -138,11 +138,14 @@ void Dispatcher::work(Worker &worker)
     Runnable *done = nullptr;
     for (;;) {
         Runnable *next = nullptr;
+        const Runnable *ahead = nullptr;
         {
             Lock lock(mutex_);
             worker.current = nullptr;
             next = take(worker);
+            ahead = head_;
         }
+        Runnable::prefetch(ahead);
         if (done)
             done->release(); // without the lock: it may be the end of a connection
         done = nullptr;
@@ -155,9 +158,9 @@ void Dispatcher::work(Worker &worker)
             }
         }
         // All of it, and not the events alone: it may wait for a peer to read, too.
-        worker.progress.begin();
+        worker.progress.begin_run();
         next->run(worker.progress);
-        worker.progress.end();
+        worker.progress.end_run();
         done = next;
     }
 }
@@ -216,13 +219,23 @@ void Dispatcher::leave(Worker &worker)
         all_left_.broadcast();
 }
 
+// Since when it has been in its event, as far as is known: the first one of a run has begun
+// with it, any other when the monitor first saw it. kNever: it is in none.
+TimePoint Dispatcher::event_since(const Worker &worker, TimePoint now)
+{
+    const TimePoint run_since = worker.progress.run_since();
+    if (run_since == kNever || worker.progress.in_first_event())
+        return run_since;
+    return worker.event == worker.progress.event() ? worker.event_since : now;
+}
+
 Dispatcher::Figures Dispatcher::figures()
 {
     Lock lock(mutex_);
     Figures figures{.queued = queued_, .workers = workers_.size()};
     const TimePoint now = Clock::now();
     for (const auto &worker : workers_) {
-        const TimePoint since = worker->progress.event_since();
+        const TimePoint since = event_since(*worker, now);
         if (!worker->current || since == kNever)
             continue;
         ++figures.busy;
@@ -237,7 +250,7 @@ std::string Dispatcher::stuck_in(int ms)
     std::string names;
     const TimePoint now = Clock::now();
     for (const auto &worker : workers_) {
-        const TimePoint since = worker->progress.event_since();
+        const TimePoint since = event_since(*worker, now);
         if (!worker->current || since == kNever || now - since < std::chrono::milliseconds(ms))
             continue;
         const auto age = std::chrono::duration_cast<std::chrono::milliseconds>(now - since);

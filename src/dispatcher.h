@@ -29,33 +29,33 @@ namespace websock {
 class Progress
 {
   public:
-    // A run() begins, or the next event in it.
-    void begin()
+    void begin_run()
     {
-        const Clock::rep now = Clock::now().time_since_epoch().count();
-        event_since_.store(now, std::memory_order_relaxed);
-        if (run_since_.load(std::memory_order_relaxed) == 0)
-            run_since_.store(now, std::memory_order_relaxed);
+        count();
+        first_event_.store(event() + 1, std::memory_order_relaxed);
+        run_since_.store(Clock::now().time_since_epoch().count(), std::memory_order_relaxed);
     }
-    void end()
-    {
-        event_since_.store(0, std::memory_order_relaxed);
-        run_since_.store(0, std::memory_order_relaxed);
-    }
+    void end_run() { run_since_.store(0, std::memory_order_relaxed); }
+    // Only counted: reading the clock for each would cost more than many an event does.
+    void begin_event() { count(); }
 
-    // When the event it is in began, and the first one of this run(); kNever between two.
-    TimePoint event_since() const { return time_of(event_since_); }
-    TimePoint run_since() const { return time_of(run_since_); }
-
-  private:
-    static TimePoint time_of(const std::atomic<Clock::rep> &since)
+    // When this run() began; kNever between two.
+    TimePoint run_since() const
     {
-        const Clock::rep ticks = since.load(std::memory_order_relaxed);
+        const Clock::rep ticks = run_since_.load(std::memory_order_relaxed);
         return ticks == 0 ? kNever : TimePoint(Clock::duration(ticks));
     }
+    // Another number for each event of each run.
+    uint64_t event() const { return event_.load(std::memory_order_relaxed); }
+    // Which has begun with its run.
+    bool in_first_event() const { return event() <= first_event_.load(std::memory_order_relaxed); }
 
-    std::atomic<Clock::rep> event_since_{0};
+  private:
+    void count() { event_.store(event() + 1, std::memory_order_relaxed); }
+
     std::atomic<Clock::rep> run_since_{0};
+    std::atomic<uint64_t> event_{0};
+    std::atomic<uint64_t> first_event_{0};
 };
 
 // Something to be run. Reference-counted by whatever it is part of.
@@ -73,6 +73,16 @@ class Runnable
     virtual void release() noexcept = 0;
     // Whom a log line about a callback that does not return should name.
     virtual const char *name() const noexcept = 0;
+
+    // Has the processor fetch the first part of a runnable, which may be gone: what is about
+    // to be used comes all at once then, and not line by line (measured at 1000 connections:
+    // @@ us of CPU time less per message).
+    static void prefetch(const Runnable *runnable)
+    {
+        constexpr size_t kLine = 64, kLines = 11;
+        for (size_t i = 0; i < kLines; ++i)
+            __builtin_prefetch(reinterpret_cast<const char *>(runnable) + i * kLine, 1);
+    }
 
   protected:
     ~Runnable() = default;
@@ -140,6 +150,8 @@ class Dispatcher
         Runnable *current = nullptr;
         bool woken = false;
         bool told_late = false;  // late() was called in this run
+        uint64_t event = 0;      // that the monitor saw it in,
+        TimePoint event_since{}; // at the latest since then
         Worker *below = nullptr; // in the stack of idle workers
     };
 
@@ -159,11 +171,13 @@ class Dispatcher
     void leave(Worker &worker) REQUIRES(mutex_);
     bool wake_one() REQUIRES(mutex_);
     int add_worker() EXCLUDES(mutex_);
+    static TimePoint event_since(const Worker &worker, TimePoint now);
 
     // monitor.cpp
     void watch();
     void tick(TimePoint now) REQUIRES(mutex_);
     Survey survey(TimePoint now) REQUIRES(mutex_);
+    static void see_event(Worker &worker, TimePoint now);
     static size_t stuck_among(const Survey &survey);
     void grow(size_t count) REQUIRES(mutex_);
     void expire(TimePoint now) REQUIRES(mutex_);

@@ -26,7 +26,7 @@ const char *name_of(uint8_t opcode)
     return "reserved opcode";
 }
 
-std::string text_of(const FrameTrace::Entry &entry, int64_t now_ms)
+std::string text_of(const FrameTrace::Entry &entry, uint32_t now_ms)
 {
     std::string text = name_of(entry.first_byte & 0xf);
     if ((entry.first_byte & 0x70) != 0)
@@ -42,7 +42,7 @@ std::string text_of(const FrameTrace::Entry &entry, int64_t now_ms)
 std::string FrameTrace::text() const
 {
     const uint64_t count = std::min<uint64_t>(added_, entries_.size());
-    const int64_t now_ms = coarse_ms();
+    const auto now_ms = static_cast<uint32_t>(coarse_ms());
     std::string text;
     for (uint64_t i = added_ - count; i < added_; ++i)
         text += (text.empty() ? "" : ", ") + text_of(entries_[i % entries_.size()], now_ms);

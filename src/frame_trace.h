@@ -17,19 +17,22 @@ class FrameTrace
 {
   public:
     struct Entry {
-        int64_t at_ms; // of coarse_ms()
         uint64_t payload_len;
+        uint32_t at_ms;     // the lower half of coarse_ms()
         uint8_t first_byte; // of the frame's header: fin, reserved bits and opcode
     };
 
     // Keeps that many. Throws std::bad_alloc.
     explicit FrameTrace(size_t capacity) : entries_(capacity) {}
 
-    void add(uint8_t first_byte, uint64_t payload_len)
+    // now_ms: of coarse_ms().
+    void add(uint8_t first_byte, uint64_t payload_len, int64_t now_ms)
     {
         if (entries_.empty())
             return;
-        entries_[added_ % entries_.size()] = {coarse_ms(), payload_len, first_byte};
+        entries_[next_] = {payload_len, static_cast<uint32_t>(now_ms), first_byte};
+        if (++next_ == entries_.size())
+            next_ = 0;
         ++added_;
     }
 
@@ -39,6 +42,7 @@ class FrameTrace
 
   private:
     std::vector<Entry> entries_; // a ring
+    size_t next_ = 0;            // in it: the oldest, and the place of the next one
     uint64_t added_ = 0;
 };
 

@@ -42,6 +42,7 @@ class HeaderScanner
   private:
     Result refuse(int status, const char *reason);
 
+    void pass_over_text(std::string_view bytes);
     const char *byte_error(std::string_view bytes) const;
 
     size_t max_bytes_;

@@ -110,9 +110,11 @@ std::string accept_key(std::string_view key)
     input.reserve(key.size() + kGuid.size());
     input.append(key).append(kGuid);
 
+    // Fetched once: EVP_sha1() has it looked up each time.
+    static const EVP_MD *const sha1 = EVP_MD_fetch(nullptr, "SHA1", nullptr);
     unsigned char digest[SHA_DIGEST_LENGTH];
-    const int done = EVP_Digest(input.data(), input.size(), digest, nullptr, EVP_sha1(), nullptr);
-    if (done != 1) {
+    if (EVP_Digest(input.data(), input.size(), digest, nullptr, sha1 ? sha1 : EVP_sha1(),
+                   nullptr) != 1) {
         ERR_clear_error(); // or a TLS connection of this thread would take it for its own
         throw std::bad_alloc();
     }

@@ -6,9 +6,25 @@
 
 namespace websock {
 
+namespace {
+
+// What may stand in a line: RFC 9110 5.5, and of other lines all but control characters, too.
+bool is_text(char c)
+{
+    const auto byte = static_cast<unsigned char>(c);
+    return (byte >= 0x20 && byte != 0x7f) || byte == '\t';
+}
+
+} // namespace
+
 HeaderScanner::Result HeaderScanner::scan(std::string_view bytes)
 {
-    while (result_ == Result::need_more && scanned_ < std::min(bytes.size(), max_bytes_)) {
+    const size_t end = std::min(bytes.size(), max_bytes_);
+    while (result_ == Result::need_more && scanned_ < end) {
+        pass_over_text(bytes.substr(0, end));
+        if (scanned_ == end) {
+            break;
+        }
         if (const char *reason = byte_error(bytes)) {
             return refuse(400, reason);
         }
@@ -21,6 +37,15 @@ HeaderScanner::Result HeaderScanner::scan(std::string_view bytes)
         return refuse(431, "request line and headers are too long");
     }
     return result_;
+}
+
+// Most bytes are no line's end, and follow none: they need no closer look.
+void HeaderScanner::pass_over_text(std::string_view bytes)
+{
+    while (scanned_ > 2 && scanned_ < bytes.size() && is_text(bytes[scanned_]) &&
+           bytes[scanned_ - 1] != '\r') {
+        ++scanned_;
+    }
 }
 
 // Why the byte at scanned_ cannot follow those before it.

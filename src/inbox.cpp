@@ -9,23 +9,31 @@ namespace websock {
 
 namespace {
 
-constexpr size_t kKeptCapacity = 16; // events; more is given back when the queue is empty
+constexpr size_t kKeptCapacity = 32; // events; more is given back when the queue is empty
 
 } // namespace
 
-Inbox::Put Inbox::put(std::span<Event> events)
+Inbox::Put Inbox::put(std::vector<Event> &events)
 {
     Lock lock(mutex_);
     while (bytes_ >= max_bytes_ && !cut_off_)
-        room_.wait(mutex_);
-    if (cut_off_)
+        wait_for_room(kNever);
+    if (cut_off_) {
+        events.clear();
         return Put::cut;
-    if (queue_.capacity() < queue_.size() + events.size())
-        queue_.reserve(std::max(2 * queue_.capacity(), queue_.size() + events.size()));
-    for (Event &event : events) {
-        bytes_ += event.cost();
-        queue_.push_back(std::move(event));
     }
+    size_t bytes = 0;
+    for (const Event &event : events)
+        bytes += event.cost();
+    if (queue_.empty()) {
+        queue_.swap(events);
+    } else {
+        if (queue_.capacity() < queue_.size() + events.size())
+            queue_.reserve(std::max(2 * queue_.capacity(), queue_.size() + events.size()));
+        std::move(events.begin(), events.end(), std::back_inserter(queue_));
+        events.clear();
+    }
+    bytes_ += bytes;
     return schedule() ? Put::schedule : Put::done;
 }
 
@@ -41,7 +49,15 @@ void Inbox::wait_until_run(TimePoint deadline)
     Lock lock(mutex_);
     bool in_time = true;
     while ((!empty() || running_ > 0) && !cut_off_ && in_time)
-        in_time = room_.wait_until(mutex_, deadline);
+        in_time = wait_for_room(deadline);
+}
+
+bool Inbox::wait_for_room(TimePoint deadline)
+{
+    waited_for_ = true;
+    const bool in_time = room_.wait_until(mutex_, deadline);
+    waited_for_ = false;
+    return in_time;
 }
 
 void Inbox::cut_off()
@@ -72,20 +88,22 @@ Inbox::Taken Inbox::take(std::span<Event> into)
     Lock lock(mutex_);
     scheduled_ = false;
     if (!next_may_run())
-        return {0, false};
+        return {};
     if (empty()) {
         into[0] = Event{.kind = Event::closed, .chunk = nullptr};
         closed_ = false;
         exclusive_running_ = true;
         running_ = 1;
-        return {1, false};
+        return {.count = 1};
     }
     exclusive_running_ = exclusive(queue_[head_]);
-    size_t count = 0;
+    Taken taken;
     const size_t most = concurrent_ ? 1 : into.size();
-    while (count < most && !empty())
-        into[count++] = std::move(queue_[head_++]);
-    running_ += count;
+    while (taken.count < most && !empty()) {
+        taken.bytes += queue_[head_].cost();
+        into[taken.count++] = std::move(queue_[head_++]);
+    }
+    running_ += taken.count;
     if (empty()) {
         queue_.clear();
         head_ = 0;
@@ -95,19 +113,17 @@ Inbox::Taken Inbox::take(std::span<Event> into)
         queue_.erase(queue_.begin(), std::next(queue_.begin(), static_cast<std::ptrdiff_t>(head_)));
         head_ = 0;
     }
-    return {count, schedule()};
+    taken.schedule = schedule();
+    return taken;
 }
 
-bool Inbox::finished(std::span<const Event> events)
+bool Inbox::finished(const Taken &events)
 {
     Lock lock(mutex_);
-    const bool was_full = bytes_ >= max_bytes_;
-    for (const Event &event : events)
-        bytes_ -= event.kind == Event::closed ? 0 : event.cost();
-    running_ -= events.size();
+    bytes_ -= events.bytes;
+    running_ -= events.count;
     exclusive_running_ = false;
-    const bool all_run = empty() && running_ == 0;
-    if (all_run || (was_full && bytes_ < max_bytes_))
+    if (waited_for_)
         room_.signal();
     return schedule();
 }

@@ -17,13 +17,13 @@ namespace websock {
 class Inbox
 {
   public:
-    Inbox(size_t max_bytes, bool concurrent) : max_bytes_(max_bytes), concurrent_(concurrent) {}
+    Inbox(size_t max_bytes, bool concurrent) : concurrent_(concurrent), max_bytes_(max_bytes) {}
 
-    // Moves the events in; waits first while max_bytes are queued. cut: cut_off() was
-    // called, and nothing was put in. schedule: the caller must post the connection to
-    // the dispatcher. Throws std::bad_alloc, with nothing put in.
+    // Moves the events in, which leaves none; waits first while max_bytes are queued. cut:
+    // cut_off() was called, and nothing was put in. schedule: the caller must post the
+    // connection to the dispatcher. Throws std::bad_alloc, with nothing put in.
     enum class Put { done, schedule, cut };
-    Put put(std::span<Event> events) EXCLUDES(mutex_);
+    Put put(std::vector<Event> &events) EXCLUDES(mutex_);
 
     // Puts in the last event. Its place is kept from the start: it cannot fail. True: the
     // connection must be posted.
@@ -39,13 +39,14 @@ class Inbox
     // concurrent, and schedule then says that the connection must be posted again at
     // once, for the next one.
     struct Taken {
-        size_t count;
-        bool schedule;
+        size_t count = 0;
+        size_t bytes = 0;
+        bool schedule = false;
     };
     Taken take(std::span<Event> into) EXCLUDES(mutex_);
 
-    // Says that these, from take(), have run. True: the connection must be posted.
-    bool finished(std::span<const Event> events) EXCLUDES(mutex_);
+    // Says that these have run. True: the connection must be posted.
+    bool finished(const Taken &events) EXCLUDES(mutex_);
 
   private:
     bool exclusive(const Event &event) const
@@ -54,13 +55,11 @@ class Inbox
     }
     bool next_may_run() const REQUIRES(mutex_);
     bool schedule() REQUIRES(mutex_);
+    bool wait_for_room(TimePoint deadline) REQUIRES(mutex_);
     bool empty() const REQUIRES(mutex_) { return head_ == queue_.size(); }
 
-    const size_t max_bytes_;
-    const bool concurrent_;
-
+    // In this order, so that what every event needs lies together.
     Mutex mutex_;
-    Cond room_;                                   // there is some again, or all have run
     std::vector<Event> queue_ GUARDED_BY(mutex_); // from head_ on; before it, taken
     size_t head_ GUARDED_BY(mutex_) = 0;
     size_t bytes_ GUARDED_BY(mutex_) = 0;   // of the events queued or running
@@ -69,6 +68,10 @@ class Inbox
     bool scheduled_ GUARDED_BY(mutex_) = false; // posted, and not taken from since
     bool closed_ GUARDED_BY(mutex_) = false;    // put in, and not taken yet
     bool cut_off_ GUARDED_BY(mutex_) = false;
+    bool waited_for_ GUARDED_BY(mutex_) = false; // the connection's thread waits for room_
+    const bool concurrent_;
+    const size_t max_bytes_;
+    Cond room_; // there is some again, or all have run
 };
 
 } // namespace websock

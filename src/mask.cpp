@@ -2,20 +2,30 @@
 // byte a client sends besides checking text.
 #include "frame.h"
 
+#include <bit>
 #include <cstring>
 
 namespace websock {
 
 namespace {
 
-inline uint64_t load(const uint8_t *from)
+template<class Word = uint64_t> Word load(const uint8_t *from)
 {
-    uint64_t word;
+    Word word;
     std::memcpy(&word, from, sizeof word);
     return word;
 }
 
-inline void store(uint8_t *to, uint64_t word) { std::memcpy(to, &word, sizeof word); }
+template<class Word> void store(uint8_t *to, Word word) { std::memcpy(to, &word, sizeof word); }
+
+// The key as it stands in memory, from its byte phase % 4 on and around.
+uint32_t rotated(const uint8_t key[4], size_t phase)
+{
+    const auto bits = static_cast<int>(8 * (phase % 4));
+    const uint32_t word = load<uint32_t>(key);
+    return std::endian::native == std::endian::little ? std::rotr(word, bits)
+                                                      : std::rotl(word, bits);
+}
 
 } // namespace
 
@@ -23,11 +33,8 @@ inline void store(uint8_t *to, uint64_t word) { std::memcpy(to, &word, sizeof wo
 // is not above src: so a store never reaches a byte that is still to be loaded.
 void unmask(uint8_t *dst, const uint8_t *src, size_t len, const uint8_t key[4], size_t phase)
 {
-    uint8_t rotated[8];
-    for (size_t i = 0; i < sizeof rotated; ++i) {
-        rotated[i] = key[(phase + i) % 4];
-    }
-    const uint64_t mask = load(rotated);
+    const uint32_t half = rotated(key, phase);
+    const uint64_t mask = half | uint64_t{half} << 32;
 
     for (; len >= 32; dst += 32, src += 32, len -= 32) {
         const uint64_t a = load(src) ^ mask;
@@ -42,8 +49,14 @@ void unmask(uint8_t *dst, const uint8_t *src, size_t len, const uint8_t key[4], 
     for (; len >= 8; dst += 8, src += 8, len -= 8) {
         store(dst, load(src) ^ mask);
     }
+    if (len >= 4) {
+        store(dst, load<uint32_t>(src) ^ half);
+        dst += 4, src += 4, len -= 4;
+    }
+    uint8_t last[4];
+    store(last, half);
     for (size_t i = 0; i < len; ++i) {
-        dst[i] = static_cast<uint8_t>(src[i] ^ rotated[i]);
+        dst[i] = static_cast<uint8_t>(src[i] ^ last[i]);
     }
 }
 

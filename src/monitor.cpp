@@ -76,7 +76,8 @@ Dispatcher::Survey Dispatcher::survey(TimePoint now)
         Worker &worker = *workers_[(i + surveys_) % workers_.size()];
         if (!worker.current)
             continue;
-        const TimePoint event_since = worker.progress.event_since();
+        see_event(worker, now);
+        const TimePoint event_since = Dispatcher::event_since(worker, now);
         const bool hogging = event_since < now && now - event_since >= kHogging;
         if (event_since < now && now - event_since >= kOverdue && worker.id != 0) {
             ++seen.overdue;
@@ -96,6 +97,14 @@ Dispatcher::Survey Dispatcher::survey(TimePoint now)
         worker.told_late = true;
     }
     return seen;
+}
+
+void Dispatcher::see_event(Worker &worker, TimePoint now)
+{
+    if (worker.event == worker.progress.event())
+        return;
+    worker.event = worker.progress.event();
+    worker.event_since = now;
 }
 
 // How many workers will not come back by themselves. The clock alone does not tell: on a

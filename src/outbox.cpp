@@ -65,7 +65,7 @@ int Outbox::place(Frame frame, bool fin, Opcode opcode, const TimePoint *deadlin
 {
     const auto fragments = fragments_;
     try {
-        trace_.add(frame.header[0], frame.payload.size());
+        trace_.add(frame.header[0], frame.payload.size(), coarse_ms());
         if (is_control(opcode))
             return deadline ? write(frame, *deadline) : gather(frame);
         if (fragments_.under_way && fin && opcode != Opcode::continuation)
@@ -134,6 +134,9 @@ int Outbox::hold(Frame frame)
 // Leaves with the rest of its batch. Throws std::bad_alloc with nothing added.
 int Outbox::gather(Frame frame)
 {
+    std::vector<uint8_t> *const lent = lent_.load(std::memory_order_acquire);
+    if (lent && pending_.empty() && lent->capacity() > pending_.capacity())
+        pending_.swap(*lent);
     const size_t size = pending_.size() + frame.size();
     if (pending_.capacity() < size)
         pending_.reserve(std::max(size, std::min(2 * pending_.capacity(), kGatherBytes)));
@@ -152,7 +155,7 @@ int Outbox::offer(std::span<const uint8_t> bytes)
         const size_t queued = queued_bytes();
         const bool must_queue = queued > 0 || fragments_.under_way;
         if (must_queue && queued + bytes.size() > limits_.max_queued_bytes) {
-            (void)close_locked(1008, "does not read what it is sent");
+            (void)close_locked(1008, "does not read what it is sent", true);
             return ENOBUFS;
         }
         if (fragments_.under_way)
@@ -162,7 +165,7 @@ int Outbox::offer(std::span<const uint8_t> bytes)
             append(pending_, bytes);
         else
             write_some(frame);
-        trace_.add(bytes[0], payload_len_of(bytes));
+        trace_.add(bytes[0], payload_len_of(bytes), coarse_ms());
         ++totals_.messages;
         return 0;
     } catch (const std::bad_alloc &) {
@@ -170,14 +173,14 @@ int Outbox::offer(std::span<const uint8_t> bytes)
     }
 }
 
-int Outbox::close(uint16_t code, std::string_view reason)
+int Outbox::close(uint16_t code, std::string_view reason, bool expires)
 {
     Lock lock(mutex_);
-    return state() == State::open ? close_locked(code, reason) : ENOTCONN;
+    return state() == State::open ? close_locked(code, reason, expires) : ENOTCONN;
 }
 
 // What is to be closed does not stay for want of memory: then it is cut off.
-int Outbox::close_locked(uint16_t code, std::string_view reason)
+int Outbox::close_locked(uint16_t code, std::string_view reason, bool expires)
 {
     std::array<uint8_t, kMaxControlPayload> payload;
     const size_t len = encode_close(payload.data(), code, reason);
@@ -189,8 +192,9 @@ int Outbox::close_locked(uint16_t code, std::string_view reason)
         return ENOMEM;
     }
     state_ = State::closing;
-    dispatcher_.expire_at(owner_, in_ms(limits_.close_timeout_ms));
-    quiet_.broadcast();
+    if (expires)
+        dispatcher_.expire_at(owner_, in_ms(limits_.close_timeout_ms));
+    wake_quiet_waiters();
     flush_if_due();
     return 0;
 }
@@ -199,7 +203,7 @@ void Outbox::wait_for_close()
 {
     Lock lock(mutex_);
     while (state() == State::open)
-        quiet_.wait(mutex_);
+        (void)wait_for_quiet(kNever);
 }
 
 void Outbox::pong(std::span<const uint8_t> payload)
@@ -238,7 +242,7 @@ void Outbox::queue_control(Opcode opcode, std::span<const uint8_t> payload)
     std::array<uint8_t, kMaxServerHeader> header;
     const size_t header_len = encode_header(header.data(), true, opcode, payload.size());
     pending_.reserve(pending_.size() + header_len + payload.size());
-    trace_.add(header[0], payload.size());
+    trace_.add(header[0], payload.size(), coarse_ms());
     append(pending_, std::span(header).first(header_len));
     append(pending_, payload);
 }

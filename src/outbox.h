@@ -38,8 +38,8 @@ class Outbox
     // of ours, and must drop the connection then.
     Outbox(Transport &transport, const Limits &limits, Dispatcher &dispatcher, Runnable &flusher,
            Runnable &owner)
-        : transport_(transport), limits_(limits), dispatcher_(dispatcher), flusher_(flusher),
-          owner_(owner), trace_(limits.trace_frames)
+        : transport_(transport), trace_(limits.trace_frames), limits_(limits),
+          dispatcher_(dispatcher), flusher_(flusher), owner_(owner)
     {
     }
 
@@ -62,8 +62,9 @@ class Outbox
     // queued, and the connection is being closed with 1008.
     int offer(std::span<const uint8_t> frame) EXCLUDES(mutex_);
 
-    // Queues a Close frame behind what has been sent. Never waits.
-    int close(uint16_t code, std::string_view reason) EXCLUDES(mutex_);
+    // Queues a Close frame behind what has been sent. Never waits. expires: the owner does,
+    // if there is no answer; a thread that has a deadline itself for what follows needs none.
+    int close(uint16_t code, std::string_view reason, bool expires = true) EXCLUDES(mutex_);
 
     // Waits until a Close frame of ours is under way, or the connection has ended.
     void wait_for_close() EXCLUDES(mutex_);
@@ -75,8 +76,15 @@ class Outbox
     // The transport has something of its own to send.
     void nudge() EXCLUDES(mutex_);
 
-    // Between these two, small frames are gathered, to leave together.
-    void begin_batch() EXCLUDES(mutex_);
+    // Between these two, small frames are gathered, to leave together. Until end_batch()
+    // returns, lent is the outbox's, for that: a thread that lends the same one to each
+    // connection in turn has it in its cache. No lock is needed to begin: whoever does not
+    // see it yet writes at once.
+    void begin_batch(std::vector<uint8_t> &lent)
+    {
+        lent_.store(&lent, std::memory_order_release);
+        gathering_.store(true, std::memory_order_relaxed);
+    }
     void end_batch() EXCLUDES(mutex_);
     // The batch takes its time: what was gathered leaves now, and what follows at once.
     void hurry() EXCLUDES(mutex_);
@@ -127,7 +135,7 @@ class Outbox
     void flush_if_due() REQUIRES(mutex_);
     bool flush_is_due() const REQUIRES(mutex_);
     void post_flusher() REQUIRES(mutex_);
-    int close_locked(uint16_t code, std::string_view reason) REQUIRES(mutex_);
+    int close_locked(uint16_t code, std::string_view reason, bool expires) REQUIRES(mutex_);
     void queue_control(Opcode opcode, std::span<const uint8_t> payload) REQUIRES(mutex_);
     void queue_pong() REQUIRES(mutex_);
     void fail(int error) REQUIRES(mutex_);
@@ -135,6 +143,8 @@ class Outbox
     void end_locked() REQUIRES(mutex_);
     void load_in_flight() REQUIRES(mutex_);
     void put_back(size_t written, Frame frame) REQUIRES(mutex_);
+    bool wait_for_quiet(TimePoint deadline) REQUIRES(mutex_);
+    void wake_quiet_waiters() REQUIRES(mutex_);
     bool anything_pending() const REQUIRES(mutex_)
     {
         return !pending_.empty() || has_pong_ || unsent_;
@@ -144,37 +154,41 @@ class Outbox
         return pending_.size() + in_flight_.size() + held_.size();
     }
 
-    Transport &transport_; // written to by the holder of the turn
-    const Limits limits_;
-    Dispatcher &dispatcher_; // used under mutex_, and not once ended: it may be gone then
-    Runnable &flusher_;
-    Runnable &owner_;
-
+    // In this order, so that what every message needs lies together.
     Mutex mutex_;
-    Cond turn_;  // the turn is free, or the connection has ended
-    Cond quiet_; // nobody writes and nothing is pending, or state_ has changed
+    Transport &transport_;                        // written to by the holder of the turn
     std::atomic<State> state_{State::opening};    // written under mutex_
+    std::atomic<bool> gathering_{false};          // set without the lock; see begin_batch()
     bool writing_ GUARDED_BY(mutex_) = false;     // somebody has the turn
-    unsigned waiting_ GUARDED_BY(mutex_) = 0;     // threads that want it
-    bool handed_over_ GUARDED_BY(mutex_) = false; // to one of those; writing_ stays set
-    bool gathering_ GUARDED_BY(mutex_) = false;
+    bool handed_over_ GUARDED_BY(mutex_) = false; // to one of those that wait; writing_ stays set
     bool flush_posted_ GUARDED_BY(mutex_) = false;
-    bool unsent_ GUARDED_BY(mutex_) = false;            // the transport's, before all of these
+    bool writing_ended_ GUARDED_BY(mutex_) = false; // the transport has been told so
+    bool unsent_ GUARDED_BY(mutex_) = false;        // the transport's, before all of these
+    bool has_pong_ GUARDED_BY(mutex_) = false;      // to be sent: the newest ping's
+    uint8_t pong_len_ GUARDED_BY(mutex_) = 0;
+    unsigned waiting_ GUARDED_BY(mutex_) = 0;       // threads that want the turn
+    unsigned quiet_waiters_ GUARDED_BY(mutex_) = 0; // threads that wait for quiet_
+    // What it points to is guarded by mutex_.
+    std::atomic<std::vector<uint8_t> *> lent_{nullptr};
     std::vector<uint8_t> pending_ GUARDED_BY(mutex_);   // leaves next, in this order
     std::vector<uint8_t> in_flight_ GUARDED_BY(mutex_); // read by the holder of the turn
                                                         // without the lock
-    std::vector<uint8_t> held_ GUARDED_BY(mutex_);      // messages behind an unfinished one
+    Totals totals_ GUARDED_BY(mutex_);
+    FrameTrace trace_ GUARDED_BY(mutex_);
     struct {
         bool under_way = false; // between the fragments of a message
         bool text = false;
         Utf8Validator utf8;
     } fragments_ GUARDED_BY(mutex_);
-    bool has_pong_ GUARDED_BY(mutex_) = false; // to be sent: the newest ping's
-    uint8_t pong_len_ GUARDED_BY(mutex_) = 0;
+    std::vector<uint8_t> held_ GUARDED_BY(mutex_); // messages behind an unfinished one
+    const Limits limits_;
+    Dispatcher &dispatcher_; // used under mutex_, and not once ended: it may be gone then
+    Runnable &flusher_;
+    Runnable &owner_;
+    Cond turn_;  // the turn is free, or the connection has ended
+    Cond quiet_; // nobody writes and nothing is pending, or state_ has changed
     std::array<uint8_t, kMaxControlPayload> pong_ GUARDED_BY(mutex_);
     std::string drop_reason_ GUARDED_BY(mutex_);
-    Totals totals_ GUARDED_BY(mutex_);
-    FrameTrace trace_ GUARDED_BY(mutex_);
 };
 
 } // namespace websock

@@ -51,6 +51,9 @@ int Outbox::take_turn(TimePoint deadline)
 void Outbox::pass_turn()
 {
     in_flight_.clear();
+    std::vector<uint8_t> *const lent = lent_.load(std::memory_order_acquire);
+    if (lent && lent->capacity() < in_flight_.capacity())
+        in_flight_.swap(*lent);
     if (in_flight_.capacity() > kKeptCapacity)
         std::vector<uint8_t>().swap(in_flight_);
     if (waiting_ > 0 && state() != State::ended) {
@@ -62,7 +65,7 @@ void Outbox::pass_turn()
     if (flush_is_due())
         post_flusher();
     if (state() == State::ended || !anything_pending())
-        quiet_.broadcast();
+        wake_quiet_waiters();
 }
 
 // Makes in_flight_ what leaves next. Only the holder of the turn.
@@ -149,16 +152,24 @@ void Outbox::put_back(size_t written, Frame frame)
     post_flusher();
 }
 
+bool Outbox::wait_for_quiet(TimePoint deadline)
+{
+    ++quiet_waiters_;
+    const bool in_time = quiet_.wait_until(mutex_, deadline);
+    --quiet_waiters_;
+    return in_time;
+}
+
+void Outbox::wake_quiet_waiters()
+{
+    if (quiet_waiters_ > 0)
+        quiet_.broadcast();
+}
+
 void Outbox::post_flusher()
 {
     if (!std::exchange(flush_posted_, true))
         dispatcher_.post(flusher_);
-}
-
-void Outbox::begin_batch()
-{
-    Lock lock(mutex_);
-    gathering_ = true;
 }
 
 void Outbox::end_batch()
@@ -167,6 +178,7 @@ void Outbox::end_batch()
     gathering_ = false;
     if (!flush_posted_)
         flush_pending(kNever);
+    lent_.store(nullptr, std::memory_order_relaxed);
 }
 
 void Outbox::hurry()
@@ -200,7 +212,7 @@ void Outbox::finish(TimePoint deadline)
     flush_pending(deadline);
     bool in_time = true;
     while (in_time && writing_ && state() != State::ended)
-        in_time = quiet_.wait_until(mutex_, deadline);
+        in_time = wait_for_quiet(deadline);
     end_writing();
 }
 
@@ -208,7 +220,7 @@ void Outbox::finish(TimePoint deadline)
 // be held meanwhile; that nothing is written behind it is the caller's care.
 void Outbox::end_writing()
 {
-    if (!writing_ && drop_reason_.empty())
+    if (!writing_ && drop_reason_.empty() && !std::exchange(writing_ended_, true))
         transport_.end_writing();
 }
 
@@ -256,9 +268,10 @@ void Outbox::end()
     if (state() != State::ended)
         end_locked();
     end_writing();
-    transport_.shut();
+    if (writing_ || !writing_ended_)
+        transport_.shut();
     while (writing_)
-        quiet_.wait(mutex_);
+        (void)wait_for_quiet(kNever);
 }
 
 void Outbox::end_locked()
@@ -268,7 +281,7 @@ void Outbox::end_locked()
     std::vector<uint8_t>().swap(pending_);
     std::vector<uint8_t>().swap(held_);
     turn_.broadcast();
-    quiet_.broadcast();
+    wake_quiet_waiters();
 }
 
 } // namespace websock
