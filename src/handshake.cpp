@@ -235,6 +235,9 @@ Refusal Request::parse_target(std::string_view target) // RFC 9112 3.2
 Refusal Request::parse_fields(size_t at)
 {
     const std::string_view whole = bytes_;
+    const auto line_ends =
+        std::count(bytes_.begin() + static_cast<std::ptrdiff_t>(at), bytes_.end(), '\n');
+    fields_.reserve(std::min(static_cast<size_t>(line_ends), kMaxFields));
     for (size_t lines = 0;; ++lines) {
         const size_t end = whole.find("\r\n", at);
         if (end == std::string_view::npos) {

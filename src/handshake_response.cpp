@@ -126,9 +126,11 @@ std::string accept_key(std::string_view key)
 std::string upgrade_response(const Request &request, std::string_view protocol,
                              const ExtraHeaders &extra)
 {
-    std::string out = "HTTP/1.1 101 Switching Protocols\r\n"
-                      "Upgrade: websocket\r\n"
-                      "Connection: Upgrade\r\n";
+    std::string out;
+    out.reserve(256);
+    out = "HTTP/1.1 101 Switching Protocols\r\n"
+          "Upgrade: websocket\r\n"
+          "Connection: Upgrade\r\n";
     append_header(out, "Sec-WebSocket-Accept", accept_key(request.header("Sec-WebSocket-Key")));
     if (!protocol.empty()) {
         append_header(out, "Sec-WebSocket-Protocol", protocol);

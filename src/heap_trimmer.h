@@ -12,8 +12,8 @@ class HeapTrimmer final : public Runnable
   public:
     explicit HeapTrimmer(Dispatcher &dispatcher) : dispatcher_(dispatcher) {}
 
-    // Trims in a second, or later if that was done not long ago. Any thread, while the
-    // dispatcher runs.
+    // Trims in a second, and once more when the threads have left that are not needed any
+    // more. Any thread, while the dispatcher runs.
     void trim_soon();
 
     void run(Progress &progress) noexcept override;
@@ -25,7 +25,7 @@ class HeapTrimmer final : public Runnable
 
   private:
     Dispatcher &dispatcher_;
-    std::atomic<TimePoint> not_before_{TimePoint::min()};
+    std::atomic<bool> once_more_{false};
 };
 
 } // namespace websock

@@ -11,7 +11,7 @@ from servers import client_command, start
 CLIENT_CONNECTIONS = 5000  # of one idle client process: well below its limit of files
 SETTLE_SECONDS = 1.5  # until the kernel's per-processor counters of memory are up to date
 GIVE_BACK_SECONDS = 45  # that a server has to give memory back
-QUIET_SECONDS = 6  # it no longer falls
+QUIET_SECONDS = 14  # threads that are not needed leave after ten, and the heap is trimmed then
 KINDS = ("sum", "process", "stacks", "slab", "tables", "available")
 
 
