@@ -18,36 +18,31 @@ namespace websock {
 
 namespace {
 
-const size_t page_bytes = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-thread_local std::byte *lowest_of_stack = nullptr; // nullptr: not known
+// Where the calling thread's stack ends, and the guard page is; nullptr if that is not known.
+std::byte *lowest_of_stack()
+{
+    pthread_attr_t attributes;
+    if (pthread_getattr_np(pthread_self(), &attributes) != 0)
+        return nullptr;
+    void *lowest = nullptr;
+    size_t bytes = 0;
+    const int error = pthread_attr_getstack(&attributes, &lowest, &bytes);
+    pthread_attr_destroy(&attributes);
+    return error == 0 ? static_cast<std::byte *>(lowest) : nullptr;
+}
 
 } // namespace
 
-Stack::~Stack()
-{
-    if (lowest_)
-        (void)munmap(static_cast<std::byte *>(lowest_) - page_bytes, bytes_ + page_bytes);
-}
-
-int Stack::allocate(size_t bytes)
-{
-    bytes_ = (bytes + page_bytes - 1) / page_bytes * page_bytes;
-    void *const memory = mmap(nullptr, bytes_ + page_bytes, PROT_NONE,
-                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED)
-        return EAGAIN; // as pthread_create(3) says it
-    lowest_ = static_cast<std::byte *>(memory) + page_bytes;
-    return mprotect(lowest_, bytes_, PROT_READ | PROT_WRITE) == 0 ? 0 : EAGAIN;
-}
-
 void release_unused_stack()
 {
-    if (!lowest_of_stack)
+    static const auto page_bytes = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+    thread_local std::byte *const lowest = lowest_of_stack();
+    if (!lowest)
         return;
     // What is called from here needs some, too.
-    auto *const here = static_cast<std::byte *>(__builtin_frame_address(0)) - 256;
-    const size_t unused = static_cast<size_t>(here - lowest_of_stack) / page_bytes * page_bytes;
-    (void)madvise(lowest_of_stack, unused, MADV_DONTNEED);
+    const auto *const here = static_cast<std::byte *>(__builtin_frame_address(0)) - 256;
+    const size_t unused = static_cast<size_t>(here - lowest) / page_bytes * page_bytes;
+    (void)madvise(lowest, unused, MADV_DONTNEED);
 }
 
 int64_t coarse_ms()
@@ -104,9 +99,7 @@ int Thread::start(const ThreadOptions &options, void (*entry)(void *), void *arg
         return error;
     int error = 0;
     if (options.stack_bytes != 0)
-        error = stack_.allocate(options.stack_bytes);
-    if (error == 0 && options.stack_bytes != 0)
-        error = pthread_attr_setstack(&attributes, stack_.lowest(), stack_.bytes());
+        error = pthread_attr_setstacksize(&attributes, options.stack_bytes);
     if (error == 0) {
         // The new thread inherits the mask: no signal can reach it before it has
         // set its own.
@@ -116,28 +109,13 @@ int Thread::start(const ThreadOptions &options, void (*entry)(void *), void *arg
         pthread_sigmask(SIG_SETMASK, &before, nullptr);
     }
     pthread_attr_destroy(&attributes);
-    if (error != 0)
-        stack_ = {};
     return error;
-}
-
-void Thread::join()
-{
-    pthread_join(id_, nullptr);
-    stack_ = {};
-}
-
-void Thread::join_ending()
-{
-    pthread_join(self_, nullptr);
-    stack_ = {};
 }
 
 void *Thread::trampoline(void *self)
 {
     Thread &thread = *static_cast<Thread *>(self);
     thread.self_ = pthread_self();
-    lowest_of_stack = static_cast<std::byte *>(thread.stack_.lowest());
     pthread_setname_np(thread.self_, thread.name_);
     pthread_sigmask(SIG_SETMASK, &thread.mask_, nullptr);
     if (thread.batch_)

@@ -9,7 +9,6 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <utility>
 
 #if defined(__clang__)
 #define WEBSOCK_TSA(x) __attribute__((x))
@@ -105,35 +104,6 @@ class Cond
     pthread_cond_t cond_;
 };
 
-// Memory for a thread's stack, with a page below it that nobody may touch. glibc keeps up
-// to 40 MiB of the stacks it makes itself when their threads have ended.
-class Stack
-{
-  public:
-    Stack() = default;
-    Stack(Stack &&other) noexcept
-        : lowest_(std::exchange(other.lowest_, nullptr)), bytes_(other.bytes_)
-    {
-    }
-    Stack &operator=(Stack &&other) noexcept
-    {
-        std::swap(lowest_, other.lowest_);
-        std::swap(bytes_, other.bytes_);
-        return *this;
-    }
-    ~Stack();
-
-    // Rounds bytes up to pages. 0 or EAGAIN.
-    int allocate(size_t bytes);
-
-    void *lowest() const { return lowest_; }
-    size_t bytes() const { return bytes_; }
-
-  private:
-    void *lowest_ = nullptr; // behind the guard page
-    size_t bytes_ = 0;
-};
-
 struct ThreadOptions {
     const char *name;               // shown by ps and gdb; at most 15 characters
     size_t stack_bytes = 0;         // 0: the system's default
@@ -153,10 +123,10 @@ class Thread
     int start(const ThreadOptions &options, void (*entry)(void *), void *argument);
 
     // By the thread that has called start(), or one that knows it to have returned.
-    void join();
+    void join() { pthread_join(id_, nullptr); }
     // By a thread that the joined one has told, through a lock, that it is about to end;
     // start() need not have returned by then.
-    void join_ending();
+    void join_ending() { pthread_join(self_, nullptr); }
 
   private:
     static void *trampoline(void *self);
@@ -167,12 +137,10 @@ class Thread
     void *argument_ = nullptr;
     const char *name_ = nullptr;
     sigset_t mask_{};
-    Stack stack_; // of its own, if it was given a size
     bool batch_ = false;
 };
 
 // Gives the memory back that the calling thread's stack has used further down than now.
-// For threads that were given a stack_bytes.
 void release_unused_stack();
 
 // How many processors this process may use.

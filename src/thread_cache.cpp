@@ -82,6 +82,7 @@ bool ThreadCache::park(Worker &worker)
 // that has ended is there at a time.
 void ThreadCache::leave(Worker &worker)
 {
+    release_unused_stack(); // glibc keeps stacks for later, up to 40 MiB of them
     Worker *before = nullptr;
     {
         Lock lock(mutex_);
