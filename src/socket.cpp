@@ -10,8 +10,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 namespace websock {
 
@@ -210,20 +208,6 @@ std::string printable_address(const sockaddr_storage &address)
 int wait_writable(int fd, TimePoint deadline) { return wait_for(fd, POLLOUT, deadline); }
 
 int wait_readable(int fd, TimePoint deadline) { return wait_for(fd, POLLIN, deadline); }
-
-ssize_t receive(int fd, std::span<uint8_t> into)
-{
-    return syscall(SYS_recvfrom, fd, into.data(), into.size(), 0, nullptr, nullptr);
-}
-
-ssize_t send_now(int fd, const iovec *parts, size_t count)
-{
-    msghdr message{};
-    message.msg_iov = const_cast<iovec *>(parts); // sendmsg does not write to them
-    message.msg_iovlen = count;
-    // Not writev(2): that raises SIGPIPE.
-    return syscall(SYS_sendmsg, fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-}
 
 void send_best_effort(int fd, std::string_view bytes)
 {

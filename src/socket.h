@@ -6,13 +6,9 @@
 #include "fd.h"
 #include "thread.h"
 
-#include <cstdint>
-#include <span>
 #include <string>
 #include <string_view>
 #include <sys/socket.h>
-#include <sys/types.h>
-#include <sys/uio.h>
 
 namespace websock {
 
@@ -50,11 +46,6 @@ std::string printable_address(const sockaddr_storage &address);
 // Waits until fd can be written to (or has failed). 0, ETIMEDOUT, or poll's error.
 int wait_writable(int fd, TimePoint deadline);
 int wait_readable(int fd, TimePoint deadline);
-
-// recv(2), and sendmsg(2) without waiting and without SIGPIPE; past glibc, where both are
-// cancellation points and pay for that, though no thread here is ever cancelled.
-ssize_t receive(int fd, std::span<uint8_t> into);
-ssize_t send_now(int fd, const iovec *parts, size_t count);
 
 // Sends what the socket takes now and forgets the rest: for answers to connections
 // that are being turned away.

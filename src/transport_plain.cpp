@@ -21,7 +21,7 @@ class PlainTransport final : public Transport
     {
         set_receive_timeout(timeout_ms);
         for (;;) {
-            const ssize_t n = receive(fd_.get(), into);
+            const ssize_t n = recv(fd_.get(), into.data(), into.size(), 0);
             if (n >= 0)
                 return n;
             read_error_ = errno;
@@ -35,8 +35,12 @@ class PlainTransport final : public Transport
 
     ssize_t write_some(const iovec *parts, int count) override
     {
+        msghdr message{};
+        message.msg_iov = const_cast<iovec *>(parts); // sendmsg does not write to them
+        message.msg_iovlen = static_cast<size_t>(count);
         for (;;) {
-            const ssize_t n = send_now(fd_.get(), parts, static_cast<size_t>(count));
+            // Not writev(2): that raises SIGPIPE.
+            const ssize_t n = sendmsg(fd_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
             if (n >= 0 || errno != EINTR)
                 return n;
         }
