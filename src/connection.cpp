@@ -141,9 +141,10 @@ int Connection::wait_ms(bool in_message, int silence_ms)
     const int limit_ms = server_.settings.message_timeout_ms;
     if (!in_message || limit_ms == 0)
         return silence_ms;
+    const int64_t now_ms = coarse_ms();
     if (message_since_ms_ == 0)
-        message_since_ms_ = received_ms_;
-    const int64_t left_ms = std::max<int64_t>(message_since_ms_ + limit_ms - coarse_ms(), 0);
+        message_since_ms_ = now_ms;
+    const int64_t left_ms = std::max<int64_t>(message_since_ms_ + limit_ms - now_ms, 0);
     return silence_ms < 0 || left_ms < silence_ms ? static_cast<int>(left_ms) : silence_ms;
 }
 
@@ -222,7 +223,7 @@ bool Connection::take_control(const Decoded &frame)
                                .chunk = hold_chunk()});
     if (frame.opcode != Opcode::close)
         return queued;
-    (void)hand_over(); // nothing is read after a Close either way
+    (void)hand_over(TimePoint{}); // nothing is read after a Close: no need to wait for room
     return false;
 }
 
@@ -273,8 +274,9 @@ void Connection::fail(uint16_t code, const char *reason)
 // ever, since a callback may block.
 void Connection::let_answers_go_first()
 {
-    if (hand_over() && outbox_.state() == Outbox::State::open)
-        inbox_.wait_until_run(in_ms(std::min(kAnswersMs, server_.settings.close_timeout_ms)));
+    const TimePoint deadline = in_ms(std::min(kAnswersMs, server_.settings.close_timeout_ms));
+    if (hand_over(deadline) && outbox_.state() == Outbox::State::open)
+        inbox_.wait_until_run(deadline);
 }
 
 // For an event whose payload is among the unread bytes. Events run one after the other, so
@@ -296,11 +298,15 @@ bool Connection::queue(Event event)
     return decoded_.size() < kBatch || hand_over();
 }
 
-bool Connection::hand_over()
+bool Connection::hand_over(TimePoint deadline)
 {
     if (decoded_.empty())
         return true;
-    const Inbox::Put put = inbox_.put(decoded_);
+    const bool in_message = message_since_ms_ != 0;
+    const int64_t before_ms = in_message ? coarse_ms() : 0;
+    const Inbox::Put put = inbox_.put(decoded_, deadline);
+    if (in_message) // that nothing was read meanwhile is not the peer's fault
+        message_since_ms_ += coarse_ms() - before_ms;
     if (put == Inbox::Put::schedule)
         server_.dispatcher.post(*this);
     return put != Inbox::Put::cut;
@@ -349,7 +355,8 @@ void Connection::describe_end() noexcept
     try {
         if (is_bad)
             frames = trace();
-        if (const std::string dropped = outbox_.drop_reason(); !dropped.empty())
+        // A polite end has its reason already; that the peer did not read it is none.
+        if (const std::string dropped = outbox_.drop_reason(); !dropped.empty() && !polite_)
             end_reason_ = dropped;
     } catch (const std::bad_alloc &) {
         // What there is will do.

@@ -120,7 +120,7 @@ class Connection final : public Runnable
     void let_answers_go_first();
     Ref<Chunk> hold_chunk();
     bool queue(Event event);
-    bool hand_over();
+    bool hand_over(TimePoint deadline = kNever);
     void finish() noexcept;
     void discard(TimePoint deadline) noexcept;
     void describe_end() noexcept;

@@ -46,12 +46,14 @@ class Progress
         return ticks == 0 ? kNever : TimePoint(Clock::duration(ticks));
     }
     // Another number for each event of each run.
-    uint64_t event() const { return event_.load(std::memory_order_relaxed); }
+    uint64_t event() const { return event_.load(std::memory_order_acquire); }
+    // False until the first begin_event() of this run.
+    bool in_event() const { return event() >= first_event_.load(std::memory_order_relaxed); }
     // Which has begun with its run.
     bool in_first_event() const { return event() <= first_event_.load(std::memory_order_relaxed); }
 
   private:
-    void count() { event_.store(event() + 1, std::memory_order_relaxed); }
+    void count() { event_.store(event() + 1, std::memory_order_release); }
 
     std::atomic<Clock::rep> run_since_{0};
     std::atomic<uint64_t> event_{0};
@@ -64,7 +66,8 @@ class Runnable
   public:
     // On a worker, once for each Dispatcher::post().
     virtual void run(Progress &progress) noexcept = 0;
-    // On the monitor, at most once in a run(): that takes more than a millisecond.
+    // On the monitor, at most once in a run(), and only in one of its events: that takes more
+    // than a millisecond.
     virtual void late() noexcept {}
     // On the monitor: the time given to expire_at() has come.
     virtual void expired() noexcept {}
@@ -177,7 +180,7 @@ class Dispatcher
     void watch();
     void tick(TimePoint now) REQUIRES(mutex_);
     Survey survey(TimePoint now) REQUIRES(mutex_);
-    static void see_event(Worker &worker, TimePoint now);
+    bool may_be_stuck(Worker &worker, TimePoint now) REQUIRES(mutex_);
     static size_t stuck_among(const Survey &survey);
     void grow(size_t count) REQUIRES(mutex_);
     void expire(TimePoint now) REQUIRES(mutex_);
@@ -203,6 +206,7 @@ class Dispatcher
     bool monitor_parked_ GUARDED_BY(mutex_) = false;
     bool monitor_ends_ GUARDED_BY(mutex_) = false;
     size_t surveys_ GUARDED_BY(mutex_) = 0;
+    TimePoint surveyed_at_ GUARDED_BY(mutex_){};       // the last time
     bool short_of_threads_ GUARDED_BY(mutex_) = false; // said once for each time
     Cond monitor_wake_;
     Cond all_left_;

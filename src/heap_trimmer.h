@@ -12,12 +12,12 @@ class HeapTrimmer final : public Runnable
   public:
     explicit HeapTrimmer(Dispatcher &dispatcher) : dispatcher_(dispatcher) {}
 
-    // Trims in a second, and once more when the threads have left that are not needed any
-    // more. Any thread, while the dispatcher runs.
+    // Trims in a second, or when ten have passed since the last time, and once more when the
+    // threads have left that are not needed any more. Any thread, while the dispatcher runs.
     void trim_soon();
 
     void run(Progress &progress) noexcept override;
-    void expired() noexcept override { dispatcher_.post(*this); }
+    void expired() noexcept override;
     // It lives as long as the dispatcher.
     void retain() noexcept override {}
     void release() noexcept override {}
@@ -25,7 +25,9 @@ class HeapTrimmer final : public Runnable
 
   private:
     Dispatcher &dispatcher_;
+    std::atomic<TimePoint> not_before_{TimePoint::min()};
     std::atomic<bool> once_more_{false};
+    std::atomic<bool> posted_{false}; // and not run yet
 };
 
 } // namespace websock

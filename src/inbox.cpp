@@ -13,11 +13,12 @@ constexpr size_t kKeptCapacity = 32; // events; more is given back when the queu
 
 } // namespace
 
-Inbox::Put Inbox::put(std::vector<Event> &events)
+Inbox::Put Inbox::put(std::vector<Event> &events, TimePoint deadline)
 {
     Lock lock(mutex_);
-    while (bytes_ >= max_bytes_ && !cut_off_)
-        wait_for_room(kNever);
+    bool in_time = true;
+    while (bytes_ >= max_bytes_ && !cut_off_ && in_time)
+        in_time = wait_for_room(deadline);
     if (cut_off_) {
         events.clear();
         return Put::cut;

@@ -19,11 +19,12 @@ class Inbox
   public:
     Inbox(size_t max_bytes, bool concurrent) : concurrent_(concurrent), max_bytes_(max_bytes) {}
 
-    // Moves the events in, which leaves none; waits first while max_bytes are queued. cut:
-    // cut_off() was called, and nothing was put in. schedule: the caller must post the
-    // connection to the dispatcher. Throws std::bad_alloc, with nothing put in.
+    // Moves the events in, which leaves none; waits first while max_bytes are queued, but
+    // not beyond deadline. cut: cut_off() was called, and nothing was put in. schedule: the
+    // caller must post the connection to the dispatcher. Throws std::bad_alloc, with nothing
+    // put in.
     enum class Put { done, schedule, cut };
-    Put put(std::vector<Event> &events) EXCLUDES(mutex_);
+    Put put(std::vector<Event> &events, TimePoint deadline) EXCLUDES(mutex_);
 
     // Puts in the last event. Its place is kept from the start: it cannot fail. True: the
     // connection must be posted.

@@ -76,17 +76,18 @@ Dispatcher::Survey Dispatcher::survey(TimePoint now)
         Worker &worker = *workers_[(i + surveys_) % workers_.size()];
         if (!worker.current)
             continue;
-        see_event(worker, now);
+        const bool stuck = may_be_stuck(worker, now);
         const TimePoint event_since = Dispatcher::event_since(worker, now);
         const bool hogging = event_since < now && now - event_since >= kHogging;
-        if (event_since < now && now - event_since >= kOverdue && worker.id != 0) {
+        if (stuck && worker.id != 0) {
             ++seen.overdue;
             seen.hogging += hogging;
             if (!hogging && seen.sampled < kSampled)
                 seen.sample[seen.sampled++] = worker.id;
         }
         const TimePoint run_since = worker.progress.run_since();
-        if (worker.told_late || run_since > now || now - run_since < kLate)
+        const bool late = run_since < now && now - run_since >= kLate;
+        if (worker.told_late || !late || !worker.progress.in_event())
             continue;
         try {
             seen.late.push_back(worker.current);
@@ -96,15 +97,24 @@ Dispatcher::Survey Dispatcher::survey(TimePoint now)
         worker.current->retain();
         worker.told_late = true;
     }
+    surveyed_at_ = now;
     return seen;
 }
 
-void Dispatcher::see_event(Worker &worker, TimePoint now)
+// Whether it is long in its event, or its events have been long since the last look, on
+// the average: each of many that block for half a millisecond is another one at each look.
+bool Dispatcher::may_be_stuck(Worker &worker, TimePoint now)
 {
-    if (worker.event == worker.progress.event())
-        return;
-    worker.event = worker.progress.event();
-    worker.event_since = now;
+    const uint64_t begun = worker.progress.event() - worker.event;
+    if (begun > 0) {
+        worker.event += begun;
+        worker.event_since = now;
+    }
+    const TimePoint event_since = Dispatcher::event_since(worker, now);
+    if (event_since < now && now - event_since >= kOverdue)
+        return true;
+    const TimePoint run_since = worker.progress.run_since();
+    return run_since < now && now - run_since >= kOverdue && begun * kOverdue <= now - surveyed_at_;
 }
 
 // How many workers will not come back by themselves. The clock alone does not tell: on a

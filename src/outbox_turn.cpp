@@ -14,6 +14,8 @@ namespace {
 
 // What an idle connection keeps of its buffers.
 constexpr size_t kKeptCapacity = 1024;
+// What a worker keeps of its own: a batch gathers 16 KiB, and a vector grows by doubling.
+constexpr size_t kLentCapacity = 32 * 1024;
 
 iovec part(std::span<const uint8_t> bytes)
 {
@@ -52,7 +54,7 @@ void Outbox::pass_turn()
 {
     in_flight_.clear();
     std::vector<uint8_t> *const lent = lent_.load(std::memory_order_acquire);
-    if (lent && lent->capacity() < in_flight_.capacity())
+    if (lent && lent->capacity() < in_flight_.capacity() && in_flight_.capacity() <= kLentCapacity)
         in_flight_.swap(*lent);
     if (in_flight_.capacity() > kKeptCapacity)
         std::vector<uint8_t>().swap(in_flight_);

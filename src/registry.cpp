@@ -10,7 +10,7 @@ namespace websock {
 
 namespace {
 
-constexpr size_t kMany = 16; // fewer hold nothing worth the while
+constexpr size_t kMany = 64; // fewer hold nothing worth the while
 
 } // namespace
 

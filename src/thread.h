@@ -141,7 +141,7 @@ class Thread
 };
 
 // Gives the memory back that the calling thread's stack has used further down than now.
-void release_unused_stack();
+[[gnu::noinline]] void release_unused_stack();
 
 // How many processors this process may use.
 size_t processors();

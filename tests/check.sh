@@ -51,6 +51,7 @@ exec /usr/bin/python3 -B tests/run.py --time-limit 400 --jobs 2 \
     "TLS, ThreadSanitizer:unittest:env BUILD=build/tsan $py tests/interop/tls_test.py -b" \
     "TLS, AddressSanitizer:unittest:env BUILD=build/asan $py tests/interop/tls_test.py -b" \
     "metrics:unittest:$py tests/interop/metrics_test.py -b" \
+    "memory:unittest:$py tests/interop/memory_test.py -b" \
     "python websockets:unittest:$py tests/interop/python_websockets_test.py -b" \
     "node ws:unittest:$py tests/interop/node_ws_test.py -b" \
     "nginx:unittest:$py tests/interop/nginx_test.py -b" \

@@ -167,6 +167,23 @@ TEST_CASE("messages before a Close, or before an error, are answered before that
     }
 }
 
+TEST_CASE("a Close is answered, and the connection ends, though there is no room for its events")
+{
+    Server server({.settings = [](auto *context) { context->max_queued_bytes = 1; },
+                   .onmessage = [](Scene &scene, auto *, auto *) { scene.gate.wait(); }});
+    Client client = Client::open(server.port());
+    client.send_text("block");
+    server.events().wait(Kind::message);
+    client.send_raw(encode_frame(true, WS_OPCODE_TEXT, "waits") +
+                    encode_frame(true, WS_OPCODE_CLOSE, close_payload(4000)));
+    CHECK(client.receive_close().code == 4000);
+    client.expect_eof();
+    CHECK(server.events().count(Kind::message) == 1);
+    server.gate().open();
+    CHECK(server.events().wait(Kind::close).code == 4000);
+    CHECK(server.events().count(Kind::message) == 2);
+}
+
 TEST_CASE("a silent client is pinged, and dropped when it does not answer")
 {
     Server server({.settings = [](auto *context) { context->idle_timeout_ms = 200; }});

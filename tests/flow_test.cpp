@@ -196,6 +196,31 @@ TEST_CASE("one client's blocked callbacks hold back nobody else")
     CHECK(other.receive_text() == "go on");
 }
 
+TEST_CASE("callbacks that each block for less than a look of the monitor get company as well")
+{
+    constexpr size_t kClients = 100, kMessages = 40, kCompany = 20;
+    std::atomic<size_t> at_once = 0, most = 0;
+    Server server({.onmessage = [&](Scene &, auto *, auto *) {
+        const size_t now = ++at_once;
+        for (size_t seen = most; seen < now && !most.compare_exchange_weak(seen, now);) {
+        }
+        const timespec pause{.tv_sec = 0, .tv_nsec = 500'000}; // what is tried, not a wait
+        nanosleep(&pause, nullptr);
+        --at_once;
+    }});
+    // Behind a pong, so that none of them is the first event of its batch.
+    std::string batch;
+    for (size_t i = 0; i < kMessages; i++)
+        batch += encode_frame(true, WS_OPCODE_PONG, "") + encode_frame(true, WS_OPCODE_TEXT, "x");
+    std::vector<Client> clients;
+    for (size_t i = 0; i < kClients; i++)
+        clients.push_back(Client::open(server.port()));
+    for (Client &client : clients)
+        client.send_raw(batch);
+    server.events().wait(Kind::message, kClients * kMessages);
+    CHECK(most >= kCompany);
+}
+
 TEST_CASE("clients that do not read their echoes hold back nobody else")
 {
     // More of them than there are processors. Small echoes are gathered, so it is the end

@@ -279,6 +279,40 @@ TEST_CASE("a message that nobody goes on with is given up when its time is over"
     CHECK(client.receive_close().code == WS_CLOSE_POLICY_VIOLATION);
 }
 
+TEST_CASE("the time in which the server does not read does not count for a message")
+{
+    Server server({.settings =
+                       [](auto *context) {
+                           context->message_timeout_ms = 150;
+                           context->max_queued_bytes = 1;
+                       },
+                   .onmessage =
+                       [](Scene &scene, auto *, auto *message) {
+                           if (message->payload_len == 5)
+                               scene.gate.wait();
+                       }});
+    Client client = Client::open(server.port());
+    client.send_text("block");
+    server.events().wait(Kind::message);
+    const std::string begun = encode_frame(false, WS_OPCODE_TEXT, "begun");
+    const uint64_t read = server.stats().bytes_in;
+    client.send_raw(begun);
+    CHECK(eventually([&] { return server.stats().bytes_in == read + begun.size(); }));
+    // Behind the pong there is no room for the ping's event, and nothing more is read.
+    client.send_frame(true, WS_OPCODE_PING, "");
+    CHECK(client.receive_frame().opcode == WS_OPCODE_PONG);
+    client.send_frame(true, WS_OPCODE_CONTINUE, " and ended");
+    for (int i = 0; i < 2; i++) { // that long
+        Client late = Client::open(server.port());
+        late.send_frame(false, WS_OPCODE_TEXT, "begun");
+        CHECK(late.receive_close().code == WS_CLOSE_POLICY_VIOLATION);
+    }
+    server.gate().open();
+    CHECK(server.events().wait(Kind::message, 2).text == "begun and ended");
+    client.send_close(WS_CLOSE_NORMAL);
+    CHECK(client.receive_close().code == WS_CLOSE_NORMAL);
+}
+
 TEST_CASE("the time of a message is its own: neither the last one's nor a ping's counts")
 {
     Server server(
