@@ -146,7 +146,7 @@ def run_micro(args):
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description="benchmark of libwebsock, floors and others")
-    parser.add_argument("--quick", action="store_true", help="two minutes, rougher")
+    parser.add_argument("--quick", action="store_true", help="three minutes, rougher")
     parser.add_argument("--build", default="build/bench", help="where the programs are")
     parser.add_argument("--only", default="", help="cases whose name has this in it")
     parser.add_argument("--servers", nargs="+", metavar="NAME", help="no others")
