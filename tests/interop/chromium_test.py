@@ -17,6 +17,8 @@ CHART_COLORS = """(() => {
     const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
     return new Set(new Uint32Array(pixels.data.buffer)).size;
 })()"""
+# The room tells everybody who has come in, which is later than the handshake.
+ENTERED = "document.querySelector('#chat-people').textContent !== ''"
 
 
 def says(selector, text):
@@ -49,6 +51,7 @@ class Case(unittest.IsolatedAsyncioTestCase):
         self.pages.append(page)
         for panel in ("chat", "echo", "stats"):
             await page.until(f"document.querySelector('#{panel}-status')?.dataset.state === 'open'")
+        await page.until(ENTERED)
         return page
 
     async def say(self, page, name, text):

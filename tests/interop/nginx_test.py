@@ -121,6 +121,7 @@ class NginxTest(unittest.IsolatedAsyncioTestCase):
 
     async def test_what_one_says_in_the_chat_reaches_the_other(self):
         alice, bob = await self.connect("/chat"), await self.connect("/chat")
+        await within(self.heard(bob, '"people"'))  # told on entering, after the handshake
         await within(alice.send("hello from alice"))
         await within(self.heard(bob, "hello from alice"))
 
