@@ -68,7 +68,7 @@ class Connection final : public Runnable
 
     Registry::Traffic traffic();
 
-    void run(Progress &progress) noexcept override;
+    void run(Progress &progress, std::vector<uint8_t> &spare) noexcept override;
     void late() noexcept override;
     void expired() noexcept override;
     void retain() noexcept override { references_.fetch_add(1, std::memory_order_relaxed); }
@@ -79,7 +79,10 @@ class Connection final : public Runnable
     // Writes what nobody else is there to write; see Outbox.
     struct Flusher final : Runnable {
         explicit Flusher(Connection &of) : connection(of) {}
-        void run(Progress &) noexcept override { connection.outbox_.flush(); }
+        void run(Progress &, std::vector<uint8_t> &) noexcept override
+        {
+            connection.outbox_.flush();
+        }
         void retain() noexcept override { connection.retain(); }
         void release() noexcept override { connection.release(); }
         const char *name() const noexcept override { return connection.name(); }

@@ -11,11 +11,11 @@
 
 namespace websock {
 
-void Connection::run(Progress &progress) noexcept
+// Nothing here is thread_local: where glibc finds no memory to note that such an object is
+// to be destroyed, it ends the process.
+void Connection::run(Progress &progress, std::vector<uint8_t> &spare) noexcept
 {
-    // A worker's own, used again for each batch; empty in between.
-    thread_local std::array<Event, kBatch> events;
-    thread_local std::vector<uint8_t> gathered;
+    std::array<Event, kBatch> events;
     const Inbox::Taken taken = inbox_.take(events);
     if (taken.schedule)
         server_.dispatcher.post(*this);
@@ -25,7 +25,7 @@ void Connection::run(Progress &progress) noexcept
     // With concurrent_events other workers may be in a batch of their own.
     const bool gathers = server_.settings.concurrent_events == 0;
     if (gathers)
-        outbox_.begin_batch(gathered);
+        outbox_.begin_batch(spare);
     const bool is_last = batch.front().kind == Event::closed;
     for (Event &event : batch) {
         progress.begin_event();

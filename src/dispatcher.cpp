@@ -159,7 +159,7 @@ void Dispatcher::work(Worker &worker)
         }
         // All of it, and not the events alone: it may wait for a peer to read, too.
         worker.progress.begin_run();
-        next->run(worker.progress);
+        next->run(worker.progress, worker.spare);
         worker.progress.end_run();
         done = next;
     }

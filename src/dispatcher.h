@@ -18,6 +18,7 @@
 #include <array>
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -64,8 +65,9 @@ class Progress
 class Runnable
 {
   public:
-    // On a worker, once for each Dispatcher::post().
-    virtual void run(Progress &progress) noexcept = 0;
+    // On a worker, once for each Dispatcher::post(). spare is memory of the worker's, to be
+    // used for whatever the run gathers, and left empty: the same, or other memory.
+    virtual void run(Progress &progress, std::vector<uint8_t> &spare) noexcept = 0;
     // On the monitor, at most once in a run(), and only in one of its events: that takes more
     // than a millisecond.
     virtual void late() noexcept {}
@@ -148,6 +150,7 @@ class Dispatcher
         Thread thread;
         Cond wake;
         Progress progress;
+        std::vector<uint8_t> spare; // its thread's alone; empty between two runs
         // Guarded by mutex_:
         pid_t id = 0; // 0: it has not begun yet
         Runnable *current = nullptr;

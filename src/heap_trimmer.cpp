@@ -27,7 +27,7 @@ void HeapTrimmer::expired() noexcept
         dispatcher_.post(*this);
 }
 
-void HeapTrimmer::run(Progress &) noexcept
+void HeapTrimmer::run(Progress &, std::vector<uint8_t> &) noexcept
 {
     posted_ = false;
     not_before_ = in_ms(kPauseMs);

@@ -16,7 +16,7 @@ class HeapTrimmer final : public Runnable
     // threads have left that are not needed any more. Any thread, while the dispatcher runs.
     void trim_soon();
 
-    void run(Progress &progress) noexcept override;
+    void run(Progress &progress, std::vector<uint8_t> &spare) noexcept override;
     void expired() noexcept override;
     // It lives as long as the dispatcher.
     void retain() noexcept override {}

@@ -91,7 +91,7 @@ void Log::detach()
     deliver_waiting();
 }
 
-void Log::run(Progress &) noexcept { deliver_waiting(); }
+void Log::run(Progress &, std::vector<uint8_t> &) noexcept { deliver_waiting(); }
 
 void Log::deliver_waiting()
 {

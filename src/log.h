@@ -30,7 +30,7 @@ class Log final : public Runnable
     void attach(Dispatcher &dispatcher) EXCLUDES(mutex_);
     void detach() EXCLUDES(mutex_);
 
-    void run(Progress &progress) noexcept override;
+    void run(Progress &progress, std::vector<uint8_t> &spare) noexcept override;
     void retain() noexcept override {} // outlives the dispatcher
     void release() noexcept override {}
     const char *name() const noexcept override { return "onlog"; }

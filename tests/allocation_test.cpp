@@ -16,6 +16,7 @@ namespace {
 // them; and that give up their client when that fails.
 std::atomic<unsigned long long> opened;
 std::atomic<unsigned long long> closed;
+std::atomic<unsigned long long> blocked; // in the callback of a message that says so
 
 int open_quietly(libwebsock_client_state *)
 {
@@ -29,6 +30,8 @@ int close_quietly(libwebsock_client_state *)
     return 0;
 }
 
+const std::string kProtocol = "Sec-WebSocket-Protocol: a-protocol-with-a-long-name\r\n";
+
 int request_quietly(libwebsock_client_state *client, const libwebsock_request *)
 {
     const bool ok =
@@ -38,6 +41,12 @@ int request_quietly(libwebsock_client_state *client, const libwebsock_request *)
 
 int echo_quietly(libwebsock_client_state *client, libwebsock_message *msg)
 {
+    if (std::string_view(msg->payload, msg->payload_len) == "block") {
+        blocked = 1;
+        blocked.notify_all();
+        blocked.wait(1);
+        return 0;
+    }
     const size_t half = msg->payload_len / 2;
     const bool in_pieces = msg->opcode == WS_OPCODE_TEXT && half > 0;
     int error = 0;
@@ -98,8 +107,8 @@ void live(int port, const Misfortune &misfortune, std::optional<FailingAllocatio
     if (misfortune.nth != 0 && misfortune.behind_tls)
         failing.emplace(misfortune.nth, Failing::one);
     client.handshake("/a/path?and=a+query",
-                     "Sec-WebSocket-Protocol: a-protocol-with-a-long-name\r\n"
-                     "X-Twice: once\r\nX-Twice: and again, which is joined to the first\r\n");
+                     kProtocol +
+                         "X-Twice: once\r\nX-Twice: and again, which is joined to the first\r\n");
     client.send_text("hello");
     receive_answer(client, "hello");
     client.send_frame(false, WS_OPCODE_BINARY, std::string(3000, 'a'));
@@ -121,14 +130,16 @@ void live_well(int port)
     live(port, {}, none);
 }
 
-// Every connection that was accepted has been refused, or has had its onclose.
+// Every connection that was accepted has been refused, or has had its onclose, but for the
+// one that is blocked.
 bool all_is_over(const Server &server)
 {
     const libwebsock_statistics stats = server.stats();
     unsigned long long ended = stats.connections_refused;
     for (const unsigned long long of_code : stats.closed)
         ended += of_code;
-    return ended == stats.connections_accepted && stats.connections_open == 0 && opened == closed;
+    return ended + blocked == stats.connections_accepted && stats.connections_open == blocked &&
+           opened == closed + blocked;
 }
 
 // Lives once with that misfortune, and once without. False: there is no nth allocation.
@@ -170,6 +181,27 @@ TEST_CASE("each allocation of a connection's life may fail")
             CAPTURE(nth_behind);
     CHECK(lost > 10); // or nothing came of it
     CHECK(eventually([&] { return all_is_over(server); }));
+}
+
+// What a worker needs once, it needs here: another one is busy.
+TEST_CASE("each allocation may fail of a connection that is a worker's first")
+{
+    const size_t step = over_tls() ? scaled(20, 3) : 1;
+    bool has_failed = true;
+    size_t lost = 0;
+    for (size_t nth = 1; has_failed; nth += step) {
+        CAPTURE(nth);
+        opened = closed = 0;
+        Server server({.settings = allocate_nothing});
+        Client client(server.port());
+        client.handshake("/", kProtocol);
+        client.send_text("block");
+        blocked.wait(0);
+        has_failed = survives(server, {.nth = nth}, lost);
+        blocked = 0;
+        blocked.notify_all();
+    }
+    CHECK(lost > 10); // or nothing came of it
 }
 
 TEST_CASE("each allocation of a server's start and stop may fail")
