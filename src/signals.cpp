@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
+#include <sched.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -17,22 +18,25 @@ namespace {
 // More contexts than this can wait at a time, but only these hear of a signal.
 constexpr int kSlots = 64;
 std::array<std::atomic<int>, kSlots> wake_fds; // fd + 1; 0 is free. Read by the handler
+std::atomic<int> handling;                     // threads that are in the handler
 
 Mutex mutex;
 int users GUARDED_BY(mutex) = 0;
 constexpr std::array<int, 2> kSignals{SIGINT, SIGTERM};
 std::array<bool, 2> installed GUARDED_BY(mutex){};
 
-// Async-signal-safe: loads and write(2).
+// Async-signal-safe: lock-free atomics and write(2).
 void wake_all(int)
 {
     const int saved_errno = errno;
+    ++handling;
     for (const std::atomic<int> &entry : wake_fds) {
         const int fd = entry.load() - 1;
         const uint64_t one = 1;
         if (fd >= 0 && write(fd, &one, sizeof one) < 0)
             continue; // it is full, so it is readable: that will do
     }
+    --handling;
     errno = saved_errno;
 }
 
@@ -86,6 +90,10 @@ StopSignals::~StopSignals()
         restore();
     if (slot_ >= 0)
         wake_fds[static_cast<size_t>(slot_)] = 0;
+    // A thread in the handler may have read the number already, and after this the
+    // descriptor is closed, and its number may soon be another file's.
+    while (handling > 0)
+        sched_yield();
 }
 
 } // namespace websock
