@@ -89,7 +89,8 @@ void Connection::serve() noexcept
 
 void Connection::read_frames()
 {
-    release_unused_stack(); // no handshake comes any more
+    if (tls_) // whose handshake has gone far down, and comes no more
+        release_unused_stack();
     const libwebsock_context &settings = server_.settings;
     Decoder decoder({settings.max_frame_payload, settings.max_message_payload});
     // Two silences in a row of half the time each, and a ping in between.

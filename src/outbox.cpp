@@ -33,10 +33,13 @@ int Outbox::open(std::string_view response, TimePoint deadline)
     Lock lock(mutex_);
     if (state() != State::opening)
         return ENOTCONN;
-    pending_.assign(response.begin(), response.end());
+    if (const int error = take_turn(deadline); error != 0)
+        return error;
     state_ = State::open;
-    flush_pending(deadline);
-    return state() == State::ended ? ENOTCONN : 0;
+    const auto *bytes = reinterpret_cast<const uint8_t *>(response.data());
+    const int error = write({std::span(bytes, response.size()), {}}, deadline);
+    pass_turn();
+    return error == 0 ? 0 : ENOTCONN;
 }
 
 int Outbox::send(bool fin, Opcode opcode, std::span<const uint8_t> payload)

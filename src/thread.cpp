@@ -90,9 +90,7 @@ int Thread::start(const ThreadOptions &options, void (*entry)(void *), void *arg
     argument_ = argument;
     name_ = options.name;
     batch_ = options.batch;
-    sigset_t all;
-    sigfillset(&all);
-    mask_ = options.mask ? *options.mask : all;
+    mask_ = options.mask;
 
     pthread_attr_t attributes;
     if (const int error = pthread_attr_init(&attributes); error != 0)
@@ -103,7 +101,9 @@ int Thread::start(const ThreadOptions &options, void (*entry)(void *), void *arg
     if (error == 0) {
         // The new thread inherits the mask: no signal can reach it before it has
         // set its own.
+        sigset_t all;
         sigset_t before;
+        sigfillset(&all);
         pthread_sigmask(SIG_SETMASK, &all, &before);
         error = pthread_create(&id_, &attributes, trampoline, this);
         pthread_sigmask(SIG_SETMASK, &before, nullptr);
@@ -117,7 +117,8 @@ void *Thread::trampoline(void *self)
     Thread &thread = *static_cast<Thread *>(self);
     thread.self_ = pthread_self();
     pthread_setname_np(thread.self_, thread.name_);
-    pthread_sigmask(SIG_SETMASK, &thread.mask_, nullptr);
+    if (thread.mask_)
+        pthread_sigmask(SIG_SETMASK, thread.mask_, nullptr);
     if (thread.batch_)
         use_batch_scheduling();
     thread.entry_(thread.argument_);

@@ -107,7 +107,8 @@ class Cond
 struct ThreadOptions {
     const char *name;               // shown by ps and gdb; at most 15 characters
     size_t stack_bytes = 0;         // 0: the system's default
-    const sigset_t *mask = nullptr; // signals to block; nullptr: all of them
+    const sigset_t *mask = nullptr; // signals to block, read by the thread when it begins;
+                                    // nullptr: all of them
     bool batch = false;             // see use_batch_scheduling()
 };
 
@@ -136,7 +137,7 @@ class Thread
     void (*entry_)(void *) = nullptr;
     void *argument_ = nullptr;
     const char *name_ = nullptr;
-    sigset_t mask_{};
+    const sigset_t *mask_ = nullptr;
     bool batch_ = false;
 };
 
