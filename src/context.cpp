@@ -390,14 +390,15 @@ int Context::drain()
     server_.threads.stop_parking();
     registry.for_each([](Connection &connection) { connection.go_away(); });
     const int drain_ms = server_.settings.drain_timeout_ms;
-    bool ended = registry.wait_until_empty(in_ms(drain_ms));
+    const TimePoint deadline = in_ms(drain_ms);
+    bool ended = registry.wait_until_empty(deadline);
     if (!ended) {
         registry.for_each(
             [](Connection &connection) { connection.drop("cut off at the drain deadline"); });
         ended = registry.wait_until_empty(in_ms(kGraceMs));
     }
-    // The workers may go only when no connection can post any more.
-    if (!ended || !server_.dispatcher.stop(in_ms(kGraceMs))) {
+    // The workers may go only when no connection can post any more. One may still be in onlog.
+    if (!ended || !server_.dispatcher.stop(std::max(deadline, in_ms(kGraceMs)))) {
         report_stuck(drain_ms);
         return ETIMEDOUT;
     }

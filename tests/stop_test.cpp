@@ -14,10 +14,7 @@ namespace {
 
 libwebsock_context *context_of_handler = nullptr;
 
-void stop_from_handler(int)
-{
-    libwebsock_stop(context_of_handler);
-}
+void stop_from_handler(int) { libwebsock_stop(context_of_handler); }
 
 bool is_handled_by(int signal, void (*handler)(int))
 {
@@ -218,6 +215,25 @@ TEST_CASE("wait does not wait for ever for a callback, and free leaves it the co
     CHECK(eventually([&] { return returned.load(); }));
     CHECK(error == ENOTCONN);
     CHECK(eventually([&] { return server.events().count(Kind::close) == 1; }));
+}
+
+TEST_CASE("an onlog that is still running has until the drain deadline, too")
+{
+    static std::atomic<bool> logging;
+    logging = false;
+    Server server({.settings = [](auto *context) {
+        context->onlog = [](libwebsock_context *, int, const char *text) {
+            if (std::string_view(text).find("without a Close frame") == std::string_view::npos)
+                return;
+            logging = true;
+            std::this_thread::sleep_for(std::chrono::milliseconds(1300)); // or a slow disk
+        };
+    }});
+    {
+        const Client gone = Client::open(server.port());
+    }
+    REQUIRE(eventually([] { return logging.load(); }));
+    CHECK(server.stop_and_join() == 0);
 }
 
 TEST_CASE("free stops and drains a server whose wait nobody has run")
