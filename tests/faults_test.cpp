@@ -50,6 +50,7 @@ class SignalStorm
     {
         over_ = true;
         thread_.join();
+        ::signal(SIGUSR2, SIG_IGN); // which discards those that have not been delivered yet
         ::sigaction(SIGUSR2, &before_, nullptr);
     }
 

@@ -1,6 +1,7 @@
 // message_test.cpp: what a server receives: messages whole, in pieces and too large,
-// pings and pongs. Sending is in send_test.cpp, who is held back by whom in
-// flow_test.cpp, protocol errors in close_test.cpp.
+// pings and pongs. How long they may take is in message_timeout_test.cpp, sending in
+// send_test.cpp, who is held back by whom in flow_test.cpp, protocol errors in
+// close_test.cpp.
 #include "test_server.h"
 
 #include <doctest/doctest.h>
@@ -244,96 +245,6 @@ TEST_CASE("fragments of more than max_message_payload together get 1009")
     server.events().wait(Kind::close);
     CHECK(server.events().count(Kind::message) == 1);
     CHECK(server.events().count(Kind::too_large) == 0);
-}
-
-TEST_CASE("a message that takes too long is 1008, whatever its client sends meanwhile")
-{
-    for (const bool in_frame : {true, false}) {
-        CAPTURE(in_frame);
-        Server server({.settings = [](auto *context) { context->message_timeout_ms = 150; },
-                       .onmessage = echo});
-        Client client = Client::open(server.port());
-        std::string frame = encode_frame(in_frame, WS_OPCODE_BINARY, pattern(100000));
-        client.send_raw(in_frame ? frame.substr(0, 4) : frame);
-        const Clock::time_point deadline = Clock::now() + kDeadline;
-        for (size_t i = 4; !client.has_input() && Clock::now() < deadline; i++) {
-            if (in_frame)
-                client.send_raw(frame.substr(i, 1));
-            else
-                client.send_frame(false, WS_OPCODE_CONTINUE, "x");
-        }
-        CHECK(client.receive_close().code == WS_CLOSE_POLICY_VIOLATION);
-        CHECK(server.events().wait(Kind::close).text == "1008: message takes too long");
-        CHECK(server.events().count(Kind::message) == 0);
-    }
-}
-
-TEST_CASE("a message that nobody goes on with is given up when its time is over")
-{
-    Server server({.settings = [](auto *context) {
-        context->message_timeout_ms = 50;
-        context->idle_timeout_ms = 0;
-    }});
-    Client client = Client::open(server.port());
-    client.send_frame(false, WS_OPCODE_TEXT, "begun");
-    CHECK(client.receive_close().code == WS_CLOSE_POLICY_VIOLATION);
-}
-
-TEST_CASE("the time in which the server does not read does not count for a message")
-{
-    Server server({.settings =
-                       [](auto *context) {
-                           context->message_timeout_ms = 150;
-                           context->max_queued_bytes = 1;
-                       },
-                   .onmessage =
-                       [](Scene &scene, auto *, auto *message) {
-                           if (message->payload_len == 5)
-                               scene.gate.wait();
-                       }});
-    Client client = Client::open(server.port());
-    client.send_text("block");
-    server.events().wait(Kind::message);
-    const std::string begun = encode_frame(false, WS_OPCODE_TEXT, "begun");
-    const uint64_t read = server.stats().bytes_in;
-    client.send_raw(begun);
-    CHECK(eventually([&] { return server.stats().bytes_in == read + begun.size(); }));
-    // Behind the pong there is no room for the ping's event, and nothing more is read.
-    client.send_frame(true, WS_OPCODE_PING, "");
-    CHECK(client.receive_frame().opcode == WS_OPCODE_PONG);
-    client.send_frame(true, WS_OPCODE_CONTINUE, " and ended");
-    for (int i = 0; i < 2; i++) { // that long
-        Client late = Client::open(server.port());
-        late.send_frame(false, WS_OPCODE_TEXT, "begun");
-        CHECK(late.receive_close().code == WS_CLOSE_POLICY_VIOLATION);
-    }
-    server.gate().open();
-    CHECK(server.events().wait(Kind::message, 2).text == "begun and ended");
-    client.send_close(WS_CLOSE_NORMAL);
-    CHECK(client.receive_close().code == WS_CLOSE_NORMAL);
-}
-
-TEST_CASE("the time of a message is its own: neither the last one's nor a ping's counts")
-{
-    Server server(
-        {.settings = [](auto *context) { context->message_timeout_ms = 300; }, .onmessage = echo});
-    Client client = Client::open(server.port());
-    const std::string ping = encode_frame(true, WS_OPCODE_PING, "p");
-    const std::string text = encode_frame(true, WS_OPCODE_TEXT, "t");
-    const Clock::time_point end = Clock::now() + std::chrono::milliseconds(700);
-    // Whatever ends begins another one, so that part of a frame is always there.
-    client.send_raw(ping.substr(0, 3));
-    while (Clock::now() < end) {
-        client.send_raw(ping.substr(3) + ping.substr(0, 3));
-        REQUIRE(client.receive_frame().opcode == WS_OPCODE_PONG);
-        client.send_raw(ping.substr(3) + text + ping.substr(0, 3));
-        for (int i = 0; i < 2; i++)
-            REQUIRE(client.receive_frame().opcode != WS_OPCODE_CLOSE);
-    }
-    client.send_raw(ping.substr(3));
-    client.send_close(WS_CLOSE_NORMAL);
-    client.drain();
-    CHECK(server.events().wait(Kind::close).code == WS_CLOSE_NORMAL);
 }
 
 TEST_CASE("pings are answered while onmessage blocks")

@@ -154,7 +154,9 @@ TEST_CASE("onlog may look at the context while the server cannot start")
     static int port = 0;
     libwebsock_context *context = libwebsock_init(nullptr, nullptr, 0);
     REQUIRE(bind_to(context, "127.0.0.1", "0") == 0);
-    context->onlog = [](libwebsock_context *ctx, int, const char *) { port = libwebsock_port(ctx); };
+    context->onlog = [](libwebsock_context *ctx, int, const char *) {
+        port = libwebsock_port(ctx);
+    };
     context->send_timeout_ms = -1;
     CHECK(error_of(libwebsock_wait(context)) == EINVAL);
     CHECK(port == libwebsock_port(context));
@@ -265,7 +267,7 @@ TEST_CASE("statistics tell of a callback that is running")
     Client client = Client::open(server.port());
     client.send_text("stay");
     server.events().wait(Kind::message);
-    CHECK(server.stats().workers_busy == 1);
+    CHECK(eventually([&] { return server.stats().workers_busy == 1; }));
     CHECK(eventually([&] { return server.stats().longest_callback_ms >= 5; }));
 }
 

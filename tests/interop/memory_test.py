@@ -10,7 +10,7 @@ import unittest
 from deadline import DEADLINE
 from raw_socket import UPGRADE, Case, request
 
-CONNECTIONS = 800
+CONNECTIONS = 1600
 
 
 def private_kib(pid):
