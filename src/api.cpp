@@ -3,6 +3,7 @@
 #include "connection.h"
 #include "context.h"
 #include "frame.h"
+#include "statistics.h"
 
 #include <cerrno>
 #include <cstdio>
@@ -207,7 +208,7 @@ int libwebsock_stats(libwebsock_context *ctx, libwebsock_statistics *out)
     return checked([&] {
         if (!ctx || !out || out->size < sizeof out->size)
             return EINVAL;
-        Context::of(ctx)->statistics(*out);
+        write_statistics(Context::of(ctx)->server(), *out);
         return 0;
     });
 }

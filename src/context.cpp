@@ -2,8 +2,9 @@
 #include "context.h"
 
 #include "connection.h"
-#include "defaults.h"
+#include "default_callbacks.h"
 #include "handshake.h"
+#include "settings.h"
 #include "signals.h"
 #include "socket.h"
 
@@ -12,7 +13,6 @@
 #include <cstring>
 #include <iterator>
 #include <new>
-#include <numeric>
 #include <openssl/crypto.h>
 #include <optional>
 #include <poll.h>
@@ -23,9 +23,7 @@ namespace websock {
 
 namespace {
 
-constexpr size_t kLeastStack = 64 * 1024; // measured: a connection touches up to 16 KiB
-constexpr size_t kMostTraced = 16;        // more would not fit a line of the log
-constexpr int kGraceMs = 1000;            // for callbacks that wait for a socket which was just cut
+constexpr int kGraceMs = 1000; // for callbacks that wait for a socket which was just cut
 
 } // namespace
 
@@ -36,7 +34,8 @@ Context::Context(size_t max_frame_payload)
         throw std::system_error(errno, std::generic_category());
     // Or a process that calls exit() takes OpenSSL away from threads that still run.
     (void)OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr);
-    set_defaults(handle_, max_frame_payload);
+    set_default_callbacks(handle_);
+    set_default_settings(handle_, max_frame_payload);
     handle_.priv = this;
 }
 
@@ -261,33 +260,6 @@ UniqueFd Context::admit(UniqueFd socket, const sockaddr_storage &peer,
     return socket;
 }
 
-// The name of a setting that is out of range; nullptr if none is.
-const char *Context::bad_setting(const libwebsock_context &settings)
-{
-    const struct {
-        const char *name;
-        bool good;
-    } checks[] = {
-        {"handshake_timeout_ms", settings.handshake_timeout_ms > 0},
-        {"idle_timeout_ms", settings.idle_timeout_ms >= 0},
-        {"message_timeout_ms", settings.message_timeout_ms >= 0},
-        {"send_timeout_ms", settings.send_timeout_ms > 0},
-        {"close_timeout_ms", settings.close_timeout_ms >= 0},
-        {"drain_timeout_ms", settings.drain_timeout_ms >= 0},
-        {"max_frame_payload", settings.max_frame_payload > 0},
-        {"max_message_payload", settings.max_message_payload > 0},
-        {"max_handshake_bytes", settings.max_handshake_bytes > 0},
-        {"max_queued_bytes", settings.max_queued_bytes > 0},
-        {"close_trace_frames", settings.close_trace_frames <= kMostTraced},
-        {"connection_stack_bytes", settings.connection_stack_bytes >= kLeastStack},
-    };
-    for (const auto &check : checks) {
-        if (!check.good)
-            return check.name;
-    }
-    return nullptr;
-}
-
 // Freezes the settings and starts the threads that all connections share, if that has
 // not been done. waits: for libwebsock_wait, which one thread may be in.
 int Context::begin(bool waits)
@@ -444,40 +416,6 @@ int Context::send_all(std::span<const uint8_t> frame)
             result = ENOMEM; // the others get it all the same
     }
     return result;
-}
-
-void Context::statistics(libwebsock_statistics &out)
-{
-    const Registry::Figures connections = server_.registry.figures();
-    const Dispatcher::Figures events = server_.dispatcher.figures();
-    using Refused = Registry::Refused;
-    const auto refused = [&](Refused why) { return connections.refused[static_cast<size_t>(why)]; };
-    const auto longest = std::chrono::duration_cast<std::chrono::milliseconds>(events.longest);
-    libwebsock_statistics all{
-        .size = out.size,
-        .connections_open = connections.open,
-        .connections_accepted = connections.accepted,
-        .connections_refused =
-            std::accumulate(connections.refused.begin(), connections.refused.end(), 0ULL),
-        .messages_in = connections.traffic.messages_in,
-        .messages_out = connections.traffic.messages_out,
-        .bytes_in = connections.traffic.bytes_in,
-        .bytes_out = connections.traffic.bytes_out,
-        .events_queued = events.queued,
-        .workers = events.workers,
-        .workers_busy = events.busy,
-        .longest_callback_ms = static_cast<unsigned long long>(longest.count()),
-        .refused_no_room = refused(Refused::no_room),
-        .refused_tls = refused(Refused::tls),
-        .refused_late = refused(Refused::late),
-        .refused_request = refused(Refused::request),
-        .refused_by_onrequest = refused(Refused::onrequest),
-        .refused_plain_http = refused(Refused::plain_http),
-        .refused_gone = refused(Refused::gone),
-        .closed = {},
-        .send_timeouts = connections.traffic.send_timeouts};
-    std::copy(connections.closed.begin(), connections.closed.end(), all.closed);
-    std::memcpy(&out, &all, std::min(out.size, sizeof all));
 }
 
 } // namespace websock

@@ -41,7 +41,6 @@ class Context
     int wait() EXCLUDES(mutex_);
     void stop() noexcept; // async-signal-safe
     int send_all(std::span<const uint8_t> frame);
-    void statistics(libwebsock_statistics &out);
 
     // Ends what runs. False: a callback does not return; the context must live on.
     bool end() EXCLUDES(mutex_);
@@ -49,7 +48,6 @@ class Context
   private:
     enum class State { fresh, running, ended };
 
-    static const char *bad_setting(const libwebsock_context &settings);
     int begin(bool waits) EXCLUDES(mutex_);
     int run() REQUIRES(mutex_);
     int listen(const char *host, const char *port, std::shared_ptr<TlsIdentity> tls)

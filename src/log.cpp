@@ -1,7 +1,7 @@
 // log.cpp: see log.h.
 #include "log.h"
 
-#include "defaults.h"
+#include "default_callbacks.h"
 
 #include <cstdarg>
 #include <cstdio>

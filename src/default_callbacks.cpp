@@ -1,6 +1,5 @@
-// defaults.cpp: the callbacks and settings a new context has: enough to see a server
-// work before the first callback is written.
-#include "defaults.h"
+// default_callbacks.cpp: see default_callbacks.h.
+#include "default_callbacks.h"
 
 #include "connection.h"
 
@@ -12,7 +11,6 @@ namespace websock {
 
 namespace {
 
-constexpr size_t kMiB = 1024 * 1024;
 constexpr size_t kPrintedBytes = 256; // of a message
 
 int print_open(libwebsock_client_state *client)
@@ -78,26 +76,13 @@ void default_onlog(libwebsock_context *, int level, const char *text)
         std::fprintf(stderr, "libwebsock: %s: %s\n", names[level], text);
 }
 
-void set_defaults(libwebsock_context &context, size_t max_frame_payload)
+void set_default_callbacks(libwebsock_context &context)
 {
     context.onopen = print_open;
     context.onmessage = print_message;
     context.onclose = print_close;
     context.onframetoolarge = cut_off;
     context.onlog = default_onlog;
-    context.handshake_timeout_ms = 10'000;
-    context.idle_timeout_ms = 120'000;
-    context.send_timeout_ms = 30'000;
-    context.message_timeout_ms = 300'000;
-    context.close_timeout_ms = 5'000;
-    context.drain_timeout_ms = 5'000;
-    context.handle_signals = 1;
-    context.max_frame_payload = max_frame_payload != 0 ? max_frame_payload : 16 * kMiB;
-    context.max_message_payload = std::max(16 * kMiB, context.max_frame_payload);
-    context.max_handshake_bytes = 8192;
-    context.max_queued_bytes = 4 * kMiB;
-    context.connection_stack_bytes = 128 * 1024;
-    context.close_trace_frames = 8;
 }
 
 } // namespace websock

@@ -1,0 +1,59 @@
+// settings.cpp: see settings.h.
+#include "settings.h"
+
+#include <algorithm>
+
+namespace websock {
+
+namespace {
+
+constexpr size_t kMiB = 1024 * 1024;
+constexpr size_t kLeastStack = 64 * 1024; // measured: a connection touches up to 16 KiB
+constexpr size_t kMostTraced = 16;        // more would not fit a line of the log
+
+} // namespace
+
+void set_default_settings(libwebsock_context &context, size_t max_frame_payload)
+{
+    context.handshake_timeout_ms = 10'000;
+    context.idle_timeout_ms = 120'000;
+    context.send_timeout_ms = 30'000;
+    context.message_timeout_ms = 300'000;
+    context.close_timeout_ms = 5'000;
+    context.drain_timeout_ms = 5'000;
+    context.handle_signals = 1;
+    context.max_frame_payload = max_frame_payload != 0 ? max_frame_payload : 16 * kMiB;
+    context.max_message_payload = std::max(16 * kMiB, context.max_frame_payload);
+    context.max_handshake_bytes = 8192;
+    context.max_queued_bytes = 4 * kMiB;
+    context.connection_stack_bytes = 128 * 1024;
+    context.close_trace_frames = 8;
+}
+
+const char *bad_setting(const libwebsock_context &context)
+{
+    const struct {
+        const char *name;
+        bool good;
+    } checks[] = {
+        {"handshake_timeout_ms", context.handshake_timeout_ms > 0},
+        {"idle_timeout_ms", context.idle_timeout_ms >= 0},
+        {"message_timeout_ms", context.message_timeout_ms >= 0},
+        {"send_timeout_ms", context.send_timeout_ms > 0},
+        {"close_timeout_ms", context.close_timeout_ms >= 0},
+        {"drain_timeout_ms", context.drain_timeout_ms >= 0},
+        {"max_frame_payload", context.max_frame_payload > 0},
+        {"max_message_payload", context.max_message_payload > 0},
+        {"max_handshake_bytes", context.max_handshake_bytes > 0},
+        {"max_queued_bytes", context.max_queued_bytes > 0},
+        {"close_trace_frames", context.close_trace_frames <= kMostTraced},
+        {"connection_stack_bytes", context.connection_stack_bytes >= kLeastStack},
+    };
+    for (const auto &check : checks) {
+        if (!check.good)
+            return check.name;
+    }
+    return nullptr;
+}
+
+} // namespace websock
