@@ -42,8 +42,9 @@ TEST_CASE("thousands of connections that say nothing hold back nobody, and end a
 TEST_CASE("a handshake that trickles in ends at the deadline, however steadily it does")
 {
     constexpr size_t kSlow = 20;
-    Server server({.settings = [](auto *context) { context->handshake_timeout_ms = 400; },
-                   .onmessage = echo});
+    Server server(
+        {.settings = [](auto *context) { context->handshake_timeout_ms = short_handshake_ms(); },
+         .onmessage = echo});
     Bystander bystander(server.port());
     std::vector<Client> slow = connect_many(kSlow, server.port(), kBare);
     const std::string beginning = endless_beginning();

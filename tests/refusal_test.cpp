@@ -82,7 +82,8 @@ TEST_CASE("a request that is no valid upgrade is refused with its status, and lo
 
 TEST_CASE("a handshake that takes too long ends")
 {
-    Server server({.settings = [](auto *context) { context->handshake_timeout_ms = 100; }});
+    Server server(
+        {.settings = [](auto *context) { context->handshake_timeout_ms = short_handshake_ms(); }});
     Client silent(server.port());
     Client slow(server.port());
     slow.send_raw("GET / HTTP/1.1\r\nHost:");

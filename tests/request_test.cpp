@@ -10,10 +10,7 @@ using namespace test;
 
 namespace {
 
-std::string text(const char *value)
-{
-    return value == nullptr ? "(null)" : value;
-}
+std::string text(const char *value) { return value == nullptr ? "(null)" : value; }
 
 std::string plain(const std::string &method, const std::string &target,
                   const std::string &headers = "")
@@ -231,14 +228,15 @@ TEST_CASE("no byte is answered before the hook has returned")
 
 TEST_CASE("a hook slower than handshake_timeout_ms costs its own client only")
 {
-    Server server({.settings = [](auto *context) { context->handshake_timeout_ms = 200; },
-                   .onmessage = echo,
-                   .onrequest =
-                       [](Scene &scene, auto *, Request request) {
-                           if (request->path == std::string("/slow"))
-                               scene.gate.wait();
-                           return 0;
-                       }});
+    Server server(
+        {.settings = [](auto *context) { context->handshake_timeout_ms = short_handshake_ms(); },
+         .onmessage = echo,
+         .onrequest =
+             [](Scene &scene, auto *, Request request) {
+                 if (request->path == std::string("/slow"))
+                     scene.gate.wait();
+                 return 0;
+             }});
     Client slow(server.port());
     slow.send_raw(upgrade_request("/slow"));
     server.events().wait(Kind::request);

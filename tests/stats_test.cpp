@@ -27,12 +27,14 @@ bool counts(Server &server, unsigned long long libwebsock_statistics::*reason,
 
 TEST_CASE("refused connections are counted by reason")
 {
-    Server server({.settings = [](auto *context) { context->handshake_timeout_ms = 500; },
-                   .onrequest = [](Scene &, auto *client, auto *request) {
-                       if (std::string_view(request->path) == "/page")
-                           libwebsock_respond(client, 200, "text/plain", "hello", 5);
-                       return std::string_view(request->path) == "/forbidden" ? 403 : 0;
-                   }});
+    Server server(
+        {.settings = [](auto *context) { context->handshake_timeout_ms = short_handshake_ms(); },
+         .onrequest =
+             [](Scene &, auto *client, auto *request) {
+                 if (std::string_view(request->path) == "/page")
+                     libwebsock_respond(client, 200, "text/plain", "hello", 5);
+                 return std::string_view(request->path) == "/forbidden" ? 403 : 0;
+             }});
     const auto answer_to = [&](const std::string &request) {
         Client client(server.port());
         client.send_raw(request);
@@ -116,11 +118,11 @@ TEST_CASE("the line of a bad end names the last frames, and when they were")
     client.send_frame(true, 3, ""); // a reserved opcode
     CHECK(client.receive_close().code == 1002);
     client.drain();
-    CHECK(server.log().has(LIBWEBSOCK_LOG_INFO,
-                           {client.address() + ": 1002", "; last frames in: text 5 B ",
-                            " ms ago, binary (more) 300 B ", ", ping 0 B ",
-                            ", reserved opcode 0 B ", "; last frames out: text 5 B ",
-                            ", pong 0 B ", ", close 17 B "}));
+    CHECK(
+        server.log().has(LIBWEBSOCK_LOG_INFO,
+                         {client.address() + ": 1002", "; last frames in: text 5 B ",
+                          " ms ago, binary (more) 300 B ", ", ping 0 B ", ", reserved opcode 0 B ",
+                          "; last frames out: text 5 B ", ", pong 0 B ", ", close 17 B "}));
 }
 
 TEST_CASE("a peer cannot write lines of its own into the log")

@@ -22,13 +22,14 @@
 namespace test {
 
 // 0 if the call returned 0, errno if it returned -1, -1 if it did neither.
-inline int error_of(int result)
-{
-    return result == 0 ? 0 : result == -1 ? errno : -1;
-}
+inline int error_of(int result) { return result == 0 ? 0 : result == -1 ? errno : -1; }
 
 // Whether the condition comes true before the deadline. For what no callback tells.
 bool eventually(const std::function<bool()> &condition);
+
+// A handshake_timeout_ms that a test can wait for, and in which a busy machine manages to do
+// the others.
+inline int short_handshake_ms() { return over_tls() ? 1500 : 300; }
 
 // What holds a callback until the test opens it.
 class Gate
