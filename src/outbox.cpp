@@ -195,10 +195,12 @@ int Outbox::close_locked(uint16_t code, std::string_view reason, bool expires)
         return ENOMEM;
     }
     state_ = State::closing;
-    if (expires)
-        dispatcher_.expire_at(owner_, in_ms(limits_.close_timeout_ms));
     wake_quiet_waiters();
+    gathering_ = false; // nothing more will be gathered
     flush_if_due();
+    // Behind the flush: close_timeout_ms may be 0.
+    if (expires && state() != State::ended)
+        dispatcher_.expire_at(owner_, in_ms(limits_.close_timeout_ms));
     return 0;
 }
 

@@ -100,6 +100,23 @@ TEST_CASE("a peer that does not answer our Close is gone after close_timeout_ms"
     CHECK(server.events().count(Kind::close) == 1);
 }
 
+TEST_CASE("with close_timeout_ms 0 our Close still leaves, behind what was sent before it")
+{
+    Server server({.settings = [](auto *context) { context->close_timeout_ms = 0; },
+                   .onmessage =
+                       [](Scene &scene, auto *client, auto *message) {
+                           echo(scene, client, message);
+                           libwebsock_close(client);
+                       }});
+    for (int i = 0; i < 50; i++) {
+        Client client = Client::open(server.port());
+        client.send_text("last words");
+        CHECK(client.receive_text() == "last words");
+        CHECK(client.receive_close().code == WS_CLOSE_NORMAL);
+        client.receive_end();
+    }
+}
+
 TEST_CASE("a peer that goes on sending instead of answering our Close is gone as well")
 {
     Server server({.settings = [](auto *context) { context->close_timeout_ms = 100; },
