@@ -172,7 +172,9 @@ TEST_CASE("a sender behind half a KeyUpdate gives up when its time is over")
     int error = 0;
     while (error == 0)
         error = send();
-    CHECK(error == ETIMEDOUT);
+    // Or it was a worker, with an alert to send, whose time was over first.
+    CHECK((error == ETIMEDOUT || error == ENOTCONN));
+    CHECK(server->stats().send_timeouts == 1);
     CHECK(send() == ENOTCONN);
     CHECK(server->events().wait(Kind::close).code == WS_CLOSE_DIRTY);
     CHECK(is_served(server->port()));
