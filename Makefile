@@ -116,8 +116,8 @@ $(demos) $(libevent_demo):
 $(BUILD)/tests/unit: $(test_objects) $(archive)
 	$(CXX) $(sanitize) $(LDFLAGS) $^ $(libs) -o $@
 # Tests are compiled more often than they run, and wait when they do: -O0 halves their
-# build. The library is built as ever.
-$(test_objects) $(filter $(BUILD)/tests/conformance/%,$(conformance_objects)): override CXXFLAGS := -O0
+# build. The library is built as ever. Of several -O the last one counts.
+$(test_objects) $(filter $(BUILD)/tests/conformance/%,$(conformance_objects)): override CXXFLAGS += -O0
 $(conformance): $(conformance_objects) $(archive)
 	$(CXX) $(sanitize) $(LDFLAGS) $^ $(libs) -o $@
 $(BUILD)/tests/default_server: $(BUILD)/tests/default_server.o $(archive)

@@ -89,7 +89,7 @@ void Connection::serve() noexcept
 
 void Connection::read_frames()
 {
-    if (tls_) // whose handshake has gone far down, and comes no more
+    if (tls_) // then both handshakes have gone far down, and none comes any more
         release_unused_stack();
     const libwebsock_context &settings = server_.settings;
     Decoder decoder({settings.max_frame_payload, settings.max_message_payload});

@@ -371,7 +371,7 @@ int Context::drain()
     }
     // The workers may go only when no connection can post any more. One may still be in onlog.
     if (!ended || !server_.dispatcher.stop(std::max(deadline, in_ms(kGraceMs)))) {
-        report_stuck(drain_ms);
+        report_stuck(std::min(drain_ms, kGraceMs));
         return ETIMEDOUT;
     }
     server_.threads.stop();

@@ -198,7 +198,8 @@ int Outbox::close_locked(uint16_t code, std::string_view reason, bool expires)
     wake_quiet_waiters();
     gathering_ = false; // nothing more will be gathered
     flush_if_due();
-    // Behind the flush: close_timeout_ms may be 0.
+    // Behind the flush, for close_timeout_ms may be 0. Then a Close that somebody else is
+    // still in the way of is lost.
     if (expires && state() != State::ended)
         dispatcher_.expire_at(owner_, in_ms(limits_.close_timeout_ms));
     return 0;

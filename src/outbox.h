@@ -62,8 +62,9 @@ class Outbox
     // queued, and the connection is being closed with 1008.
     int offer(std::span<const uint8_t> frame) EXCLUDES(mutex_);
 
-    // Queues a Close frame behind what has been sent. Never waits. expires: the owner does,
-    // if there is no answer; a thread that has a deadline itself for what follows needs none.
+    // Sends a Close frame behind what has been sent, or queues it. Never waits. Ends the
+    // gathering. expires: the owner does, if there is no answer; a thread that has a deadline
+    // itself for what follows needs none.
     int close(uint16_t code, std::string_view reason, bool expires = true) EXCLUDES(mutex_);
 
     // Waits until a Close frame of ours is under way, or the connection has ended.

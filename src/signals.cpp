@@ -17,8 +17,9 @@ namespace {
 
 // More contexts than this can wait at a time, but only these hear of a signal.
 constexpr int kSlots = 64;
-std::array<std::atomic<int>, kSlots> wake_fds; // fd + 1; 0 is free. Read by the handler
-std::atomic<int> handling;                     // threads that are in the handler
+std::array<std::atomic<int>, kSlots> wake_fds;           // fd + 1; 0 is free. Read by the handler
+std::atomic<int> handling;                               // threads that are in the handler
+constexpr std::chrono::milliseconds kHandlingTakes{100}; // at most, unless one is thrown out of it
 
 Mutex mutex;
 int users GUARDED_BY(mutex) = 0;
@@ -91,8 +92,10 @@ StopSignals::~StopSignals()
     if (slot_ >= 0)
         wake_fds[static_cast<size_t>(slot_)] = 0;
     // A thread in the handler may have read the number already, and after this the
-    // descriptor is closed, and its number may soon be another file's.
-    while (handling > 0)
+    // descriptor is closed, and its number may soon be another file's. One that does not come
+    // back (it was cancelled there, or has jumped out) is not waited for.
+    const TimePoint deadline = Clock::now() + kHandlingTakes;
+    while (handling > 0 && Clock::now() < deadline)
         sched_yield();
 }
 

@@ -242,10 +242,12 @@ TEST_CASE("clients that do not read their echoes hold back nobody else")
             {Client(server.port(), {.receive_buffer = 4096, .send_buffer = 4096}), burst});
         lazy.back().client.handshake();
     }
+    const Clock::time_point deadline = Clock::now() + kDeadline;
     // Until the socket takes nothing for a while: then its echoes are stuck, or the machine
     // is slow.
     const auto send_until_stuck = [&](Lazy &one) {
-        while (one.client.writable_within(std::chrono::milliseconds(100))) {
+        while (Clock::now() < deadline &&
+               one.client.writable_within(std::chrono::milliseconds(100))) {
             one.unsent.erase(0, one.client.send_now(one.unsent));
             if (one.unsent.empty())
                 one.unsent = burst;

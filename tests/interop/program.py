@@ -25,6 +25,7 @@ class Program:
 
     def __enter__(self):
         options = {"stdin": subprocess.DEVNULL, **self.popen_options}
+        self.asked_to_stop = False
         self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, text=True, errors="replace",
                                         **options)
@@ -57,10 +58,16 @@ class Program:
             raise AssertionError(f"{self.command[0]} printed no {pattern!r}: {self.log()}")
         return match
 
-    def stop(self):
-        """SIGTERM, if it still runs. Returns the exit code."""
-        if self.process.poll() is None:
+    def ask_to_stop(self):
+        """SIGTERM, if it still runs; once, for the second may find a program that has put
+        the signal's disposition back already, and is about to end."""
+        if not self.asked_to_stop and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
+        self.asked_to_stop = True
+
+    def stop(self):
+        """Asks it to. Returns the exit code."""
+        self.ask_to_stop()
         try:
             code = self.process.wait(DEADLINE)
         except subprocess.TimeoutExpired:

@@ -331,7 +331,7 @@ class EndTest(Case):
 
     def test_a_server_that_stops_says_goodbye_too(self):
         connection = self.upgrade()
-        self.server.process.send_signal(signal.SIGTERM)
+        self.server.ask_to_stop()
         self.assertEqual(self.read_frame(connection).payload[:2], b"\x03\xe9")
         connection.sendall(frame(CLOSE, b"\x03\xe9"))
         self.assertEqual(self.read_to_end(connection), b"")
