@@ -145,7 +145,8 @@ void Dispatcher::work(Worker &worker)
             next = take(worker);
             ahead = head_;
         }
-        Runnable::prefetch(ahead);
+        if (ahead)
+            Runnable::prefetch(ahead);
         if (done)
             done->release(); // without the lock: it may be the end of a connection
         done = nullptr;

@@ -85,8 +85,9 @@ class Runnable
     static void prefetch(const Runnable *runnable)
     {
         constexpr size_t kLine = 64, kLines = 11;
+        const auto begin = reinterpret_cast<uintptr_t>(runnable); // no object may be there
         for (size_t i = 0; i < kLines; ++i)
-            __builtin_prefetch(reinterpret_cast<const char *>(runnable) + i * kLine, 1);
+            __builtin_prefetch(reinterpret_cast<const void *>(begin + i * kLine), 1);
     }
 
   protected:
