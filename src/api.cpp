@@ -69,7 +69,7 @@ int send_control(Connection &connection, Opcode opcode, std::span<const uint8_t>
     if (opcode != Opcode::close)
         return connection.outbox().send(true, opcode, payload);
     const ClosePayload close = parse_close(payload);
-    return close.ok ? connection.outbox().close(close.code, close.reason) : EINVAL;
+    return close.ok ? connection.close(close.code, close.reason) : EINVAL;
 }
 
 int send_fragment(libwebsock_client_state *client, const void *data, size_t len, int flags)
@@ -104,7 +104,7 @@ int close_with(libwebsock_client_state *client, unsigned code, const char *reaso
         return EINVAL;
     if (!is_valid_utf8(bytes_of(text.data(), text.size())))
         return EILSEQ;
-    return Connection::of(client)->outbox().close(static_cast<uint16_t>(code), text);
+    return Connection::of(client)->close(static_cast<uint16_t>(code), text);
 }
 
 } // namespace

@@ -36,7 +36,7 @@ Connection::Connection(Server &server, std::unique_ptr<Transport> &transport,
       outbox_(transport_,
               {server.settings.send_timeout_ms, server.settings.close_timeout_ms,
                server.settings.max_queued_bytes, server.settings.close_trace_frames},
-              server.dispatcher, flusher_, *this),
+              server.dispatcher, server.flusher, *this),
       peer_(printable_address(peer)), address_(peer)
 {
     const libwebsock_context &settings = server.settings;
@@ -96,7 +96,7 @@ void Connection::read_frames()
     // Two silences in a row of half the time each, and a ping in between.
     const int silence_ms =
         settings.idle_timeout_ms == 0 ? -1 : std::max(1, settings.idle_timeout_ms / 2);
-    bool pinged = false;
+    Silence silence;
     for (;;) {
         const Decoded frame = decoder.decode(buffer_.unread());
         if (frame.kind != Decoded::need_more)
@@ -123,16 +123,28 @@ void Connection::read_frames()
         const Read read = receive(frame.frame_len, timeout_ms);
         if (read == Read::ended)
             return;
-        if (read == Read::timed_out && timeout_ms != silence_ms)
-            continue;
-        if (read == Read::timed_out && pinged)
-            return outbox_.drop("silent for " + std::to_string(settings.idle_timeout_ms) + " ms");
-        pinged = read == Read::timed_out;
-        if (!pinged)
-            continue;
-        outbox_.ping();
-        buffer_.relax();
+        if (read == Read::bytes)
+            silence.broken();
+        else if (timeout_ms == silence_ms && !survives(silence))
+            return;
     }
+}
+
+// Half of the time that a silent peer has is over. False: all of it is.
+bool Connection::survives(Silence &silence)
+{
+    buffer_.relax();
+    switch (silence.judge(transport_.outgoing(), outbox_.has_pending())) {
+    case Silence::Verdict::ping:
+        outbox_.ping();
+        return true;
+    case Silence::Verdict::alive:
+        return true;
+    case Silence::Verdict::dead:
+        break;
+    }
+    outbox_.drop("silent for " + std::to_string(server_.settings.idle_timeout_ms) + " ms");
+    return false;
 }
 
 // How long to wait for more: not longer than silence_ms (-1: for ever), nor than what is
@@ -155,7 +167,7 @@ Connection::Read Connection::receive(size_t frame_len, int timeout_ms)
     const ssize_t n = transport_.read(buffer_.room(frame_len), timeout_ms);
     const int error = n < 0 ? errno : 0;
     prefetch(this);
-    if (transport_.answer_due())
+    if (transport_.write_due())
         outbox_.nudge();
     if (n > 0) {
         buffer_.received(static_cast<size_t>(n));

@@ -20,6 +20,7 @@
 #include "outbox.h"
 #include "registry.h"
 #include "request_hook.h"
+#include "silence.h"
 #include "transport.h"
 
 #include <array>
@@ -55,6 +56,7 @@ class Connection final : public Runnable
 
     // For the API; errno values.
     Outbox &outbox() { return outbox_; }
+    int close(uint16_t code, std::string_view reason); // see Outbox::close
     RequestHook &hook() { return hook_; }
     const Request &request() const { return request_; }
     const libwebsock_request *public_request() const { return &public_request_; }
@@ -76,19 +78,6 @@ class Connection final : public Runnable
     const char *name() const noexcept override { return peer_.c_str(); }
 
   private:
-    // Writes what nobody else is there to write; see Outbox.
-    struct Flusher final : Runnable {
-        explicit Flusher(Connection &of) : connection(of) {}
-        void run(Progress &, std::vector<uint8_t> &) noexcept override
-        {
-            connection.outbox_.flush();
-        }
-        void retain() noexcept override { connection.retain(); }
-        void release() noexcept override { connection.release(); }
-        const char *name() const noexcept override { return connection.name(); }
-        Connection &connection;
-    };
-
     using Refused = Registry::Refused;
 
     static constexpr size_t kBatch = 32; // events handed over, or run, in one go
@@ -114,6 +103,7 @@ class Connection final : public Runnable
     enum class Read { bytes, timed_out, ended };
     Read receive(size_t frame_len, int timeout_ms);
     int wait_ms(bool in_message, int silence_ms);
+    bool survives(Silence &silence);
     bool take_frame(const Decoded &frame);
     bool take_data(const Decoded &frame);
     bool take_control(const Decoded &frame);
@@ -130,6 +120,8 @@ class Connection final : public Runnable
     std::string trace();
 
     // Workers: connection_events.cpp.
+    Inbox::Taken take(std::array<Event, kBatch> &events, std::span<Event> &batch);
+    bool suspend(std::span<Event> rest);
     void handle(Event &event) noexcept;
     void call(Event &event);
     void log_thrown(const char *what) noexcept;
@@ -161,7 +153,6 @@ class Connection final : public Runnable
     libwebsock_client_state handle_{};
     Outbox outbox_;
 
-    Flusher flusher_{*this};
     RequestHook hook_;
     std::unique_ptr<Transport> owned_transport_;
     std::atomic<int> parties_{2}; // its thread, and the worker that runs onclose: not done yet
@@ -177,7 +168,10 @@ class Connection final : public Runnable
     libwebsock_close_info close_info_{};
     bool upgraded_ = false; // the 101 has left
 
-    bool opened_ = false; // onopen was called; the workers' alone
+    // The workers' alone, one after the other:
+    bool opened_ = false;        // onopen was called
+    Inbox::Taken suspended_;     // a batch that ends when what it has sent has left;
+    std::vector<Event> not_run_; // and those of it that go on then
 
     // The connection's thread's alone.
     bool got_close_ = false; // the peer's Close frame; close_info_ is from it

@@ -8,6 +8,9 @@
 #include <array>
 #include <cerrno>
 #include <exception>
+#include <iterator>
+#include <new>
+#include <utility>
 
 namespace websock {
 
@@ -16,28 +19,65 @@ namespace websock {
 void Connection::run(Progress &progress, std::vector<uint8_t> &spare) noexcept
 {
     std::array<Event, kBatch> events;
-    const Inbox::Taken taken = inbox_.take(events);
+    std::span<Event> batch;
+    const Inbox::Taken taken = take(events, batch);
     if (taken.schedule)
         server_.dispatcher.post(*this);
-    if (taken.count == 0)
+    if (batch.empty())
         return;
-    const std::span<Event> batch = std::span(events).first(taken.count);
     // With concurrent_events other workers may be in a batch of their own.
     const bool gathers = server_.settings.concurrent_events == 0;
     if (gathers)
         outbox_.begin_batch(spare);
     const bool is_last = batch.front().kind == Event::closed;
-    for (Event &event : batch) {
+    while (!batch.empty()) {
         progress.begin_event();
-        handle(event);
-        event.chunk = nullptr;
+        handle(batch.front());
+        batch.front().chunk = nullptr;
+        batch = batch.subspan(1);
+        if (gathers && outbox_.is_backed_up() && suspend(batch))
+            break;
     }
-    if (gathers)
-        outbox_.end_batch();
+    suspended_ = gathers ? taken : Inbox::Taken{};
+    if (gathers && !outbox_.end_batch())
+        return; // somebody else may be here by now
+    suspended_ = {};
+    if (!not_run_.empty()) { // what was in the way has just gone
+        suspended_ = taken;
+        server_.dispatcher.post(*this);
+        return;
+    }
     if (inbox_.finished(taken))
         server_.dispatcher.post(*this);
     if (is_last)
         part();
+}
+
+// What is to be run: the rest of a batch that was suspended, or else a new one.
+Inbox::Taken Connection::take(std::array<Event, kBatch> &events, std::span<Event> &batch)
+{
+    Inbox::Taken taken = std::exchange(suspended_, {});
+    if (!not_run_.empty()) {
+        batch = std::span(events).first(not_run_.size());
+        std::move(not_run_.begin(), not_run_.end(), batch.begin());
+        std::vector<Event>().swap(not_run_);
+        return taken;
+    }
+    if (taken.count > 0 && !inbox_.finished(taken))
+        return {};
+    taken = inbox_.take(events);
+    batch = std::span(events).first(taken.count);
+    return taken;
+}
+
+// Keeps the rest of a batch for later. False: there is no memory for that.
+bool Connection::suspend(std::span<Event> rest)
+try {
+    not_run_.reserve(rest.size());
+    std::move(rest.begin(), rest.end(), std::back_inserter(not_run_));
+    return true;
+} catch (const std::bad_alloc &) {
+    return false;
 }
 
 void Connection::handle(Event &event) noexcept
@@ -50,7 +90,7 @@ void Connection::handle(Event &event) noexcept
         log_thrown("not a std::exception");
     }
     hook_.finish(500);
-    (void)outbox_.close(WS_CLOSE_UNEXPECTED_ERROR, "");
+    (void)close(WS_CLOSE_UNEXPECTED_ERROR, "");
 }
 
 void Connection::log_thrown(const char *what) noexcept
@@ -112,7 +152,7 @@ void Connection::run_too_large(const Event &event)
                            .payload = nullptr};
     if (handle_.onframetoolarge)
         handle_.onframetoolarge(&handle_, &frame);
-    (void)outbox_.close(WS_CLOSE_MESSAGE_TOO_BIG, "frame too large"); // unless it did so itself
+    (void)close(WS_CLOSE_MESSAGE_TOO_BIG, "frame too large"); // unless it did so itself
 }
 
 void Connection::run_closed()
@@ -152,10 +192,18 @@ void Connection::bury()
 int Connection::offer(std::span<const uint8_t> frame)
 {
     const int error = outbox_.offer(frame);
-    if (error == ENOBUFS)
-        server_.log.write(LIBWEBSOCK_LOG_INFO,
-                          "%s: closed with 1008: more than %zu bytes wait for it", peer_.c_str(),
-                          server_.settings.max_queued_bytes);
+    if (error != ENOBUFS)
+        return error;
+    inbox_.take_no_more();
+    server_.log.write(LIBWEBSOCK_LOG_INFO, "%s: closed with 1008: more than %zu bytes wait for it",
+                      peer_.c_str(), server_.settings.max_queued_bytes);
+    return error;
+}
+
+int Connection::close(uint16_t code, std::string_view reason)
+{
+    const int error = outbox_.close(code, reason);
+    inbox_.take_no_more();
     return error;
 }
 
@@ -171,7 +219,7 @@ void Connection::go_away()
     if (outbox_.state() == Outbox::State::opening)
         drop("the server stops");
     else
-        (void)outbox_.close(WS_CLOSE_GOING_AWAY, "");
+        (void)close(WS_CLOSE_GOING_AWAY, "");
 }
 
 void Connection::late() noexcept { outbox_.hurry(); }

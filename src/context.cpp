@@ -300,8 +300,13 @@ int Context::run()
             server_.log.write(LIBWEBSOCK_LOG_WARNING, "%s", text);
         }};
     pthread_sigmask(SIG_SETMASK, nullptr, &options.mask);
-    if (const int error = server_.dispatcher.start(std::move(options)); error != 0)
+    const int look_ms = Stall::look_ms(handle_.send_timeout_ms);
+    if (const int error = server_.flusher.start(look_ms); error != 0)
         return error;
+    if (const int error = server_.dispatcher.start(std::move(options)); error != 0) {
+        server_.flusher.stop();
+        return error;
+    }
     server_.log.attach(server_.dispatcher);
     state_ = State::running;
     return 0;
@@ -374,6 +379,7 @@ int Context::drain()
         report_stuck(std::min(drain_ms, kGraceMs));
         return ETIMEDOUT;
     }
+    server_.flusher.stop();
     server_.threads.stop();
     server_.log.detach();
     return 0;

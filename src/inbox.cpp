@@ -16,8 +16,12 @@ constexpr size_t kKeptCapacity = 32; // events; more is given back when the queu
 Inbox::Put Inbox::put(std::vector<Event> &events, TimePoint deadline)
 {
     Lock lock(mutex_);
+    if (takes_no_more_ && bytes_ >= max_bytes_ && deadline == kNever) {
+        events.clear();
+        return Put::done;
+    }
     bool in_time = true;
-    while (bytes_ >= max_bytes_ && !cut_off_ && in_time)
+    while (bytes_ >= max_bytes_ && !takes_no_more_ && !cut_off_ && in_time)
         in_time = wait_for_room(deadline);
     if (cut_off_) {
         events.clear();
@@ -59,6 +63,13 @@ bool Inbox::wait_for_room(TimePoint deadline)
     const bool in_time = room_.wait_until(mutex_, deadline);
     waited_for_ = false;
     return in_time;
+}
+
+void Inbox::take_no_more()
+{
+    Lock lock(mutex_);
+    takes_no_more_ = true;
+    room_.broadcast();
 }
 
 void Inbox::cut_off()

@@ -33,6 +33,10 @@ class Inbox
     // Waits until all events that were put in have run, at most until deadline.
     void wait_until_run(TimePoint deadline) EXCLUDES(mutex_);
 
+    // Ends the waiting in put(), now and later: we have closed, and what still comes is read for
+    // the sake of the peer's Close. What a later put() finds no room for is dropped.
+    void take_no_more() EXCLUDES(mutex_);
+
     // Ends the waiting in these, now and later.
     void cut_off() EXCLUDES(mutex_);
 
@@ -68,6 +72,7 @@ class Inbox
     bool exclusive_running_ GUARDED_BY(mutex_) = false;
     bool scheduled_ GUARDED_BY(mutex_) = false; // posted, and not taken from since
     bool closed_ GUARDED_BY(mutex_) = false;    // put in, and not taken yet
+    bool takes_no_more_ GUARDED_BY(mutex_) = false;
     bool cut_off_ GUARDED_BY(mutex_) = false;
     bool waited_for_ GUARDED_BY(mutex_) = false; // the connection's thread waits for room_
     const bool concurrent_;

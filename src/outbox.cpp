@@ -26,6 +26,14 @@ void append(std::vector<uint8_t> &bytes, std::span<const uint8_t> more)
     bytes.insert(bytes.end(), more.begin(), more.end());
 }
 
+// For so many bytes more, so that adding them cannot fail; by doubling, or many small ones
+// would be copied again and again. Throws std::bad_alloc.
+void make_room(std::vector<uint8_t> &bytes, size_t more)
+{
+    if (bytes.capacity() - bytes.size() < more)
+        bytes.reserve(std::max(bytes.size() + more, 2 * bytes.capacity()));
+}
+
 } // namespace
 
 int Outbox::open(std::string_view response, TimePoint deadline)
@@ -33,11 +41,16 @@ int Outbox::open(std::string_view response, TimePoint deadline)
     Lock lock(mutex_);
     if (state() != State::opening)
         return ENOTCONN;
-    if (const int error = take_turn(deadline); error != 0)
-        return error;
+    turn_ = Turn::taken;
     state_ = State::open;
-    const auto *bytes = reinterpret_cast<const uint8_t *>(response.data());
-    const int error = write({std::span(bytes, response.size()), {}}, deadline);
+    iovec part{const_cast<char *>(response.data()), response.size()};
+    lock.unlock();
+    const int error = transport_.write_all({&part, 1}, deadline);
+    lock.lock();
+    if (error == 0)
+        totals_.bytes += response.size();
+    else
+        fail(error);
     pass_turn();
     return error == 0 ? 0 : ENOTCONN;
 }
@@ -51,34 +64,41 @@ int Outbox::send(bool fin, Opcode opcode, std::span<const uint8_t> payload)
     Lock lock(mutex_);
     if (state() != State::open)
         return ENOTCONN;
-    if (gathering_ && pending_.size() + frame.size() <= kGatherBytes)
-        return place(frame, fin, opcode, nullptr);
-    const TimePoint deadline = in_ms(limits_.send_timeout_ms);
-    if (const int error = take_turn(deadline); error != 0)
+    batch_has_sent_ = batch_has_sent_ || in_batch();
+    if (is_gathered(frame))
+        return place(frame, fin, opcode, Way::gather);
+    if (const int error = take_turn(); error != 0)
         return error;
     // A Close may have been queued meanwhile, and nothing may follow it.
-    const int error = state() == State::open ? place(frame, fin, opcode, &deadline) : ENOTCONN;
+    const int error = state() == State::open ? place(frame, fin, opcode, Way::write) : ENOTCONN;
     pass_turn();
     return error;
 }
 
+// Whether a frame only joins what is pending. A worker that would have to wait behind others
+// leaves it there, too, as far as there is room: it has more to do than this peer's.
+bool Outbox::is_gathered(Frame frame) const
+{
+    if (gathering_ && pending_.size() + frame.size() <= kGatherBytes)
+        return true;
+    return (blocked_ || turn_ != Turn::free) && in_batch() && frame.size() <= room_for_answer();
+}
+
 // Gives a frame its place among the others, which is what decides about fragments: in
-// pending_, or, for the holder of the turn, who has a deadline, on the wire.
-int Outbox::place(Frame frame, bool fin, Opcode opcode, const TimePoint *deadline)
+// pending_, or, for the holder of the turn, on the wire.
+int Outbox::place(Frame frame, bool fin, Opcode opcode, Way way)
 {
     const auto fragments = fragments_;
     try {
         trace_.add(frame.header[0], frame.payload.size(), coarse_ms());
         if (is_control(opcode))
-            return deadline ? write(frame, *deadline) : gather(frame);
+            return add(frame, way);
         if (fragments_.under_way && fin && opcode != Opcode::continuation)
             return hold(frame);
         if (const int error = advance_fragments(fin, opcode, frame.payload); error != 0)
             return error;
         const bool releases = fin && !held_.empty();
-        const int error = releases   ? release_held(frame, deadline)
-                          : deadline ? write(frame, *deadline)
-                                     : gather(frame);
+        const int error = releases ? release_held(frame, way) : add(frame, way);
         totals_.messages += fin;
         return error;
     } catch (const std::bad_alloc &) {
@@ -87,19 +107,21 @@ int Outbox::place(Frame frame, bool fin, Opcode opcode, const TimePoint *deadlin
     }
 }
 
+int Outbox::add(Frame frame, Way way) { return way == Way::write ? write(frame) : gather(frame); }
+
 // The last fragment, and behind it what has waited for it. Throws std::bad_alloc with
 // nothing changed.
-int Outbox::release_held(Frame frame, const TimePoint *deadline)
+int Outbox::release_held(Frame frame, Way way)
 {
     std::vector<uint8_t> payload;
     payload.reserve(frame.payload.size() + held_.size());
     append(payload, frame.payload);
     append(payload, held_);
     const Frame all{frame.header, payload};
-    if (!deadline)
+    if (way == Way::gather)
         (void)gather(all);
     std::vector<uint8_t>().swap(held_);
-    return deadline ? write(all, *deadline) : 0;
+    return way == Way::write ? write(all) : 0;
 }
 
 // RFC 6455 5.4: the fragments of one message follow each other.
@@ -125,24 +147,23 @@ int Outbox::advance_fragments(bool fin, Opcode opcode, std::span<const uint8_t> 
 // Keeps a whole message until the fragmented one is finished.
 int Outbox::hold(Frame frame)
 {
-    if (queued_bytes() + frame.size() > limits_.max_queued_bytes)
+    if (frame.size() > room())
         return ENOBUFS;
-    held_.reserve(held_.size() + frame.size());
+    make_room(held_, frame.size());
     append(held_, frame.header);
     append(held_, frame.payload);
     ++totals_.messages;
     return 0;
 }
 
-// Leaves with the rest of its batch. Throws std::bad_alloc with nothing added.
+// Leaves with the rest of its batch, or behind what waits for the peer. Throws std::bad_alloc
+// with nothing added.
 int Outbox::gather(Frame frame)
 {
     std::vector<uint8_t> *const lent = lent_.load(std::memory_order_acquire);
     if (lent && pending_.empty() && lent->capacity() > pending_.capacity())
         pending_.swap(*lent);
-    const size_t size = pending_.size() + frame.size();
-    if (pending_.capacity() < size)
-        pending_.reserve(std::max(size, std::min(2 * pending_.capacity(), kGatherBytes)));
+    make_room(pending_, frame.size());
     append(pending_, frame.header);
     append(pending_, frame.payload);
     return 0;
@@ -157,17 +178,17 @@ int Outbox::offer(std::span<const uint8_t> bytes)
     try {
         const size_t queued = queued_bytes();
         const bool must_queue = queued > 0 || fragments_.under_way;
-        if (must_queue && queued + bytes.size() > limits_.max_queued_bytes) {
+        if (must_queue && bytes.size() > room()) {
             (void)close_locked(1008, "does not read what it is sent", true);
             return ENOBUFS;
         }
         if (fragments_.under_way)
             return hold(frame); // there is room: that was just looked at
         const bool gather = gathering_ && pending_.size() + bytes.size() <= kGatherBytes;
-        if (writing_ || flush_posted_ || gather)
+        if (turn_ != Turn::free || blocked_ || gather)
             append(pending_, bytes);
         else
-            write_some(frame);
+            write_now(frame);
         trace_.add(bytes[0], payload_len_of(bytes), coarse_ms());
         ++totals_.messages;
         return 0;
@@ -239,7 +260,9 @@ void Outbox::nudge()
     if (state() == State::opening || state() == State::ended)
         return;
     unsent_ = true;
-    flush_if_due();
+    // It may be just what the Flusher has waited for.
+    if (turn_ == Turn::free && may_flush())
+        write_now({});
 }
 
 // Throws std::bad_alloc.
@@ -247,7 +270,7 @@ void Outbox::queue_control(Opcode opcode, std::span<const uint8_t> payload)
 {
     std::array<uint8_t, kMaxServerHeader> header;
     const size_t header_len = encode_header(header.data(), true, opcode, payload.size());
-    pending_.reserve(pending_.size() + header_len + payload.size());
+    make_room(pending_, header_len + payload.size());
     trace_.add(header[0], payload.size(), coarse_ms());
     append(pending_, std::span(header).first(header_len));
     append(pending_, payload);
@@ -265,6 +288,12 @@ void Outbox::queue_pong()
     } catch (const std::bad_alloc &) {
         // The peer may ask again.
     }
+}
+
+bool Outbox::has_pending()
+{
+    Lock lock(mutex_);
+    return is_anything_left();
 }
 
 std::string Outbox::last_frames()

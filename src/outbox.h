@@ -2,17 +2,19 @@
 // is gathered, and when a peer that does not read is given up. It is used by every
 // thread; what arrives is none of its business.
 //
-// A thread that writes to the transport holds the turn (writing_), not the lock: so
-// nobody ever waits for the lock longer than a few instructions, threads that wait for
-// the turn do so with a deadline, and the reading thread, which must not wait at all,
-// leaves its pong or Close in pending_ for whoever has the turn.
+// A thread that writes to the transport holds the turn, not the lock: so nobody ever waits
+// for the lock longer than a few instructions. A sender may wait for the turn, and then for
+// the peer. Nobody else does: the reading thread, a worker at the end of a batch and send_all
+// leave what does not leave at once to the Flusher.
 #pragma once
 
 #include "dispatcher.h"
+#include "flusher.h"
 #include "frame.h"
 #include "frame_trace.h"
 #include "transport.h"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -23,7 +25,7 @@
 
 namespace websock {
 
-class Outbox
+class Outbox final : private Flusher::Blocked
 {
   public:
     struct Limits {
@@ -33,10 +35,9 @@ class Outbox
         size_t trace_frames;
     };
 
-    // flusher is posted when something is left that nobody is there to write; its run()
-    // must call flush(), on a worker. owner expires close_timeout_ms after a Close frame
+    // owner is posted when end_batch() says so. It expires close_timeout_ms after a Close frame
     // of ours, and must drop the connection then.
-    Outbox(Transport &transport, const Limits &limits, Dispatcher &dispatcher, Runnable &flusher,
+    Outbox(Transport &transport, const Limits &limits, Dispatcher &dispatcher, Flusher &flusher,
            Runnable &owner)
         : transport_(transport), trace_(limits.trace_frames), limits_(limits),
           dispatcher_(dispatcher), flusher_(flusher), owner_(owner)
@@ -55,7 +56,9 @@ class Outbox
     // All of these return an errno value, 0 for success, as the public functions
     // document them.
 
-    // Sends one frame; waits while the peer does not read.
+    // Sends one frame; waits while the peer does not read. Between begin_batch() and
+    // end_batch(), their thread leaves a frame behind instead: up to max_queued_bytes together,
+    // or one of any size.
     int send(bool fin, Opcode opcode, std::span<const uint8_t> payload) EXCLUDES(mutex_);
 
     // Sends a whole encoded message, or queues it. Never waits. ENOBUFS: too much is
@@ -83,15 +86,17 @@ class Outbox
     // see it yet writes at once.
     void begin_batch(std::vector<uint8_t> &lent)
     {
+        batch_thread_.store(pthread_self(), std::memory_order_relaxed);
         lent_.store(&lent, std::memory_order_release);
         gathering_.store(true, std::memory_order_relaxed);
     }
-    void end_batch() EXCLUDES(mutex_);
+    // Never waits. False: the batch has sent, and much has not left. The owner is posted as soon
+    // as it has, or the connection has ended, and is to begin no other batch before.
+    bool end_batch() EXCLUDES(mutex_);
+    // Whether end_batch() would say so: the batch should end. Its thread.
+    bool is_backed_up() EXCLUDES(mutex_);
     // The batch takes its time: what was gathered leaves now, and what follows at once.
     void hurry() EXCLUDES(mutex_);
-
-    // The flusher's work: writes what is pending; waits while the peer does not read.
-    void flush() EXCLUDES(mutex_);
 
     // Sees everything off that is pending or being written, by deadline, and says that
     // nothing follows; no matter how that ends, nobody is writing any more only after end().
@@ -113,8 +118,18 @@ class Outbox
     Totals totals() EXCLUDES(mutex_);
     void count_bytes(size_t n) EXCLUDES(mutex_); // written past this outbox: the handshake
     std::string last_frames() EXCLUDES(mutex_);  // see FrameTrace::text
+    // Whether something waits here for the peer.
+    bool has_pending() EXCLUDES(mutex_);
 
   private:
+    // The right to write. Its holder alone writes to transport_, and uses in_flight_ and stall_
+    // without the lock.
+    enum class Turn : uint8_t {
+        free,
+        taken,
+        offered, // to one of the waiting_ threads
+    };
+
     // A frame on its way from its sender, not copied.
     struct Frame {
         std::span<const uint8_t> header;
@@ -122,58 +137,100 @@ class Outbox
         size_t size() const { return header.size() + payload.size(); }
     };
 
-    int place(Frame frame, bool fin, Opcode opcode, const TimePoint *deadline) REQUIRES(mutex_);
+    void flush() noexcept override EXCLUDES(mutex_);
+    void retain() noexcept override { owner_.retain(); }
+    void release() noexcept override { owner_.release(); }
+
+    enum class Way { gather, write };
+    int place(Frame frame, bool fin, Opcode opcode, Way way) REQUIRES(mutex_);
+    int add(Frame frame, Way way) REQUIRES(mutex_);
+    bool is_gathered(Frame frame) const REQUIRES(mutex_);
+    bool in_batch() const
+    {
+        return lent_.load(std::memory_order_relaxed) != nullptr &&
+               pthread_equal(batch_thread_.load(std::memory_order_relaxed), pthread_self());
+    }
     int advance_fragments(bool fin, Opcode opcode, std::span<const uint8_t> payload)
         REQUIRES(mutex_);
     int hold(Frame frame) REQUIRES(mutex_);
-    int release_held(Frame frame, const TimePoint *deadline) REQUIRES(mutex_);
+    int release_held(Frame frame, Way way) REQUIRES(mutex_);
     int gather(Frame frame) REQUIRES(mutex_);
-    int write(Frame frame, TimePoint deadline) REQUIRES(mutex_);
-    int take_turn(TimePoint deadline) REQUIRES(mutex_);
-    void pass_turn() REQUIRES(mutex_);
-    void write_some(Frame frame) REQUIRES(mutex_);
-    void flush_pending(TimePoint deadline) REQUIRES(mutex_);
-    void flush_if_due() REQUIRES(mutex_);
-    bool flush_is_due() const REQUIRES(mutex_);
-    void post_flusher() REQUIRES(mutex_);
     int close_locked(uint16_t code, std::string_view reason, bool expires) REQUIRES(mutex_);
     void queue_control(Opcode opcode, std::span<const uint8_t> payload) REQUIRES(mutex_);
     void queue_pong() REQUIRES(mutex_);
-    void fail(int error) REQUIRES(mutex_);
-    void end_writing() REQUIRES(mutex_);
-    void end_locked() REQUIRES(mutex_);
-    void load_in_flight() REQUIRES(mutex_);
-    void put_back(size_t written, Frame frame) REQUIRES(mutex_);
-    bool wait_for_quiet(TimePoint deadline) REQUIRES(mutex_);
-    void wake_quiet_waiters() REQUIRES(mutex_);
-    bool anything_pending() const REQUIRES(mutex_)
-    {
-        return !pending_.empty() || has_pong_ || unsent_;
-    }
+    size_t unsent_in_flight() const REQUIRES(mutex_) { return in_flight_.size() - sent_; }
     size_t queued_bytes() const REQUIRES(mutex_)
     {
-        return pending_.size() + in_flight_.size() + held_.size();
+        return pending_.size() + unsent_in_flight() + held_.size();
     }
+    bool is_backed_up_locked() const REQUIRES(mutex_);
+    // What a client may leave unread before the callbacks of its next messages have to wait.
+    size_t backlog() const { return std::min(kMostBacklog, limits_.max_queued_bytes / 2); }
+    // What a batch may leave behind now. It begins with no more than a backlog, and so always
+    // has room for its first message.
+    size_t room_for_answer() const REQUIRES(mutex_)
+    {
+        return queued_bytes() <= backlog() ? SIZE_MAX : room();
+    }
+    size_t room() const REQUIRES(mutex_)
+    {
+        const size_t queued = queued_bytes();
+        return queued < limits_.max_queued_bytes ? limits_.max_queued_bytes - queued : 0;
+    }
+
+    // outbox_turn.cpp
+    int take_turn() REQUIRES(mutex_);
+    void pass_turn(bool writable = true) REQUIRES(mutex_);
+    int write(Frame frame) REQUIRES(mutex_);
+    int write_out(Frame frame, size_t may_leave) REQUIRES(mutex_);
+    int write_all(std::span<iovec> &parts, size_t may_leave);
+    void write_now(Frame frame) REQUIRES(mutex_);
+    bool write_some(Frame frame) REQUIRES(mutex_);
+    void flush_if_due() REQUIRES(mutex_);
+    bool is_anything_left() const REQUIRES(mutex_)
+    {
+        return unsent_in_flight() > 0 || !pending_.empty() || has_pong_ || unsent_;
+    }
+    bool may_flush() const REQUIRES(mutex_);
+    void load_in_flight() REQUIRES(mutex_);
+    void keep_rest(size_t written, Frame frame) REQUIRES(mutex_);
+    void tidy_in_flight() REQUIRES(mutex_);
+    void leave_to_flusher() REQUIRES(mutex_);
+    void resume_owner() REQUIRES(mutex_);
+    void resume_owner_if_sent() REQUIRES(mutex_);
+    void fail(int error) REQUIRES(mutex_);
+    void end_writing(TimePoint deadline) REQUIRES(mutex_);
+    void end_locked() REQUIRES(mutex_);
+    bool wait_for_quiet(TimePoint deadline) REQUIRES(mutex_);
+    void wake_quiet_waiters() REQUIRES(mutex_);
+
+    static constexpr size_t kMostBacklog = 64 * 1024;
 
     // In this order, so that what every message needs lies together.
     Mutex mutex_;
-    Transport &transport_;                        // written to by the holder of the turn
-    std::atomic<State> state_{State::opening};    // written under mutex_
-    std::atomic<bool> gathering_{false};          // set without the lock; see begin_batch()
-    bool writing_ GUARDED_BY(mutex_) = false;     // somebody has the turn
-    bool handed_over_ GUARDED_BY(mutex_) = false; // to one of those that wait; writing_ stays set
-    bool flush_posted_ GUARDED_BY(mutex_) = false;
+    Transport &transport_;                     // written to by the holder of the turn
+    std::atomic<State> state_{State::opening}; // written under mutex_
+    std::atomic<bool> gathering_{false};       // set without the lock; see begin_batch()
+    Turn turn_ GUARDED_BY(mutex_) = Turn::free;
+    std::atomic<bool> blocked_{false}; // the Flusher watches, and nobody else tries; written
+                                       // under mutex_
+    bool batch_has_sent_ GUARDED_BY(mutex_) = false;
+    bool suspended_ GUARDED_BY(mutex_) = false;     // the owner waits for the end of loads_until_
     bool writing_ended_ GUARDED_BY(mutex_) = false; // the transport has been told so
     bool unsent_ GUARDED_BY(mutex_) = false;        // the transport's, before all of these
     bool has_pong_ GUARDED_BY(mutex_) = false;      // to be sent: the newest ping's
     uint8_t pong_len_ GUARDED_BY(mutex_) = 0;
     unsigned waiting_ GUARDED_BY(mutex_) = 0;       // threads that want the turn
     unsigned quiet_waiters_ GUARDED_BY(mutex_) = 0; // threads that wait for quiet_
-    // What it points to is guarded by mutex_.
+    // What it points to is guarded by mutex_; nullptr: no batch is under way.
     std::atomic<std::vector<uint8_t> *> lent_{nullptr};
-    std::vector<uint8_t> pending_ GUARDED_BY(mutex_);   // leaves next, in this order
-    std::vector<uint8_t> in_flight_ GUARDED_BY(mutex_); // read by the holder of the turn
-                                                        // without the lock
+    std::atomic<pthread_t> batch_thread_{};             // written by that thread, before lent_
+    std::vector<uint8_t> pending_ GUARDED_BY(mutex_);   // leaves behind in_flight_, in this order
+    std::vector<uint8_t> in_flight_ GUARDED_BY(mutex_); // leaves next; sent_ of it have left.
+                                                        // Not changed while the turn is taken
+    size_t sent_ GUARDED_BY(mutex_) = 0;
+    uint64_t loads_ GUARDED_BY(mutex_) = 0;       // times that pending_ became in_flight_
+    uint64_t loads_until_ GUARDED_BY(mutex_) = 0; // the last one that suspended_ is about
     Totals totals_ GUARDED_BY(mutex_);
     FrameTrace trace_ GUARDED_BY(mutex_);
     struct {
@@ -183,11 +240,12 @@ class Outbox
     } fragments_ GUARDED_BY(mutex_);
     std::vector<uint8_t> held_ GUARDED_BY(mutex_); // messages behind an unfinished one
     const Limits limits_;
-    Dispatcher &dispatcher_; // used under mutex_, and not once ended: it may be gone then
-    Runnable &flusher_;
+    Dispatcher &dispatcher_; // these two are used under mutex_, and not once ended: they may be
+    Flusher &flusher_;       // gone then
     Runnable &owner_;
-    Cond turn_;  // the turn is free, or the connection has ended
-    Cond quiet_; // nobody writes and nothing is pending, or state_ has changed
+    Stall stall_;     // the holder of the turn's
+    Cond turn_given_; // the turn is offered, or the connection has ended
+    Cond quiet_;      // nobody writes and nothing is left, or state_ has changed
     std::array<uint8_t, kMaxControlPayload> pong_ GUARDED_BY(mutex_);
     std::string drop_reason_ GUARDED_BY(mutex_);
 };

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "dispatcher.h"
+#include "flusher.h"
 #include "heap_trimmer.h"
 #include "log.h"
 #include "registry.h"
@@ -22,6 +23,7 @@ struct Server {
     Registry registry{[this] { trimmer.trim_soon(); }};
     ThreadCache threads; // of connections
     HeapTrimmer trimmer{dispatcher};
+    Flusher flusher;
     Dispatcher dispatcher; // last: its threads use the others
 };
 

@@ -3,13 +3,16 @@
 
 #include <arpa/inet.h>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 #include <fcntl.h>
+#include <linux/sockios.h>
+#include <linux/tcp.h> // glibc's netinet/tcp.h knows less of tcp_info
 #include <memory>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 
 namespace websock {
 
@@ -208,6 +211,22 @@ std::string printable_address(const sockaddr_storage &address)
 int wait_writable(int fd, TimePoint deadline) { return wait_for(fd, POLLOUT, deadline); }
 
 int wait_readable(int fd, TimePoint deadline) { return wait_for(fd, POLLIN, deadline); }
+
+size_t unacknowledged(int fd)
+{
+    int bytes = 0;
+    return ioctl(fd, SIOCOUTQ, &bytes) == 0 && bytes > 0 ? static_cast<size_t>(bytes) : 0;
+}
+
+size_t peer_window(int fd)
+{
+    tcp_info info{};
+    socklen_t length = sizeof info;
+    constexpr size_t kNeeded = offsetof(tcp_info, tcpi_snd_wnd) + sizeof info.tcpi_snd_wnd;
+    const bool known =
+        getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0 && length >= kNeeded;
+    return known ? info.tcpi_snd_wnd : 0; // Linux 5.4
+}
 
 void send_best_effort(int fd, std::string_view bytes)
 {

@@ -47,6 +47,11 @@ std::string printable_address(const sockaddr_storage &address);
 int wait_writable(int fd, TimePoint deadline);
 int wait_readable(int fd, TimePoint deadline);
 
+// How many bytes the system still has of what was written: not sent, or not acknowledged.
+size_t unacknowledged(int fd);
+// For how many more than it has acknowledged the peer has room; 0 where that is not known.
+size_t peer_window(int fd);
+
 // Sends what the socket takes now and forgets the rest: for answers to connections
 // that are being turned away.
 void send_best_effort(int fd, std::string_view bytes);

@@ -1,12 +1,13 @@
 // transport.h: how bytes get to and from one peer. What stands above a Transport
 // does not know whether they are encrypted on the way.
 //
-// Threads: open(), read(), why() and answer_due() are the connection's thread's. The write
-// functions are for one thread at a time, at any time (Outbox sees to that). shut() and abort() are
-// anybody's. A write never waits for a read.
+// Threads: open(), read(), why() and write_due() are the connection's thread's. The write
+// functions are for one thread at a time, at any time (Outbox sees to that). shut(), abort() and
+// outgoing() are anybody's. A write never waits for a read.
 #pragma once
 
 #include "fd.h"
+#include "outgoing.h"
 #include "thread.h"
 
 #include <cstddef>
@@ -50,14 +51,14 @@ class Transport
     virtual Opening open(TimePoint deadline) = 0;
 
     // Waits for bytes, at most timeout_ms (-1: for ever). How many came, 0 at the
-    // end of the stream, or -1 and errno: EAGAIN for a time-out, EINTR if an answer is due.
+    // end of the stream, or -1 and errno: EAGAIN for a time-out, EINTR if a write is due.
     // Throws std::bad_alloc.
     virtual ssize_t read(std::span<uint8_t> into, int timeout_ms) = 0;
     // Why the last read() has failed, in words.
     virtual std::string why() const = 0;
-    // Whether what was read last needs an answer, of which WebSocket knows nothing: it
-    // leaves with the next write, and somebody should see to it that there is one.
-    virtual bool answer_due() const = 0;
+    // Whether somebody should write, if with nothing to write: what was read last needs an
+    // answer of which WebSocket knows nothing, or was what writing has waited for.
+    virtual bool write_due() const = 0;
 
     // Writes as much as can leave now. How much that was, or -1 and errno: EAGAIN
     // if nothing could, ENOMEM. This and the others do not throw.
@@ -65,13 +66,19 @@ class Transport
     // Whether some of what write_some has taken is still here: then it is to be called
     // again, if with nothing more to write. A writing function, too.
     virtual bool unsent() const = 0;
+    // Whether write_some can gain nothing before something has been read: then it is no use
+    // to wait until the descriptor can be written to.
+    virtual bool needs_input() const = 0;
 
     // Waits until write_some has something to gain. 0, ETIMEDOUT or an errno value.
     virtual int wait_writable(TimePoint deadline) = 0;
 
-    // Says that no more will be written. A writing function, too; never waits. Errors are
-    // the peer's business now.
-    virtual void end_writing() = 0;
+    // Says that no more will be written; waits until deadline for that to leave. A writing
+    // function, too. Errors are the peer's business now.
+    virtual void end_writing(TimePoint deadline) = 0;
+
+    // How far what was written has come. Any thread, while the transport is there.
+    virtual Outgoing outgoing() const = 0;
 
     // Ends both directions at once, waking whoever waits in one of them. What has been
     // written still leaves.

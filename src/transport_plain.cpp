@@ -2,6 +2,8 @@
 #include "socket.h"
 #include "transport.h"
 
+#include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <sys/time.h>
@@ -31,7 +33,7 @@ class PlainTransport final : public Transport
     }
 
     std::string why() const override { return std::strerror(read_error_); }
-    bool answer_due() const override { return false; }
+    bool write_due() const override { return false; }
 
     ssize_t write_some(const iovec *parts, int count) override
     {
@@ -41,19 +43,34 @@ class PlainTransport final : public Transport
         for (;;) {
             // Not writev(2): that raises SIGPIPE.
             const ssize_t n = sendmsg(fd_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-            if (n >= 0 || errno != EINTR)
+            if (n >= 0) {
+                // One thread at a time writes it: no read-modify-write is needed.
+                written_.store(written_.load(std::memory_order_relaxed) + static_cast<uint64_t>(n),
+                               std::memory_order_relaxed);
                 return n;
+            }
+            if (errno != EINTR)
+                return -1;
         }
     }
 
     bool unsent() const override { return false; }
+    bool needs_input() const override { return false; }
 
     int wait_writable(TimePoint deadline) override
     {
         return websock::wait_writable(fd_.get(), deadline);
     }
 
-    void end_writing() override { (void)shutdown(fd_.get(), SHUT_WR); }
+    void end_writing(TimePoint) override { (void)shutdown(fd_.get(), SHUT_WR); }
+
+    Outgoing outgoing() const override
+    {
+        const uint64_t written = written_.load(std::memory_order_relaxed);
+        const uint64_t taken = written - std::min<uint64_t>(written, unacknowledged(fd_.get()));
+        return {.written = written, .taken = taken, .invited = taken + peer_window(fd_.get())};
+    }
+
     void shut() override { (void)shutdown(fd_.get(), SHUT_RDWR); }
     void abort() override
     {
@@ -78,6 +95,7 @@ class PlainTransport final : public Transport
     }
 
     UniqueFd fd_;
+    std::atomic<uint64_t> written_{0}; // by the thread that writes; read by any
     // The reading thread's:
     int timeout_ms_ = -1;
     int read_error_ = 0;

@@ -85,10 +85,12 @@ class TlsTransport final : public Transport
     ssize_t read(std::span<uint8_t> into, int timeout_ms) override;
     std::string why() const override { return why_.empty() ? socket_->why() : why_; }
     ssize_t write_some(const iovec *parts, int count) override;
-    bool answer_due() const override { return answer_due_; }
+    bool write_due() const override { return write_due_; }
     bool unsent() const override;
+    bool needs_input() const override;
     int wait_writable(TimePoint deadline) override;
-    void end_writing() override;
+    void end_writing(TimePoint deadline) override;
+    Outgoing outgoing() const override { return socket_->outgoing(); }
     void shut() override;
     void abort() override;
     int fd() const override { return socket_->fd(); }
@@ -122,7 +124,7 @@ class TlsTransport final : public Transport
     size_t next_capacity_ = kSmallWire;
     unsigned calm_reads_ = 0;
     std::string why_;
-    bool answer_due_ = false;
+    bool write_due_ = false;
 
     // The writer's.
     std::vector<uint8_t> sealed_; // ciphertext, sent_ bytes of which have left
@@ -206,8 +208,10 @@ ssize_t TlsTransport::receive(int timeout_ms)
         next_capacity_ = kSmallWire;
     Lock lock(mutex_);
     session_->feed({wire_.get(), len});
-    if (std::exchange(stalled_, false))
+    if (std::exchange(stalled_, false)) {
+        write_due_ = true;
         unstalled_.signal();
+    }
     return n;
 }
 
@@ -216,7 +220,7 @@ ssize_t TlsTransport::read(std::span<uint8_t> into, int timeout_ms)
     if (!encrypted_)
         return socket_->read(into, timeout_ms);
     why_.clear();
-    answer_due_ = false;
+    write_due_ = false;
     int left_ms = timeout_ms;
     const TimePoint deadline = timeout_ms < 0 ? kNever : in_ms(timeout_ms);
     for (;;) {
@@ -230,7 +234,7 @@ ssize_t TlsTransport::read(std::span<uint8_t> into, int timeout_ms)
             errno = EPROTO;
             return -1;
         }
-        if (answer_due_) {
+        if (write_due_) {
             errno = EINTR;
             return -1;
         }
@@ -262,7 +266,7 @@ Step TlsTransport::decrypt(std::span<uint8_t> into, size_t &total)
         const size_t answers = session_->answers();
         const Step step = session_->read(into.subspan(total), n);
         total += n;
-        answer_due_ = answer_due_ || session_->answers() > answers;
+        write_due_ = write_due_ || session_->answers() > answers;
         if (step == Step::failed)
             why_ = "TLS: " + session_->why();
         if (step != Step::done || total == into.size())
@@ -366,6 +370,12 @@ bool TlsTransport::unsent() const
     return sent_ < sealed_.size() || (encrypted_ && session_->has_output());
 }
 
+bool TlsTransport::needs_input() const
+{
+    Lock lock(mutex_);
+    return stalled_;
+}
+
 int TlsTransport::wait_writable(TimePoint deadline)
 {
     {
@@ -381,16 +391,16 @@ int TlsTransport::wait_writable(TimePoint deadline)
     return socket_->wait_writable(deadline);
 }
 
-void TlsTransport::end_writing()
+void TlsTransport::end_writing(TimePoint deadline)
 {
     if (encrypted_) {
         {
             Lock lock(mutex_);
             session_->close();
         }
-        (void)send_sealed();
+        (void)send_all_sealed(deadline);
     }
-    socket_->end_writing();
+    socket_->end_writing(deadline);
 }
 
 void TlsTransport::shut()

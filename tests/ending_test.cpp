@@ -201,6 +201,27 @@ TEST_CASE("a Close is answered, and the connection ends, though there is no room
     CHECK(server.events().count(Kind::message) == 2);
 }
 
+TEST_CASE("a Close that is answered counts, though there was no room for what came before")
+{
+    Server server({.settings = [](auto *context) { context->max_queued_bytes = 1; },
+                   .onmessage = [](Scene &scene, auto *, auto *) { scene.gate.wait(); },
+                   .keep_handles = true});
+    Client client = Client::open(server.port());
+    client.send_text("block");
+    server.events().wait(Kind::message);
+    for (int i = 0; i < 3; i++) // its thread waits with the first of them
+        client.send_text("waits");
+    CHECK(eventually([&] { return server.stats().messages_in >= 2; }));
+    CHECK(libwebsock_close_with_reason(server.handle(), 4001, "enough") == 0);
+    CHECK(client.receive_close().code == 4001);
+    client.send_close(4001, "all right");
+    client.expect_eof();
+    server.gate().open();
+    const Event close = server.events().wait(Kind::close);
+    CHECK(close.code == 4001);
+    CHECK(close.text == "all right");
+}
+
 TEST_CASE("a silent client is pinged, and dropped when it does not answer")
 {
     Server server({.settings = [](auto *context) { context->idle_timeout_ms = 200; }});

@@ -16,10 +16,12 @@ enum class Mode { idle, fails_once, fails_from_then, watches };
 std::atomic<Mode> mode{Mode::idle};
 std::atomic<long> left{0}; // allocations until one fails; below 0: it has
 std::atomic<size_t> most{0};
+std::atomic<size_t> sum{0};
 thread_local bool is_the_tests = false;
 
 void watch(size_t size)
 {
+    sum.fetch_add(size, std::memory_order_relaxed);
     size_t seen = most.load(std::memory_order_relaxed);
     while (size > seen && !most.compare_exchange_weak(seen, size, std::memory_order_relaxed)) {
     }
@@ -63,7 +65,7 @@ bool FailingAllocations::have_begun() const { return left <= 0; }
 AllocationWatch::AllocationWatch()
 {
     is_the_tests = true;
-    most = 0;
+    most = sum = 0;
     mode = Mode::watches;
 }
 
@@ -74,6 +76,8 @@ AllocationWatch::~AllocationWatch()
 }
 
 size_t AllocationWatch::largest() const { return most; }
+
+size_t AllocationWatch::total() const { return sum; }
 
 } // namespace test
 

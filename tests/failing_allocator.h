@@ -37,6 +37,7 @@ class AllocationWatch
     AllocationWatch &operator=(const AllocationWatch &) = delete;
 
     size_t largest() const; // bytes; in one piece
+    size_t total() const;   // bytes; of all of them, freed or not
 };
 
 } // namespace test

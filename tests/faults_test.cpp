@@ -131,7 +131,12 @@ int listening_socket()
 
 TEST_CASE("a storm of signals disturbs no connection")
 {
-    Server server({.onmessage = echo});
+    // The first echo may be left behind, and the second one has to wait for that.
+    Server server({.onmessage = [](Scene &scene, auto *client, auto *msg) {
+        echo(scene, client, msg);
+        if (msg->opcode == WS_OPCODE_BINARY)
+            echo(scene, client, msg);
+    }});
     std::vector<Client> clients = open_many(scaled(4, 2), server.port(), {.receive_buffer = 16384});
     const std::string large(8 << 20, 'x'); // more than the buffers hold
     {
@@ -142,8 +147,10 @@ TEST_CASE("a storm of signals disturbs no connection")
                 client.send_binary(large);
                 // Its callback waits for this client to read, and is signalled meanwhile.
                 CHECK(eventually([&] { return server.stats().longest_callback_ms >= 20; }));
-                const bool same = client.receive_frame().payload == large;
-                CHECK(same);
+                for (int answer = 0; answer < 2; answer++) {
+                    const bool same = client.receive_frame().payload == large;
+                    CHECK(same);
+                }
             }
             CHECK(bystander.is_served());
             Client late = Client::open(server.port());

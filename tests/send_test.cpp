@@ -1,6 +1,7 @@
 // send_test.cpp: what a server sends: text, binary, fragments, pings, to one client
 // and to all, and what the send functions refuse. Peers that do not read are in
 // flow_test.cpp.
+#include "failing_allocator.h"
 #include "test_server.h"
 
 #include <doctest/doctest.h>
@@ -180,6 +181,33 @@ TEST_CASE("another thread's message waits for the last fragment")
     CHECK(last.opcode == WS_OPCODE_CONTINUE);
     CHECK(last.payload == "last");
     CHECK(client.receive_text() == "b");
+}
+
+TEST_CASE("messages that wait for the last fragment are not copied for each one that joins them")
+{
+    constexpr size_t kMessages = 3000;
+    Server server({.keep_handles = true});
+    Client client = Client::open(server.port());
+    libwebsock_client_state *handle = server.handle();
+    REQUIRE(libwebsock_send_fragment(handle, "first", 5, WS_OPCODE_TEXT) == 0);
+    const std::string text(100, 'x');
+    size_t allocated = 0;
+    {
+        const AllocationWatch watch;
+        std::async(std::launch::async, [&] {
+            for (size_t i = 0; i < kMessages; i++)
+                libwebsock_send_text(handle, text.c_str());
+        }).wait();
+        allocated = watch.total();
+    }
+    CHECK(allocated < 5 * kMessages * text.size()); // doubling: twice what there is, and some
+    REQUIRE(libwebsock_send_fragment(handle, "last", 4, WS_FRAGMENT_FIN) == 0);
+    CHECK(client.receive_frame().payload == "first");
+    CHECK(client.receive_frame().payload == "last");
+    size_t right = 0;
+    for (size_t i = 0; i < kMessages; i++)
+        right += client.receive_text() == text;
+    CHECK(right == kMessages);
 }
 
 TEST_CASE("send_all waits for the last fragment too")

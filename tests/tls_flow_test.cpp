@@ -180,6 +180,43 @@ TEST_CASE("a sender behind half a KeyUpdate gives up when its time is over")
     CHECK(is_served(server->port()));
 }
 
+TEST_CASE("clients that leave it at half a KeyUpdate hold up no callback")
+{
+    const auto server = serve_forgers({
+        .settings = [](auto *context) { context->max_workers = 2; },
+        .onmessage = echo,
+    });
+    std::vector<Client> clients;
+    for (int i = 0; i < 4; i++) {
+        clients.push_back(open_tls(server->port()));
+        // The Pong cannot leave before the other half has come.
+        TlsForger(clients.back(), kUpgradeRequest)
+            .send(kApplicationContent, encode_frame(true, WS_OPCODE_PING, ""), kHandshakeContent,
+                  kHalfKeyUpdate);
+    }
+    CHECK(eventually(
+        [&] { return server->stats().bytes_in >= 4 * encode_frame(true, 9, "").size(); }));
+    CHECK(is_served(server->port()));
+}
+
+TEST_CASE("what waits behind half a KeyUpdate leaves with the other half")
+{
+    const auto server = serve_forgers({});
+    Client client = open_tls(server->port());
+    TlsForger forger(client, kUpgradeRequest);
+    forger.send(kApplicationContent, encode_frame(true, WS_OPCODE_PING, "still there?"),
+                kHandshakeContent, kHalfKeyUpdate);
+    // More than one read may be needed for it to be noticed: what is sent to all waits, too.
+    for (int i = 0; i < 100; i++)
+        CHECK(libwebsock_send_all_text(server->context(), "tick") == 0);
+    forger.send(kHandshakeContent, kOtherHalf);
+    int ticks = 0;
+    while (ticks < 100) {
+        const Frame frame = client.receive_frame();
+        ticks += frame.opcode == WS_OPCODE_TEXT;
+    }
+}
+
 TEST_CASE("stopping wakes a sender behind half a KeyUpdate")
 {
     const auto server = serve_forgers({

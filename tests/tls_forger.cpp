@@ -69,8 +69,20 @@ TlsForger::TlsForger(Client &client, uint64_t records_sent)
     iv_ = expand_label(secret, "iv", 12);
 }
 
-// RFC 8446 5.2 and 5.3.
 void TlsForger::send(char content_type, std::string_view content)
+{
+    write(seal(content_type, content));
+}
+
+void TlsForger::send(char content_type, std::string_view content, char next_type,
+                     std::string_view next)
+{
+    const std::string first = seal(content_type, content);
+    write(first + seal(next_type, next));
+}
+
+// RFC 8446 5.2 and 5.3.
+std::string TlsForger::seal(char content_type, std::string_view content)
 {
     std::string inner = std::string(content) + content_type;
     std::string nonce = iv_;
@@ -92,10 +104,14 @@ void TlsForger::send(char content_type, std::string_view content)
                 EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, 16,
                                     bytes(sealed) + inner.size()) == 1,
             "AES-GCM");
-    record += sealed;
+    return record + sealed;
+}
+
+void TlsForger::write(const std::string &records)
+{
     // Small enough for any socket buffer.
-    if (::send(client_.fd(), record.data(), record.size(), MSG_NOSIGNAL) !=
-        static_cast<ssize_t>(record.size()))
+    if (::send(client_.fd(), records.data(), records.size(), MSG_NOSIGNAL) !=
+        static_cast<ssize_t>(records.size()))
         fail(std::string("send: ") + std::strerror(errno));
 }
 

@@ -11,6 +11,7 @@
 namespace test {
 
 inline constexpr char kHandshakeContent = 22; // RFC 8446 B.1
+inline constexpr char kApplicationContent = 23;
 
 class TlsForger
 {
@@ -20,8 +21,13 @@ class TlsForger
     TlsForger(Client &client, uint64_t records_sent);
 
     void send(char content_type, std::string_view content);
+    // Two records that arrive together.
+    void send(char content_type, std::string_view content, char next_type, std::string_view next);
 
   private:
+    std::string seal(char content_type, std::string_view content);
+    void write(const std::string &records);
+
     Client &client_;
     std::string key_;
     std::string iv_;

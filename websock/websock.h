@@ -231,8 +231,10 @@ struct libwebsock_context {
      * with EINVAL and a logged line that names it. */
     int handshake_timeout_ms; /* 10000: from accept to the 101, TLS included */
     int idle_timeout_ms;      /* 120000: silence until a client is dropped; it is
-                               * pinged at half of it. 0: never */
-    int send_timeout_ms;      /* 30000: how long one send may wait for its peer */
+                               * pinged at half of it. Who takes what waits for it is
+                               * not silent. 0: never */
+    int send_timeout_ms;      /* 30000: how long a client may take nothing of what waits
+                               * for it; then it is dropped. Each byte begins it again */
     int close_timeout_ms;     /* 5000: wait for the peer's Close after ours */
     int drain_timeout_ms;     /* 5000: what libwebsock_stop leaves to clients and callbacks */
     int concurrent_events;    /* 0. 1: messages of one client may run at the same time,
@@ -383,8 +385,11 @@ int libwebsock_stats(libwebsock_context *ctx, libwebsock_statistics *out);
  * Frames of different senders are never interleaved: a whole message sent
  * between the fragments of another one is kept, and leaves behind the last.
  * Small messages sent from inside a callback may leave together, at most 1 ms
- * late. A send blocks while the peer does not read, for at most send_timeout_ms;
- * then the connection is dropped. Those that take a client return 0, or -1:
+ * late. A send blocks while the peer does not read; once the peer has taken nothing
+ * for send_timeout_ms, the connection is dropped. A callback that sends to its own
+ * client does not wait like that: what the client does not take is kept for it, up to
+ * max_queued_bytes or one message, and the client's next events wait until it has
+ * read (not with concurrent_events). Those that take a client return 0, or -1:
  *   EINVAL    an argument is NULL or not allowed
  *   EILSEQ    the text is not valid UTF-8 (RFC 6455 8.1); nothing was sent
  *   ENOTCONN  the connection is closing, closed, or not open yet
