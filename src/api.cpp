@@ -6,6 +6,7 @@
 #include "statistics.h"
 
 #include <cerrno>
+#include <cstdint>
 #include <cstdio>
 #include <cstring>
 #include <exception>
@@ -38,9 +39,13 @@ std::span<const uint8_t> bytes_of(const void *data, size_t len)
     return {static_cast<const uint8_t *>(data), len};
 }
 
+// Whether it can be memory of the caller's. No object is larger than PTRDIFF_MAX, and with a
+// header before it that is still a size.
+bool is_memory(const void *data, size_t len) { return (data || len == 0) && len <= PTRDIFF_MAX; }
+
 int send_message(libwebsock_client_state *client, Opcode opcode, const void *data, size_t len)
 {
-    if (!client || (!data && len > 0))
+    if (!client || !is_memory(data, len))
         return EINVAL;
     const std::span<const uint8_t> payload = bytes_of(data, len);
     if (opcode == Opcode::text && !is_valid_utf8(payload))
@@ -50,7 +55,7 @@ int send_message(libwebsock_client_state *client, Opcode opcode, const void *dat
 
 int send_to_all(libwebsock_context *ctx, Opcode opcode, const void *data, size_t len)
 {
-    if (!ctx || (!data && len > 0))
+    if (!ctx || !is_memory(data, len))
         return EINVAL;
     const std::span<const uint8_t> payload = bytes_of(data, len);
     if (opcode == Opcode::text && !is_valid_utf8(payload))
@@ -74,7 +79,7 @@ int send_control(Connection &connection, Opcode opcode, std::span<const uint8_t>
 
 int send_fragment(libwebsock_client_state *client, const void *data, size_t len, int flags)
 {
-    if (!client || (!data && len > 0) || (flags & ~(WS_FRAGMENT_FIN | 0xf)) != 0)
+    if (!client || !is_memory(data, len) || (flags & ~(WS_FRAGMENT_FIN | 0xf)) != 0)
         return EINVAL;
     Connection &connection = *Connection::of(client);
     const bool fin = (flags & WS_FRAGMENT_FIN) != 0;
@@ -338,7 +343,7 @@ int libwebsock_respond(libwebsock_client_state *client, int status, const char *
                        const void *body, size_t len)
 {
     return checked([&] {
-        if (!client || (!body && len > 0))
+        if (!client || !is_memory(body, len))
             return EINVAL;
         const std::string_view text(static_cast<const char *>(body), len);
         return Connection::of(client)->hook().respond(status, content_type ? content_type : "",

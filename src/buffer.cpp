@@ -4,12 +4,22 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <new>
 
 namespace websock {
 
+namespace {
+
+// No object is larger. So twice what a chunk holds, or two chunks together, never wrap.
+constexpr size_t kMaxCapacity = std::numeric_limits<ptrdiff_t>::max() - sizeof(Chunk);
+
+} // namespace
+
 Ref<Chunk> Chunk::make(size_t capacity)
 {
+    if (capacity > kMaxCapacity)
+        throw std::bad_alloc();
     void *memory = std::malloc(sizeof(Chunk) + capacity);
     if (!memory)
         throw std::bad_alloc();
@@ -31,7 +41,7 @@ std::span<uint8_t> ReceiveBuffer::room(size_t frame_len)
         begin_ = end_ = 0;
     // Of unknown length: a frame's header is short, and a request starts small.
     const size_t need = std::max(frame_len, have + 1);
-    const bool fits = chunk_ && begin_ + need <= chunk_->capacity();
+    const bool fits = chunk_ && need <= chunk_->capacity() - begin_;
     if (!fits || (have == 0 && limit_ - end_ < kLeastRoom)) {
         if (need <= shared_capacity_)
             move_to(shared_capacity_);

@@ -205,7 +205,7 @@ bool Connection::take_data(const Decoded &frame)
                 .chunk = nullptr};
     const bool fragment = !frame.fin || frame.opcode == Opcode::continuation;
     if (fragment)
-        assembly_.add({frame.payload, frame.payload_len});
+        assembly_.add(frame.bytes());
     if (!frame.fin)
         return true;
     if (fragment) {
@@ -222,7 +222,7 @@ bool Connection::take_data(const Decoded &frame)
 // RFC 6455 5.5: answered here, so that no callback can hold the answer up.
 bool Connection::take_control(const Decoded &frame)
 {
-    const std::span<const uint8_t> payload(frame.payload, frame.payload_len);
+    const std::span<const uint8_t> payload = frame.bytes();
     const ClosePayload close_frame =
         frame.opcode == Opcode::close ? parse_close(payload) : ClosePayload{};
     if (frame.opcode == Opcode::ping)

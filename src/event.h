@@ -27,7 +27,7 @@ struct Event {
     Ref<Chunk> chunk;
 
     // What it holds of a connection's max_queued_bytes.
-    size_t cost() const { return sizeof(Event) + (payload ? payload_len : 0); }
+    size_t cost() const { return sizeof(Event) + (payload ? static_cast<size_t>(payload_len) : 0); }
 };
 
 } // namespace websock

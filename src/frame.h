@@ -56,6 +56,9 @@ struct Decoded {
     uint8_t *payload = nullptr;   // frame: unmasked, in place, NUL-terminated at payload_len
     uint16_t close_code = 0;      // error: 1002, 1007 or 1009
     const char *reason = nullptr; // error: for the log and the Close frame, static
+
+    // frame: the payload, which fits in memory, since it is there.
+    std::span<uint8_t> bytes() const { return {payload, static_cast<size_t>(payload_len)}; }
 };
 
 // Decodes the frames a client sends. One per connection, used by one thread.

@@ -45,7 +45,8 @@ std::string FrameTrace::text() const
     const auto now_ms = static_cast<uint32_t>(coarse_ms());
     std::string text;
     for (uint64_t i = added_ - count; i < added_; ++i)
-        text += (text.empty() ? "" : ", ") + text_of(entries_[i % entries_.size()], now_ms);
+        text += (text.empty() ? "" : ", ") +
+                text_of(entries_[static_cast<size_t>(i % entries_.size())], now_ms);
     return text;
 }
 

@@ -2,6 +2,7 @@
 #include "settings.h"
 
 #include <algorithm>
+#include <cstdint>
 
 namespace websock {
 
@@ -10,6 +11,11 @@ namespace {
 constexpr size_t kMiB = 1024 * 1024;
 constexpr size_t kLeastStack = 64 * 1024; // measured: a connection touches up to 16 KiB
 constexpr size_t kMostTraced = 16;        // more would not fit a line of the log
+// Of what is kept in one piece of memory: 1 GiB where a size_t has 32 bits. Two of them and
+// their headers are still a size.
+constexpr size_t kLargestLimit = SIZE_MAX / 4;
+
+bool is_limit(size_t bytes) { return bytes > 0 && bytes <= kLargestLimit; }
 
 } // namespace
 
@@ -42,9 +48,9 @@ const char *bad_setting(const libwebsock_context &context)
         {"send_timeout_ms", context.send_timeout_ms > 0},
         {"close_timeout_ms", context.close_timeout_ms >= 0},
         {"drain_timeout_ms", context.drain_timeout_ms >= 0},
-        {"max_frame_payload", context.max_frame_payload > 0},
-        {"max_message_payload", context.max_message_payload > 0},
-        {"max_handshake_bytes", context.max_handshake_bytes > 0},
+        {"max_frame_payload", is_limit(context.max_frame_payload)},
+        {"max_message_payload", is_limit(context.max_message_payload)},
+        {"max_handshake_bytes", is_limit(context.max_handshake_bytes)},
         {"max_queued_bytes", context.max_queued_bytes > 0},
         {"close_trace_frames", context.close_trace_frames <= kMostTraced},
         {"connection_stack_bytes", context.connection_stack_bytes >= kLeastStack},

@@ -134,8 +134,10 @@ OwnedX509 make_certificate(EVP_PKEY *key, const std::string &common_name,
     set_serial(certificate.get());
     add_to_name(X509_get_subject_name(certificate.get()), "O", organization);
     add_to_name(X509_get_subject_name(certificate.get()), "CN", common_name);
-    X509_gmtime_adj(X509_getm_notBefore(certificate.get()), validity.not_before.count());
-    X509_gmtime_adj(X509_getm_notAfter(certificate.get()), validity.not_after.count());
+    X509_gmtime_adj(X509_getm_notBefore(certificate.get()),
+                    static_cast<long>(validity.not_before.count()));
+    X509_gmtime_adj(X509_getm_notAfter(certificate.get()),
+                    static_cast<long>(validity.not_after.count()));
     require(X509_set_pubkey(certificate.get(), key) == 1, "X509_set_pubkey");
     return certificate;
 }

@@ -4,6 +4,7 @@
 
 #include <websock/websock.h>
 
+#include <cstdint>
 #include <strings.h>
 #include <utility>
 
@@ -81,7 +82,9 @@ Frame Client::receive_frame()
         fail("the length is not the shortest"); // RFC 6455 5.2
     if ((frame.opcode & 0x8) != 0 && (!frame.fin || len > 125))
         fail("a control frame is fragmented or too long"); // RFC 6455 5.5
-    frame.payload = take(len, deadline);
+    if (len > SIZE_MAX)
+        fail("the frame is longer than memory");
+    frame.payload = take(static_cast<size_t>(len), deadline);
     return frame;
 }
 

@@ -98,7 +98,7 @@ inline std::string line_of(const Decoded &result)
         line += " of " + name_of(result.message_opcode);
     }
     const char *payload = reinterpret_cast<const char *>(result.payload);
-    return line + " '" + std::string(payload, result.payload_len) + "'";
+    return line + " '" + std::string(payload, result.bytes().size()) + "'";
 }
 
 // Whether the result describes the frame at the front of bytes, and its payload

@@ -5,6 +5,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cstdint>
 #include <future>
 
 using namespace test;
@@ -189,6 +190,40 @@ TEST_CASE("a negative time makes wait fail, and the context can be put right")
     }
     server.start();
     Client::open(server.port());
+}
+
+TEST_CASE("a limit that no memory can hold makes wait fail, and the log names it")
+{
+    const struct {
+        size_t libwebsock_context::*limit;
+        std::string name;
+    } limits[] = {{&libwebsock_context::max_frame_payload, "max_frame_payload"},
+                  {&libwebsock_context::max_message_payload, "max_message_payload"},
+                  {&libwebsock_context::max_handshake_bytes, "max_handshake_bytes"}};
+    for (const auto &[limit, name] : limits) {
+        for (size_t bad : {SIZE_MAX, SIZE_MAX - 14, SIZE_MAX / 4 + 1}) {
+            CAPTURE(name);
+            Server server({.start = false});
+            server.context()->*limit = bad;
+            libwebsock_stop(server.context()); // a wait that takes it does not serve for ever
+            CHECK(error_of(libwebsock_wait(server.context())) == EINVAL);
+            CHECK(server.log().has(LIBWEBSOCK_LOG_ERROR, {"the setting " + name, "out of range"}));
+        }
+    }
+}
+
+TEST_CASE("limits of a quarter of the address space are good, and cost no memory")
+{
+    Server server({.settings =
+                       [](auto *context) {
+                           context->max_frame_payload = SIZE_MAX / 4;
+                           context->max_message_payload = SIZE_MAX / 4;
+                           context->max_handshake_bytes = SIZE_MAX / 4;
+                       },
+                   .onmessage = echo});
+    Client client = Client::open(server.port());
+    client.send_text("text");
+    CHECK(client.receive_text() == "text");
 }
 
 TEST_CASE("a stop before wait makes it return 0 when it comes")

@@ -6,6 +6,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cstdint>
 #include <future>
 
 using namespace test;
@@ -224,6 +225,22 @@ TEST_CASE("send_all waits for the last fragment too")
     CHECK(client.receive_frame().payload == "first");
     CHECK(client.receive_frame().payload == "last");
     CHECK(client.receive_text() == "to all");
+}
+
+TEST_CASE("a length that no memory can have is refused, and the connection goes on")
+{
+    Server server({.keep_handles = true});
+    Client client = Client::open(server.port());
+    libwebsock_client_state *handle = server.handle();
+    for (size_t len : {SIZE_MAX, SIZE_MAX - 9, SIZE_MAX / 2 + 1}) {
+        CAPTURE(len);
+        CHECK(error_of(libwebsock_send_all_binary(server.context(), "x", len)) == EINVAL);
+        CHECK(error_of(libwebsock_send_all_binary(server.context(), nullptr, len)) == EINVAL);
+        CHECK(error_of(libwebsock_send_binary(handle, "x", len)) == EINVAL);
+        CHECK(error_of(libwebsock_send_fragment(handle, "x", len, WS_OPCODE_BINARY)) == EINVAL);
+    }
+    CHECK(libwebsock_send_text(handle, "text") == 0);
+    CHECK(client.receive_text() == "text");
 }
 
 TEST_CASE("a ping is answered and onpong tells")

@@ -18,6 +18,8 @@ Scene &scene_of(const libwebsock_context *context)
     return *static_cast<Scene *>(context->user_data);
 }
 
+size_t length_of(const libwebsock_message &msg) { return static_cast<size_t>(msg.payload_len); }
+
 int on_open(libwebsock_client_state *client)
 {
     Scene &scene = scene_of(client->ctx);
@@ -36,7 +38,7 @@ int on_message(libwebsock_client_state *client, libwebsock_message *msg)
 {
     Scene &scene = scene_of(client->ctx);
     scene.events.add(client, {.kind = Kind::message,
-                              .text = std::string(msg->payload, msg->payload_len),
+                              .text = std::string(msg->payload, length_of(*msg)),
                               .opcode = msg->opcode,
                               .terminated = msg->payload[msg->payload_len] == '\0',
                               .len = msg->payload_len});
@@ -81,11 +83,12 @@ int on_pong(libwebsock_client_state *client)
 int on_control(libwebsock_client_state *client, libwebsock_frame *frame)
 {
     Scene &scene = scene_of(client->ctx);
-    scene.events.add(client, {.kind = Kind::control,
-                              .text = std::string(frame->payload, frame->payload_len),
-                              .opcode = frame->opcode,
-                              .fin = frame->fin == 1,
-                              .len = frame->payload_len});
+    scene.events.add(client,
+                     {.kind = Kind::control,
+                      .text = std::string(frame->payload, static_cast<size_t>(frame->payload_len)),
+                      .opcode = frame->opcode,
+                      .fin = frame->fin == 1,
+                      .len = frame->payload_len});
     if (scene.behaviour.oncontrol)
         scene.behaviour.oncontrol(scene, client, frame);
     return 0;
@@ -232,9 +235,9 @@ int bind_to(libwebsock_context *context, const char *host, const char *port, Tra
 void echo(Scene &, libwebsock_client_state *client, libwebsock_message *msg)
 {
     if (msg->opcode == WS_OPCODE_TEXT)
-        libwebsock_send_text_with_length(client, msg->payload, msg->payload_len);
+        libwebsock_send_text_with_length(client, msg->payload, length_of(*msg));
     else
-        libwebsock_send_binary(client, msg->payload, msg->payload_len);
+        libwebsock_send_binary(client, msg->payload, length_of(*msg));
 }
 
 Scene::~Scene()

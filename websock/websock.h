@@ -227,8 +227,9 @@ struct libwebsock_context {
 
     /* Settings; the values given here are the defaults. One that makes no sense
      * (a negative time, a handshake or send that may take no time, a limit of 0
-     * where that is not "none", a stack below 64 KiB) makes libwebsock_wait fail
-     * with EINVAL and a logged line that names it. */
+     * where that is not "none", a stack below 64 KiB, a frame, message or
+     * handshake of more than SIZE_MAX / 4, which is 1 GiB on 32 bits) makes
+     * libwebsock_wait fail with EINVAL and a logged line that names it. */
     int handshake_timeout_ms; /* 10000: from accept to the 101, TLS included */
     int idle_timeout_ms;      /* 120000: silence until a client is dropped; it is
                                * pinged at half of it. Who takes what waits for it is

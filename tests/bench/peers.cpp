@@ -38,7 +38,8 @@ std::span<const epoll_event> Peers::wait(int64_t most_ns, bool may_be_silent)
     // epoll_wait knows milliseconds only, too coarse for a pace.
     if (most_ns % 1'000'000 != 0) {
         pollfd ready{.fd = epoll_, .events = POLLIN, .revents = 0};
-        const timespec limit{.tv_sec = most_ns / 1'000'000'000, .tv_nsec = most_ns % 1'000'000'000};
+        const timespec limit{.tv_sec = static_cast<time_t>(most_ns / 1'000'000'000),
+                             .tv_nsec = static_cast<long>(most_ns % 1'000'000'000)};
         (void)ppoll(&ready, 1, &limit, nullptr);
         most_ns = 0;
     }

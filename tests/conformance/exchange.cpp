@@ -23,7 +23,7 @@ namespace {
 // A server keeps a record of every callback, so it is given up after some connections.
 constexpr size_t kClientsOfServer = 200;
 
-size_t bytes_read_by(test::Server &server)
+unsigned long long bytes_read_by(test::Server &server)
 {
     libwebsock_statistics stats{};
     stats.size = sizeof stats;
@@ -59,7 +59,7 @@ test::Behaviour behaviour()
 void send_in_pieces(test::Server &server, Client &client, const std::string &bytes,
                     const Cuts &cuts, const std::function<bool()> &over)
 {
-    const size_t before = bytes_read_by(server);
+    const auto before = bytes_read_by(server);
     size_t sent = 0;
     for (size_t i = 0; i <= cuts.size(); i++) {
         const size_t end = i < cuts.size() ? cuts[i] : bytes.size();

@@ -50,7 +50,7 @@ class Endpoint
             return fail(result.close_code);
         const std::string payload(result.payload, result.payload + result.payload_len);
         if (result.opcode == websock::Opcode::close)
-            return close({result.payload, result.payload_len});
+            return close(result.bytes());
         if (result.opcode == websock::Opcode::ping)
             outcome_.pings.push_back(payload);
         if (websock::is_control(result.opcode))
