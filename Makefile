@@ -7,7 +7,8 @@
 #   make fuzz       every fuzz target for SECONDS=60 each; TARGETS="frame tls" for some
 #   make soak       the demo under all kinds of clients for SECONDS=60; draws build/soak/soak.png
 #   make install    PREFIX=/usr/local DESTDIR=
-# Set CC, CXX, CFLAGS and CXXFLAGS as you like; BUILD puts it all elsewhere.
+# Set CC, CXX, CFLAGS and CXXFLAGS as you like, and AR, LD and OBJCOPY to cross-compile;
+# BUILD puts it all elsewhere.
 
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -21,6 +22,7 @@ endif
 ifeq ($(origin CC),default)
 CC := gcc
 endif
+OBJCOPY ?= objcopy
 CFLAGS ?= -O2 -g
 CXXFLAGS ?= -O2 -g
 
@@ -33,6 +35,8 @@ WERROR ?=
 warnings := -Wall -Wextra -Wpedantic -Wshadow -Wconversion $(WERROR)
 ifneq ($(findstring clang,$(CXX)),)
 warnings += -Wthread-safety
+else
+no_unique := -fno-gnu-unique # symbols that objcopy leaves alone; clang makes none
 endif
 cppflags := -I. -Isrc -MMD -MP
 cxxflags := -std=c++20 -pthread $(warnings) $(sanitize)
@@ -75,9 +79,17 @@ demo: $(demos)
 test-programs: $(tests)
 conformance-program: $(conformance)
 
-$(archive): $(src_objects)
+# One object that defines the API and nothing else, so that programs cannot collide with
+# what is inside, C++'s templates least of all, and a shared object that the archive
+# becomes part of exports the API alone. An object with its machine code still to be made
+# (-flto) could not be treated so.
+$(src_objects): override CXXFLAGS += -fPIC -fvisibility=hidden -fvisibility-inlines-hidden \
+  -fno-lto $(no_unique)
+$(archive): $(src_objects) src/symbols.list
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(LD) -r --force-group-allocation $(src_objects) -o $(BUILD)/libwebsock.o
+	$(OBJCOPY) --keep-global-symbols=src/symbols.list $(BUILD)/libwebsock.o
+	$(AR) rcs $@ $(BUILD)/libwebsock.o
 
 $(BUILD)/%.o: %.cpp
 	@mkdir -p $(@D)
@@ -113,14 +125,15 @@ $(BUILD)/demo/libevent: libs := -levent_core $(libs)
 $(demos) $(libevent_demo):
 	$(CC) $(sanitize) $(LDFLAGS) $^ $(libs) -o $@
 
-$(BUILD)/tests/unit: $(test_objects) $(archive)
+# Tests of what is inside link the objects.
+$(BUILD)/tests/unit: $(test_objects) $(src_objects)
 	$(CXX) $(sanitize) $(LDFLAGS) $^ $(libs) -o $@
 # Tests are compiled more often than they run, and wait when they do: -O0 halves their
 # build. The library is built as ever. Of several -O the last one counts.
 $(test_objects) $(filter $(BUILD)/tests/conformance/%,$(conformance_objects)): override CXXFLAGS += -O0
 # But for this one, which goes through millions of byte sequences.
 $(BUILD)/tests/utf8_test.o: override CXXFLAGS += -O1
-$(conformance): $(conformance_objects) $(archive)
+$(conformance): $(conformance_objects) $(src_objects)
 	$(CXX) $(sanitize) $(LDFLAGS) $^ $(libs) -o $@
 $(BUILD)/tests/default_server: $(BUILD)/tests/default_server.o $(archive)
 $(BUILD)/tests/tls_server: $(BUILD)/tests/tls_server.o $(archive)
@@ -157,7 +170,7 @@ bench-programs: $(bench_programs) $(bench_peers)
 $(bench_clients): $(bench_dir)/%: $(addprefix $(BUILD)/tests/bench/,%.o peers.o exchange.o stream.o settings.o meter.o)
 $(bench_clients): bench_libs := -lssl -lcrypto
 $(bench_floors): $(bench_dir)/%: $(addprefix $(BUILD)/tests/bench/,%.o raw_echo.o)
-$(bench_dir)/micro: $(BUILD)/tests/bench/micro.o $(archive)
+$(bench_dir)/micro: $(BUILD)/tests/bench/micro.o $(src_objects)
 $(bench_dir)/echo_server: $(BUILD)/tests/bench/echo_server.o $(archive)
 $(bench_clients) $(bench_floors) $(bench_dir)/micro:
 	@mkdir -p $(@D)
@@ -187,8 +200,8 @@ fuzz_main := $(BUILD)/tests/fuzz/replay.o
 $(fuzz_programs): $(fuzz_main)
 endif
 $(BUILD)/tests/fuzz/tls: $(BUILD)/tests/certificates.o
-$(fuzz_programs): %: %.o $(fuzz_shared) $(archive)
-	$(CXX) $(sanitize) $(LDFLAGS) $(sort $(filter %.o,$^) $(fuzz_main)) $(archive) $(libs) -o $@
+$(fuzz_programs): %: %.o $(fuzz_shared) $(src_objects)
+	$(CXX) $(sanitize) $(LDFLAGS) $(sort $(filter %.o,$^) $(fuzz_main)) $(libs) -o $@
 
 fuzz:
 	@sh tests/deps.sh check
@@ -201,35 +214,45 @@ soak:
 	@$(MAKE) --no-print-directory $(BUILD)/demo/websock-demo
 	/usr/bin/python3 -B tests/soak/run.py --build $(BUILD) --seconds $(or $(SECONDS),60)
 
+# There is an archive only, so whatever it needs is needed by every program: in Libs and
+# Requires, not in what pkg-config adds with --static.
 $(BUILD)/libwebsock.pc: Makefile websock/websock.h
 	@mkdir -p $(@D)
 	printf '%s\n' 'prefix=$(PREFIX)' 'includedir=$${prefix}/include' 'libdir=$${prefix}/lib' '' \
 	  'Name: libwebsock' \
 	  'Description: WebSocket server library, a thread per connection and callbacks on workers' \
-	  'Version: $(version)' 'Cflags: -I$${includedir}' 'Libs: -L$${libdir} -lwebsock' \
-	  'Libs.private: $(libs)' > $@
+	  'Version: $(version)' 'Requires: openssl >= 3' 'Cflags: -I$${includedir}' \
+	  'Libs: -L$${libdir} -lwebsock -lstdc++ -pthread' > $@
+
+$(BUILD)/libwebsock-config-version.cmake: cmake/libwebsock-config-version.cmake.in websock/websock.h
+	@mkdir -p $(@D)
+	sed 's/@VERSION@/$(version)/' $< > $@
 
 include_dir := $(DESTDIR)$(PREFIX)/include/websock
 lib_dir := $(DESTDIR)$(PREFIX)/lib
+cmake_dir := $(lib_dir)/cmake/libwebsock
+cmake_files := cmake/libwebsock-config.cmake $(BUILD)/libwebsock-config-version.cmake
 man_dir := $(DESTDIR)$(PREFIX)/share/man
 man3 := $(wildcard man/*.3 man/man3/*.3)
 man7 := $(wildcard man/*.7)
 
 # The prefix is written into libwebsock.pc, so that file is made anew each time.
-install: $(archive)
+install: $(archive) $(cmake_files)
 	@rm -f $(BUILD)/libwebsock.pc
 	@$(MAKE) --no-print-directory $(BUILD)/libwebsock.pc
-	install -d $(include_dir) $(lib_dir)/pkgconfig $(man_dir)/man3 $(man_dir)/man7
+	install -d $(include_dir) $(lib_dir)/pkgconfig $(cmake_dir) $(man_dir)/man3 $(man_dir)/man7
 	install -m 644 websock/websock.h $(include_dir)
 	install -m 644 $(archive) $(lib_dir)
 	install -m 644 $(BUILD)/libwebsock.pc $(lib_dir)/pkgconfig
+	install -m 644 $(cmake_files) $(cmake_dir)
 	install -m 644 $(man3) $(man_dir)/man3
 	install -m 644 $(man7) $(man_dir)/man7
 
 uninstall:
 	rm -f $(include_dir)/websock.h $(lib_dir)/libwebsock.a $(lib_dir)/pkgconfig/libwebsock.pc
+	rm -f $(addprefix $(cmake_dir)/,$(notdir $(cmake_files)))
 	rm -f $(addprefix $(man_dir)/man3/,$(notdir $(man3))) $(addprefix $(man_dir)/man7/,$(notdir $(man7)))
-	@rmdir $(include_dir) 2>/dev/null || true # unless something else is in it
+	@rmdir $(include_dir) $(cmake_dir) 2>/dev/null || true # unless something else is in it
 
 clean:
 	rm -rf $(BUILD)

@@ -36,7 +36,9 @@ std::byte *lowest_of_stack()
 void release_unused_stack()
 {
     static const auto page_bytes = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
-    thread_local std::byte *const lowest = lowest_of_stack();
+    // In a library that dlopen(3) has loaded, others are allocated at first use, and glibc
+    // ends the process where it cannot.
+    [[gnu::tls_model("initial-exec")]] thread_local std::byte *const lowest = lowest_of_stack();
     if (!lowest)
         return;
     // What is called from here needs some, too.

@@ -93,6 +93,7 @@ look()
     need chromium Chromium program chromium
     need nginx nginx program nginx
     need mandoc mandoc program mandoc
+    need cmake CMake program cmake
 }
 
 install()

@@ -3,8 +3,8 @@
 
 The installation goes to a temporary directory, by DESTDIR as packagers do it and
 by PREFIX as users do. Programs are built from the installed files alone, with
-pkg-config's word on how, and serve a connection. What the library can do beyond
-that is not looked at here.
+pkg-config's or CMake's word on how, and serve a connection; so does a shared object,
+which exports the API alone. What the library can do beyond that is not looked at here.
 """
 import contextlib
 import os
@@ -58,6 +58,8 @@ def expected_files():
     man3 = [page.name for page in [*ROOT.glob("man/*.3"), *ROOT.glob("man/man3/*.3")]]
     man7 = [page.name for page in ROOT.glob("man/*.7")]
     return sorted(["include/websock/websock.h", "lib/libwebsock.a", "lib/pkgconfig/libwebsock.pc",
+                   "lib/cmake/libwebsock/libwebsock-config.cmake",
+                   "lib/cmake/libwebsock/libwebsock-config-version.cmake",
                    *(f"share/man/man3/{name}" for name in man3),
                    *(f"share/man/man7/{name}" for name in man7)])
 
@@ -90,7 +92,7 @@ class Staged(Case):
     def make_staged(self, target):
         self.make(target, f"PREFIX={self.PREFIX}", f"DESTDIR={self.directory}")
 
-    def test_exactly_the_header_the_archive_the_pc_file_and_the_pages_are_installed(self):
+    def test_exactly_the_header_the_archive_what_finds_them_and_the_pages_are_installed(self):
         self.assertIn("share/man/man3/libwebsock_send_binary.3", expected_files())
         self.assertIn("share/man/man7/libwebsock_limits.7", expected_files())
         self.assertEqual(files(self.prefix), expected_files())
@@ -107,6 +109,12 @@ class Staged(Case):
             with self.subTest(name=name):
                 self.assertEqual((self.prefix / name).read_bytes(), source.read_bytes())
 
+    def test_the_files_for_cmake_name_no_directory(self):
+        for path in (self.prefix / "lib/cmake/libwebsock").iterdir():
+            text = path.read_text(encoding="utf-8")
+            self.assertNotIn(self.PREFIX, text)
+            self.assertNotIn("@", text)
+
     def test_the_pc_file_names_the_prefix_and_not_the_staging_directory(self):
         text = (self.prefix / "lib/pkgconfig/libwebsock.pc").read_text(encoding="utf-8")
         self.assertIn(f"prefix={self.PREFIX}\n", text)
@@ -120,6 +128,7 @@ class Staged(Case):
         self.make_staged("uninstall")
         self.assertEqual(files(self.directory), [])
         self.assertFalse((self.prefix / "include" / "websock").exists())
+        self.assertFalse((self.prefix / "lib" / "cmake" / "libwebsock").exists())
 
     def test_uninstalling_leaves_what_is_not_ours(self):
         strangers = ["include/websock/other.h", "lib/libother.a", "share/man/man3/other.3"]
@@ -129,7 +138,7 @@ class Staged(Case):
         self.assertEqual(files(self.prefix), strangers)
 
 
-class Installed(Case):
+class Serving(Case):
     """As a user installs: to a directory where the files are used."""
 
     def setUp(self):
@@ -144,18 +153,14 @@ class Installed(Case):
         self.assertEqual(result.returncode, 0, result.stdout)
         return result.stdout.split()
 
-    def build(self, compiler, suffix, *options):
+    def source(self, suffix):
         """Away from the repository, so that only installed files are found."""
         source = self.directory / f"app{suffix}"
         shutil.copy(ROOT / "demo" / "echo.c", source)
-        program = self.directory / "app"
-        flags = self.pkg_config("--cflags", "--libs", "--static")
-        result = run(*compiler, *options, source, "-o", program, *flags, cwd=self.directory)
-        self.assertEqual(result.returncode, 0, result.stdout)
-        return program, result.stdout
+        return source
 
-    def assert_serves(self, program):
-        with Program([program, "0"]) as server:
+    def assert_serves(self, *command):
+        with Program([*command, "0"]) as server:
             port = server.wait_for_line("stdout", r"ws://127\.0\.0\.1:(\d+)/")[1]
             self.converse(("127.0.0.1", int(port)))
             server.wait_for_line("stdout", "closed, 1000$")
@@ -172,6 +177,16 @@ class Installed(Case):
             connection.sendall(MASKED_CLOSE_1000)
             self.assertEqual(answer.read(), CLOSE_1000)  # and then the end
 
+
+class WithPkgConfig(Serving):
+    def build(self, compiler, suffix, *, libs=("--libs",), options=()):
+        program = self.directory / "app"
+        flags = self.pkg_config("--cflags", *libs)
+        result = run(*compiler, *options, self.source(suffix), "-o", program, *flags,
+                     cwd=self.directory)
+        self.assertEqual(result.returncode, 0, result.stdout)
+        return program, result.stdout
+
     def test_pkg_config_tells_the_version_of_the_header(self):
         self.assertEqual(self.pkg_config("--modversion"), [header_version()])
 
@@ -185,12 +200,29 @@ class Installed(Case):
         self.assertEqual(output, "")
         self.assert_serves(program)
 
+    def test_a_program_links_with_pkg_config_s_static_too(self):
+        program, output = self.build(CC, ".c", libs=("--libs", "--static"))
+        self.assertEqual(output, "")
+        self.assert_serves(program)
+
     def test_a_static_c_program_links_serves_and_needs_nothing_at_run_time(self):
         # The linker warns of getaddrinfo, which may load modules: no matter here.
-        program, _ = self.build(CC, ".c", "-static")
+        program, _ = self.build(CC, ".c", libs=("--libs", "--static"), options=["-static"])
         dynamic = run("readelf", "--dynamic", "--wide", program)
         self.assertEqual(dynamic.stdout.strip(), "There is no dynamic section in this file.")
         self.assert_serves(program)
+
+    def test_a_shared_object_exports_the_api_alone_and_another_language_serves_with_it(self):
+        shared = self.directory / "libplugin.so"
+        flags = self.pkg_config("--libs")
+        whole = ["-Wl,--whole-archive", self.prefix / "lib/libwebsock.a",
+                 "-Wl,--no-whole-archive"]
+        result = run(*CC, "-shared", "-Wl,-z,defs", "-o", shared, *whole, *flags)
+        self.assertEqual((result.returncode, result.stdout), (0, ""))
+        exported = run("nm", "-D", "--defined-only", "--format=just-symbols", shared).stdout
+        reviewed = (ROOT / "src" / "symbols.list").read_text(encoding="utf-8")
+        self.assertEqual(exported.split(), reviewed.split())
+        self.assert_serves(sys.executable, "-B", ROOT / "tests/interop/ctypes_echo.py", shared)
 
     def test_man_finds_a_further_name_of_a_page(self):
         """By a .so link, which man-db's man and mandoc's follow differently."""
@@ -203,6 +235,65 @@ class Installed(Case):
                 text = re.sub(".\b", "", page.stdout)
                 self.assertRegex(text, r"(?m)^SYNOPSIS$")
                 self.assertRegex(text, r"libwebsock_send_binary\(")
+
+
+class WithCMake(Serving):
+    """Projects as users write them, in directories of their own."""
+
+    PACKAGE = """\
+cmake_minimum_required(VERSION 3.13)
+project(app {language})
+find_package(libwebsock {version} REQUIRED)
+add_executable(app {source})
+target_link_libraries(app PRIVATE libwebsock::libwebsock)
+"""
+    MODULE = """\
+cmake_minimum_required(VERSION 3.13)
+project(app {language})
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(websock REQUIRED IMPORTED_TARGET libwebsock>={version})
+add_executable(app {source})
+target_link_libraries(app PRIVATE PkgConfig::websock)
+"""
+
+    def configure(self, lists, language="C", version="1.0"):
+        source = self.source({"C": ".c", "CXX": ".cpp"}[language])
+        text = lists.format(language=language, version=version, source=source.name)
+        (self.directory / "CMakeLists.txt").write_text(text, encoding="utf-8")
+        return run("cmake", "-S", self.directory, "-B", self.directory / "out",
+                   f"-DCMAKE_PREFIX_PATH={self.prefix}")
+
+    def assert_builds_and_serves(self, lists, language):
+        for result in (self.configure(lists, language),
+                       run("cmake", "--build", self.directory / "out")):
+            self.assertEqual(result.returncode, 0, result.stdout)
+            self.assertNotIn("warning", result.stdout.lower())
+        self.assert_serves(self.directory / "out" / "app")
+
+    def test_find_package_serves_a_c_project(self):
+        self.assert_builds_and_serves(self.PACKAGE, "C")
+
+    def test_find_package_serves_a_cxx_project(self):
+        self.assert_builds_and_serves(self.PACKAGE, "CXX")
+
+    def test_pkg_check_modules_serves_a_c_project(self):
+        self.assert_builds_and_serves(self.MODULE, "C")
+
+    def test_pkg_check_modules_serves_a_cxx_project(self):
+        self.assert_builds_and_serves(self.MODULE, "CXX")
+
+    def test_find_package_follows_an_installation_that_was_moved(self):
+        moved = self.prefix.rename(self.directory / "moved")
+        self.prefix = moved
+        self.assert_builds_and_serves(self.PACKAGE, "C")
+
+    def test_find_package_takes_no_later_version_and_no_other_major_one(self):
+        for version in ("0.9", "1.999", "2.0"):
+            with self.subTest(version=version):
+                result = self.configure(self.PACKAGE, version=version)
+                self.assertNotEqual(result.returncode, 0)
+                self.assertIn(f"version: {header_version()}", result.stdout)
+                self.assertIn("compatible", result.stdout)
 
 
 class Incremental(Case):

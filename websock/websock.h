@@ -22,6 +22,8 @@
  *     a callback, while the caller has a right to the handle: inside that
  *     client's callbacks, or between libwebsock_retain and libwebsock_release.
  *  7. Times are milliseconds, sizes are bytes.
+ *  8. libwebsock.a defines these functions and no other name. It may become part
+ *     of a shared object (-fPIC), which then exports them and nothing else of it.
  */
 #ifndef WEBSOCK_WEBSOCK_H
 #define WEBSOCK_WEBSOCK_H
@@ -31,6 +33,12 @@
 
 #ifdef __cplusplus
 extern "C" {
+#endif
+
+/* Exported by a shared object that libwebsock.a is part of; the rest of it is
+ * not, whatever -fvisibility says. */
+#ifdef __GNUC__
+#pragma GCC visibility push(default)
 #endif
 
 #define LIBWEBSOCK_VERSION_MAJOR 1
@@ -496,6 +504,10 @@ int libwebsock_dump_frame(const libwebsock_frame *frame);
 /* The version that was linked, "1.0.0"; LIBWEBSOCK_VERSION_* is the one that was
  * compiled against. Never NULL. */
 const char *libwebsock_version_string(void);
+
+#ifdef __GNUC__
+#pragma GCC visibility pop
+#endif
 
 #ifdef __cplusplus
 }
