@@ -55,7 +55,6 @@ node_ws() { [ -e /usr/share/nodejs/ws ] || node -e 'require("ws")'; }
 look_for_bench()
 {
     need gnuplot-nox gnuplot program gnuplot
-    need nginx nginx program nginx
     need_node_ws
     need libwebsockets-dev "libwebsockets' headers" header libwebsockets.h
     need libboost-dev "Boost's headers" header boost/beast.hpp
@@ -91,7 +90,6 @@ look()
     need python3-pil "Python's PIL" python_module PIL
     need_node_ws
     need chromium Chromium program chromium
-    need nginx nginx program nginx
     need mandoc mandoc program mandoc
     need cmake CMake program cmake
 }
@@ -114,36 +112,39 @@ install()
     $as_root env DEBIAN_FRONTEND=noninteractive "$@"
 }
 
-# Debian's package of promtool is prometheus, a server that is started on every address
-# as soon as it is installed. So it is not: the one program is taken out of the package.
-promtool=build/promtool
+# Servers are not installed: Debian starts them at once and at every boot, nginx on port 80.
+# The one program that is wanted is taken out of its package, to build/.
 
-download_prometheus()
+download() # PACKAGE, to the current directory
 {
-    set -- apt-get -o APT::Sandbox::User=root download prometheus
+    set -- apt-get -o APT::Sandbox::User=root download "$1"
     "$@" || { $as_root apt-get update && "$@"; }
 }
 
-get_promtool()
+# take_out PACKAGE PATH_IN_IT: to build/, under its name.
+take_out()
 {
-    rm -rf "$promtool.d"
-    mkdir -p "$promtool.d" && (
-        cd "$promtool.d" && download_prometheus &&
-            dpkg-deb --fsys-tarfile ./prometheus_*.deb | tar -x ./usr/bin/promtool
-    ) && mv "$promtool.d/usr/bin/promtool" "$promtool"
+    taken=build/${2##*/}
+    rm -rf "$taken.d"
+    mkdir -p "$taken.d" && (
+        cd "$taken.d" && download "$1" &&
+            dpkg-deb --fsys-tarfile ./"$1"_*.deb | tar -x "./$2"
+    ) && ! ldd "$taken.d/$2" | grep 'not found' && mv "$taken.d/$2" "$taken"
     status=$?
-    rm -rf "$promtool.d"
+    rm -rf "$taken.d"
     return $status
 }
 
-need_promtool()
+# need_program PACKAGE PATH_IN_IT: one that is installed will do, too.
+need_program()
 {
-    if [ -x "$promtool" ] || program promtool >/dev/null; then
+    name=${2##*/}
+    if [ -x "build/$name" ] || program "$name" >/dev/null; then
         return
     fi
-    echo "deps.sh: missing: promtool. Taking it out of Debian's package prometheus"
-    if ! get_promtool; then
-        echo "deps.sh: still missing: promtool, as $promtool or in the PATH" >&2
+    echo "deps.sh: missing: $name. Taking it out of Debian's package $1"
+    if ! take_out "$1" "$2"; then
+        echo "deps.sh: still missing: $name, as build/$name or in the PATH" >&2
         return 1
     fi
 }
@@ -163,4 +164,7 @@ if [ -n "$missing" ]; then
     echo "deps.sh: still missing: $missing" >&2
     exit 1
 fi
-[ "$1" != check ] || need_promtool
+case $1 in
+check) need_program nginx usr/sbin/nginx && need_program prometheus usr/bin/promtool ;;
+bench) need_program nginx usr/sbin/nginx ;;
+esac

@@ -198,8 +198,9 @@ def free_port():
 
 
 def nginx_program():
-    """None: it is not installed. Debian keeps it out of users' PATH."""
-    return shutil.which("nginx", path=os.environ["PATH"] + ":/usr/local/sbin:/usr/sbin:/sbin")
+    """None: it is not there. Debian keeps it out of users' PATH, deps.sh out of the system."""
+    return shutil.which("nginx", path=os.environ["PATH"] + ":/usr/local/sbin:/usr/sbin:/sbin:" +
+                        str(ROOT / "build"))
 
 
 def start(server, args, payload=20, work="echo"):

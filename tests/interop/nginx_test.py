@@ -20,6 +20,9 @@ from over_tls import TLS_1_2, over_tls
 from program import Program
 
 TEMPLATE = pathlib.Path(__file__).with_name("nginx.conf")
+# Outside of users' PATH on Debian; or, see deps.sh, taken out of its package.
+NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin:"
+                     f"{pathlib.Path(__file__).resolve().parents[2] / 'build'}")
 
 
 class Nginx(Program):
@@ -45,9 +48,7 @@ class Nginx(Program):
             configuration = configuration.replace(placeholder, value)
         file = pathlib.Path(self.directory.name, "nginx.conf")
         file.write_text(configuration)
-        # Outside of root's PATH on Debian.
-        nginx = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin:/usr/local/sbin")
-        super().__init__([nginx, "-p", self.directory.name, "-e", "stderr", "-c", file],
+        super().__init__([NGINX, "-p", self.directory.name, "-e", "stderr", "-c", file],
                          pass_fds=[listener.fileno()],
                          env={**os.environ, "NGINX": f"{listener.fileno()};"})
         super().__enter__()
