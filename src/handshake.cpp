@@ -11,8 +11,6 @@ namespace websock {
 
 namespace {
 
-constexpr size_t kMaxFields = 100; // header lines; a browser sends about 15
-
 bool is_token_char(char c) // RFC 9110 5.6.2
 {
     return is_alphanumeric(c) ||
@@ -20,8 +18,6 @@ bool is_token_char(char c) // RFC 9110 5.6.2
 }
 
 bool is_control_char(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
-
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 bool is_http_version(std::string_view text) // RFC 9112 2.3
 {
@@ -37,6 +33,29 @@ bool is_host(std::string_view text)
         return is_alphanumeric(c) ||
                std::string_view("-._~%!$&'()*+,;=:[]").find(c) != std::string_view::npos;
     });
+}
+
+// What a target may begin with; RFC 9112 3.2.2 wants absolute URIs taken, and whoever believes
+// to speak to a proxy writes those of RFC 6455 3 as well.
+bool is_scheme(std::string_view text)
+{
+    return equals_ignoring_case(text, "http") || equals_ignoring_case(text, "https") ||
+           equals_ignoring_case(text, "ws") || equals_ignoring_case(text, "wss");
+}
+
+Refusal check_field(std::string_view line) // RFC 9112 5
+{
+    if (line.front() == ' ' || line.front() == '\t') {
+        return bad_request("folded header line"); // RFC 9112 5.2
+    }
+    const size_t colon = line.find(':');
+    if (colon == std::string_view::npos || !is_header_token(line.substr(0, colon))) {
+        return bad_request("malformed header line"); // RFC 9112 5.1: no space before the colon
+    }
+    if (!is_header_value(line.substr(colon + 1))) {
+        return bad_request("control character in the headers");
+    }
+    return kNotRefused;
 }
 
 } // namespace
@@ -60,20 +79,19 @@ Refusal Request::parse(std::string_view block)
     if (block.starts_with("\r\n")) { // RFC 9112 2.2: an empty line before it is none of it
         block.remove_prefix(2);
     }
-    bytes_.assign(block);
-    const std::string_view whole = bytes_;
-    const size_t line_end = whole.find("\r\n");
+    const size_t line_end = block.find("\r\n");
     if (line_end == std::string_view::npos) {
         return bad_request("malformed request line");
     }
-    if (Refusal refusal = parse_request_line(whole.substr(0, line_end)); refusal.status != 0) {
+    line_.assign(block.substr(0, line_end));
+    if (Refusal refusal = parse_request_line(line_); refusal.status != 0) {
         return refusal;
     }
-    if (Refusal refusal = parse_fields(line_end + 2); refusal.status != 0) {
+    if (Refusal refusal = parse_fields(block.substr(line_end + 2)); refusal.status != 0) {
         return refusal;
     }
-    if (lines_of("Host") != 1 || !is_host(value_of("Host"))) { // RFC 9112 3.2
-        return bad_request("request needs one valid Host header");
+    if (Refusal refusal = check_host(); refusal.status != 0) {
+        return refusal;
     }
     if (!has_element(value_of("Upgrade"), "websocket")) {
         return check_plain();
@@ -98,28 +116,31 @@ Refusal Request::parse_request_line(std::string_view line) // RFC 9112 3
     }
     method_ = method.data();
     terminate(method);
-    // RFC 6455 4.2.1, item 1: 1.1 or higher; a later minor version is as good (RFC 9110 2.5).
-    if (version[5] != '1' || version[7] == '0') {
+    // A later minor version is as good as 1.1 (RFC 9110 2.5).
+    if (version[5] != '1') {
         return {505, "HTTP version is not 1.1"};
     }
+    is_http_1_0_ = version[7] == '0';
     return parse_target(target);
 }
 
 Refusal Request::parse_target(std::string_view target) // RFC 9112 3.2
 {
-    if (!is_all(target, [](char c) { return c > ' ' && c < 0x7f && c != '#'; })) {
+    // What is not ASCII should have been percent-encoded, but not all clients do.
+    if (!is_all(target, [](char c) { return c != ' ' && !is_control_char(c); })) {
         return bad_request("malformed request target");
     }
+    target = target.substr(0, target.find('#')); // which a client should have kept to itself
     const size_t scheme_end = target.find("://");
     const std::string_view scheme = target.substr(0, scheme_end);
-    if (equals_ignoring_case(scheme, "http") || equals_ignoring_case(scheme, "https")) {
-        target.remove_prefix(std::min(target.size(), scheme.size() + 3));
+    if (scheme_end != std::string_view::npos && is_scheme(scheme)) {
+        target.remove_prefix(scheme.size() + 3);
         const std::string_view authority = target.substr(0, target.find_first_of("/?"));
         if (authority.empty() || !is_host(authority)) {
             return bad_request("request target has no valid host");
         }
         target.remove_prefix(authority.size());
-    } else if (target.front() != '/') {
+    } else if (!target.starts_with('/')) {
         return bad_request("request target is no path");
     }
     const std::string_view path = target.substr(0, target.find('?'));
@@ -130,103 +151,55 @@ Refusal Request::parse_target(std::string_view target) // RFC 9112 3.2
     return kNotRefused;
 }
 
-// at: where the first header line begins. Ends at the blank line.
-Refusal Request::parse_fields(size_t at)
+// fields: all behind the request line. Ends at the blank line.
+Refusal Request::parse_fields(std::string_view fields)
 {
-    const std::string_view whole = bytes_;
-    const auto line_ends =
-        std::count(bytes_.begin() + static_cast<std::ptrdiff_t>(at), bytes_.end(), '\n');
-    fields_.reserve(std::min(static_cast<size_t>(line_ends), kMaxFields));
-    for (size_t lines = 0;; ++lines) {
-        const size_t end = whole.find("\r\n", at);
+    std::vector<std::string_view> lines;
+    lines.reserve(static_cast<size_t>(std::count(fields.begin(), fields.end(), '\n')));
+    for (;;) {
+        const size_t end = fields.find("\r\n");
         if (end == std::string_view::npos) {
             return bad_request("headers have no end");
         }
-        if (end == at) {
+        if (end == 0) {
+            headers_.build(std::move(lines));
             return kNotRefused;
         }
-        if (lines == kMaxFields) {
-            return {431, "too many headers"};
-        }
-        if (Refusal refusal = parse_field(whole.substr(at, end - at)); refusal.status != 0) {
+        const std::string_view line = fields.substr(0, end);
+        if (Refusal refusal = check_field(line); refusal.status != 0) {
             return refusal;
         }
-        at = end + 2;
+        lines.push_back(line);
+        fields.remove_prefix(end + 2);
     }
 }
 
-Refusal Request::parse_field(std::string_view line) // RFC 9112 5
+Refusal Request::check_host() const // RFC 9112 3.2
 {
-    if (line.front() == ' ' || line.front() == '\t') {
-        return bad_request("folded header line"); // RFC 9112 5.2
+    const HeaderTable::Header host = headers_.find("Host");
+    if (host.value == nullptr && is_http_1_0_) { // which does not know it
+        return kNotRefused;
     }
-    const size_t colon = line.find(':');
-    const std::string_view name = line.substr(0, colon);
-    if (colon == std::string_view::npos || !is_header_token(name)) {
-        return bad_request("malformed header line"); // RFC 9112 5.1: no space before the colon
+    if (host.value == nullptr || host.repeated || !is_host(host.value)) {
+        return bad_request("request needs one valid Host header");
     }
-    const std::string_view value = trim(line.substr(colon + 1));
-    if (!is_header_value(value)) {
-        return bad_request("control character in the headers");
-    }
-    terminate(value);
-    add_field(name, value);
     return kNotRefused;
-}
-
-// One line more of a name extends its value in place, so that a hundred of them
-// take no more room than they took on the wire.
-void Request::add_field(std::string_view name, std::string_view value)
-{
-    auto field = std::find_if(fields_.begin(), fields_.end(), [&](const Field &known) {
-        return equals_ignoring_case(known.name, name);
-    });
-    if (field == fields_.end()) {
-        fields_.push_back({name, value});
-        return;
-    }
-    if (field->joined == nullptr) {
-        field->joined = &joined_.emplace_front(field->value);
-    }
-    field->joined->append(", ").append(value);
-    field->value = *field->joined;
-    ++field->lines;
-}
-
-const Request::Field *Request::find(std::string_view name) const
-{
-    for (const Field &field : fields_) {
-        if (equals_ignoring_case(field.name, name)) {
-            return &field;
-        }
-    }
-    return nullptr;
 }
 
 std::string_view Request::value_of(std::string_view name) const
 {
-    const Field *field = find(name);
-    return field != nullptr ? field->value : std::string_view();
+    const char *value = header(name);
+    return value != nullptr ? value : std::string_view();
 }
 
-size_t Request::lines_of(std::string_view name) const
-{
-    const Field *field = find(name);
-    return field != nullptr ? field->lines : 0;
-}
-
-// Sets a NUL behind a part of bytes_, over the delimiter that follows it.
+// Sets a NUL behind a part of line_, over the delimiter that follows it.
 void Request::terminate(std::string_view part)
 {
-    bytes_[static_cast<size_t>(part.data() - bytes_.data()) + part.size()] = '\0';
+    line_[static_cast<size_t>(part.data() - line_.data()) + part.size()] = '\0';
 }
 
 bool Request::is_head() const { return std::string_view(method_) == "HEAD"; }
 
-const char *Request::header(std::string_view name) const
-{
-    const Field *field = find(name);
-    return field != nullptr ? field->value.data() : nullptr;
-}
+const char *Request::header(std::string_view name) const { return headers_.find(name).value; }
 
 } // namespace websock

@@ -3,9 +3,11 @@
 // built as strings. Sockets, deadlines and the request hook are elsewhere.
 #pragma once
 
+#include "header_table.h"
+
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <forward_list>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -63,7 +65,7 @@ class Request
     // Parses a complete header block (as HeaderScanner found it). Returns why it
     // is refused, status 0 if it is not: then it is either a plain HTTP request or
     // a valid upgrade. To be called once; throws std::bad_alloc. The accessors work
-    // after a refusal too, and give what had been read by then.
+    // after a refusal too, and give what had been read by then: headers all or none.
     Refusal parse(std::string_view block);
 
     const char *method() const { return method_; }
@@ -78,36 +80,27 @@ class Request
     // Whether the client offered this subprotocol (case-sensitive, RFC 6455 4.1).
     bool offers_protocol(std::string_view name) const;
 
-  private:
-    // All header lines of one name.
-    struct Field {
-        std::string_view name;
-        std::string_view value; // NUL-terminated; of several lines, joined with ", "
-        size_t lines = 1;
-        std::string *joined = nullptr; // owns value once there are several lines
-    };
+    // The extensions it offered, in its order, each with its parameters as they were sent;
+    // without those that do not follow RFC 6455 9.1. Throws std::bad_alloc.
+    std::vector<std::string_view> extension_offers() const;
 
+  private:
     Refusal parse_request_line(std::string_view line);
     Refusal parse_target(std::string_view target);
-    Refusal parse_fields(size_t at);
-    Refusal parse_field(std::string_view line);
-    void add_field(std::string_view name, std::string_view value);
-    const Field *find(std::string_view name) const;
+    Refusal parse_fields(std::string_view fields);
     std::string_view value_of(std::string_view name) const;
-    size_t lines_of(std::string_view name) const;
+    Refusal check_host() const;
     Refusal check_plain() const;
     Refusal check_upgrade() const;
-    Refusal check_protocols() const;
-    Refusal check_extensions() const;
     void terminate(std::string_view part);
 
-    std::string bytes_; // the block; what the parts below need of NULs is set in it
+    std::string line_; // the request line; what the parts below need of NULs is set in it
     const char *method_ = "";
     const char *path_ = "";
     const char *query_ = "";
+    bool is_http_1_0_ = false;
     bool is_websocket_ = false;
-    std::vector<Field> fields_;
-    std::forward_list<std::string> joined_; // its elements never move
+    HeaderTable headers_;
 };
 
 using ExtraHeaders = std::vector<std::pair<std::string, std::string>>;
@@ -120,9 +113,14 @@ std::string accept_key(std::string_view key);
 std::string upgrade_response(const Request &request, std::string_view protocol,
                              const ExtraHeaders &extra);
 
-// Any other answer (status 200 to 599), complete, with "Connection: close",
-// Content-Length and, where the status wants it, Sec-WebSocket-Version: 13 and
-// Upgrade: websocket (426), Retry-After: 1 (503, unless extra has one). A
+// A point in time as HTTP has it, whatever the locale: "Sun, 06 Nov 1994 08:49:37 GMT",
+// RFC 9110 5.6.7. Throws std::bad_alloc.
+std::string http_date(std::chrono::sys_seconds when);
+
+// Any other answer (status 200 to 599), complete, with "Connection: close", Date (now,
+// unless extra has one), Content-Length and, where the status wants it,
+// Sec-WebSocket-Version: 13 and Upgrade: websocket (426), Retry-After: 1 (503, unless
+// extra has one). A
 // Content-Type in extra goes before content_type, which may be empty. 204 and 304
 // have neither body nor length, 205 an empty one. The body is left out when
 // head_only, its length not.

@@ -7,6 +7,7 @@
 #include <openssl/sha.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <new>
 
 namespace websock {
@@ -123,6 +124,23 @@ std::string accept_key(std::string_view key)
     return std::string(encoded, encoded + len);
 }
 
+std::string http_date(std::chrono::sys_seconds when)
+{
+    constexpr const char *kDays[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+    constexpr const char *kMonths[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                       "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    const auto midnight = std::chrono::floor<std::chrono::days>(when);
+    const std::chrono::year_month_day day(midnight);
+    const std::chrono::hh_mm_ss time(when - midnight);
+    char text[64]; // 29 characters until the year 9999
+    (void)std::snprintf(
+        text, sizeof text, "%s, %02u %s %04d %02d:%02d:%02d GMT",
+        kDays[std::chrono::weekday(midnight).c_encoding()], unsigned{day.day()},
+        kMonths[unsigned{day.month()} - 1], int{day.year()}, static_cast<int>(time.hours().count()),
+        static_cast<int>(time.minutes().count()), static_cast<int>(time.seconds().count()));
+    return text;
+}
+
 std::string upgrade_response(const Request &request, std::string_view protocol,
                              const ExtraHeaders &extra)
 {
@@ -149,6 +167,10 @@ std::string plain_response(int status, std::string_view content_type, std::strin
     std::string out = "HTTP/1.1 ";
     out.append(std::to_string(status)).append(" ").append(status_text(status)).append("\r\n");
     append_connection(out, status);
+    if (!has_header(extra, "Date")) { // RFC 9110 6.6.1
+        const auto now = std::chrono::system_clock::now();
+        append_header(out, "Date", http_date(std::chrono::floor<std::chrono::seconds>(now)));
+    }
     if (status == 503 && !has_header(extra, "Retry-After")) {
         append_header(out, "Retry-After", "1");
     }

@@ -14,6 +14,8 @@ inline Refusal bad_request(const char *reason) { return {400, reason}; }
 
 inline bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
+inline char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
 inline bool is_alphanumeric(char c)
 {
     return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');

@@ -16,7 +16,8 @@ namespace websock {
 
 class TlsIdentity;
 
-// The answer to a connection there is no room for.
+// The answer to a connection there is no room for. Without a Date, which a 5xx need not have
+// (RFC 9110 6.6.1), so that it can be given when there is memory for nothing.
 inline constexpr std::string_view kNoRoom = "HTTP/1.1 503 Service Unavailable\r\n"
                                             "Connection: close\r\n"
                                             "Retry-After: 1\r\n"

@@ -30,7 +30,7 @@ void set_default_settings(libwebsock_context &context, size_t max_frame_payload)
     context.handle_signals = 1;
     context.max_frame_payload = max_frame_payload != 0 ? max_frame_payload : 16 * kMiB;
     context.max_message_payload = std::max(16 * kMiB, context.max_frame_payload);
-    context.max_handshake_bytes = 8192;
+    context.max_handshake_bytes = 16384;
     context.max_queued_bytes = 4 * kMiB;
     context.connection_stack_bytes = 128 * 1024;
     context.close_trace_frames = 8;

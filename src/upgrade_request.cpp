@@ -29,7 +29,7 @@ bool is_content_length(std::string_view list)
            !any_element(list, [&](std::string_view element) { return element != first; });
 }
 
-// What is in quotes must be a token too (RFC 6455 9.1), so neither ',' nor ';' is in it.
+// What is in quotes must be a token too (RFC 6455 9.1), so no ';' is in it.
 bool is_extension_value(std::string_view value)
 {
     if (!value.starts_with('"')) {
@@ -62,19 +62,43 @@ bool is_extension(std::string_view text)
         ';');
 }
 
+// Takes the first offer out of a list; a comma in quotes is part of it.
+std::string_view take_offer(std::string_view &list)
+{
+    bool quoted = false;
+    size_t end = 0;
+    for (; end < list.size() && (quoted || list[end] != ','); ++end) {
+        if (list[end] == '"') {
+            quoted = !quoted;
+        } else if (quoted && list[end] == '\\' && end + 1 < list.size()) { // RFC 9110 5.6.4
+            ++end;
+        }
+    }
+    const std::string_view offer = trim(list.substr(0, end));
+    list.remove_prefix(std::min(end + 1, list.size()));
+    return offer;
+}
+
+// RFC 6455 4.1, item 10, wants a token. Names that are none are in use, "v1:compact" or base64
+// of a credential, and do no harm.
+bool is_protocol_name(std::string_view name)
+{
+    return is_all(name, [](char c) { return c >= ' ' && c <= '~'; });
+}
+
 } // namespace
 
 Refusal Request::check_plain() const
 {
-    if (const Field *length = find("Content-Length")) { // RFC 9112 6.3, item 5
-        if (!is_content_length(length->value)) {
+    if (const char *length = header("Content-Length")) { // RFC 9112 6.3, item 5
+        if (!is_content_length(length)) {
             return bad_request("malformed Content-Length");
         }
-        if (length->value.find_first_of("123456789") != std::string_view::npos) {
+        if (std::string_view(length).find_first_of("123456789") != std::string_view::npos) {
             return {413, "requests with a body are not supported"};
         }
     }
-    if (find("Transfer-Encoding") != nullptr) {
+    if (header("Transfer-Encoding") != nullptr) {
         return {413, "requests with a body are not supported"};
     }
     return kNotRefused;
@@ -82,77 +106,51 @@ Refusal Request::check_plain() const
 
 Refusal Request::check_upgrade() const // RFC 6455 4.2.1
 {
+    if (is_http_1_0_) { // item 1
+        return {505, "a WebSocket handshake needs HTTP/1.1"};
+    }
     if (std::string_view(method_) != "GET") {
         return {405, "a WebSocket handshake is a GET request"};
     }
-    const Field *length = find("Content-Length");
-    if (find("Transfer-Encoding") != nullptr || (length != nullptr && length->value != "0")) {
+    const char *length = header("Content-Length");
+    if (header("Transfer-Encoding") != nullptr ||
+        (length != nullptr && std::string_view(length) != "0")) {
         return bad_request("a WebSocket handshake has no body");
     }
     if (!has_element(value_of("Connection"), "Upgrade")) {
         return bad_request("Connection header does not say Upgrade");
     }
-    if (lines_of("Sec-WebSocket-Version") != 1) {
+    const HeaderTable::Header version = headers_.find("Sec-WebSocket-Version");
+    if (version.value == nullptr || version.repeated) {
         return bad_request("request needs one Sec-WebSocket-Version header");
     }
-    if (value_of("Sec-WebSocket-Version") != "13") {
+    if (std::string_view(version.value) != "13") {
         return {426, "WebSocket version is not 13"}; // RFC 6455 4.4
     }
-    if (lines_of("Sec-WebSocket-Key") != 1 || !is_websocket_key(value_of("Sec-WebSocket-Key"))) {
+    const HeaderTable::Header key = headers_.find("Sec-WebSocket-Key");
+    if (key.value == nullptr || key.repeated || !is_websocket_key(key.value)) {
         return bad_request("request needs one valid Sec-WebSocket-Key header");
-    }
-    if (Refusal refusal = check_protocols(); refusal.status != 0) {
-        return refusal;
-    }
-    return check_extensions();
-}
-
-Refusal Request::check_protocols() const // RFC 6455 4.1, item 10
-{
-    const Field *field = find("Sec-WebSocket-Protocol");
-    if (field == nullptr) {
-        return kNotRefused;
-    }
-    std::vector<std::string_view> names;
-    const bool malformed = any_element(field->value, [&](std::string_view name) {
-        if (name.empty()) {
-            return false;
-        }
-        names.push_back(name);
-        return !is_header_token(name);
-    });
-    if (malformed || names.empty()) {
-        return bad_request("malformed Sec-WebSocket-Protocol header");
-    }
-    std::sort(names.begin(), names.end()); // comparing each with each would be quadratic
-    if (std::adjacent_find(names.begin(), names.end()) != names.end()) {
-        return bad_request("Sec-WebSocket-Protocol header repeats a name");
-    }
-    return kNotRefused;
-}
-
-// RFC 6455 9.1: malformed, they fail the handshake, even if none is going to be used.
-Refusal Request::check_extensions() const
-{
-    const Field *field = find("Sec-WebSocket-Extensions");
-    if (field == nullptr) {
-        return kNotRefused;
-    }
-    bool any = false;
-    const bool malformed = any_element(field->value, [&](std::string_view extension) {
-        any = any || !extension.empty();
-        return !extension.empty() && !is_extension(extension);
-    });
-    if (malformed || !any) {
-        return bad_request("malformed Sec-WebSocket-Extensions header");
     }
     return kNotRefused;
 }
 
 bool Request::offers_protocol(std::string_view name) const
 {
-    return !name.empty() && any_element(value_of("Sec-WebSocket-Protocol"),
-                                        [&](std::string_view offered) { return offered == name; });
+    return is_protocol_name(name) &&
+           any_element(value_of("Sec-WebSocket-Protocol"),
+                       [&](std::string_view offered) { return offered == name; });
+}
+
+std::vector<std::string_view> Request::extension_offers() const
+{
+    std::vector<std::string_view> offers;
+    for (std::string_view list = value_of("Sec-WebSocket-Extensions"); !list.empty();) {
+        const std::string_view offer = take_offer(list);
+        if (is_extension(offer)) {
+            offers.push_back(offer);
+        }
+    }
+    return offers;
 }
 
 } // namespace websock

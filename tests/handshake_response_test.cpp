@@ -4,6 +4,8 @@
 
 #include <doctest/doctest.h>
 
+#include <chrono>
+#include <clocale>
 #include <string>
 #include <string_view>
 
@@ -23,6 +25,22 @@ void parse_sample(Request &request)
                                           "Sec-WebSocket-Version: 13\r\n"
                                           "\r\n");
     REQUIRE(refusal.status == 0);
+}
+
+// A response whose Date was found to be one, of now, taken out.
+std::string without_date(std::string response)
+{
+    using namespace std::chrono;
+    const size_t at = response.find("Date: ");
+    REQUIRE(at != std::string::npos);
+    const size_t end = response.find("\r\n", at);
+    const std::string date = response.substr(at + 6, end - at - 6);
+    const sys_seconds now = floor<seconds>(system_clock::now());
+    bool is_now = false;
+    for (seconds ago{0}; ago < 60s && !is_now; ++ago)
+        is_now = date == http_date(now - ago);
+    CHECK(is_now);
+    return response.erase(at, end + 2 - at);
 }
 
 std::string body_of(const std::string &response)
@@ -73,7 +91,7 @@ TEST_CASE("an upgrade is answered with 101, the accept value, the protocol and w
 
 TEST_CASE("a plain answer has its length and closes the connection")
 {
-    CHECK(plain_response(200, "text/html", "<p>hi", {{"X-One", "1"}}, false) ==
+    CHECK(without_date(plain_response(200, "text/html", "<p>hi", {{"X-One", "1"}}, false)) ==
           "HTTP/1.1 200 OK\r\n"
           "Connection: close\r\n"
           "Content-Type: text/html\r\n"
@@ -85,6 +103,37 @@ TEST_CASE("a plain answer has its length and closes the connection")
     CHECK(body_of(bytes) == "\0\r\n\xff"sv);
     CHECK_FALSE(mentions(bytes, "Content-Type"));
     CHECK(has_line(plain_response(404, "", "", {}, false), "Content-Length: 0"));
+}
+
+TEST_CASE("a date is written as RFC 9110 5.6.7 has it, whatever the locale")
+{
+    using namespace std::chrono;
+    CHECK(http_date(sys_seconds(784111777s)) == "Sun, 06 Nov 1994 08:49:37 GMT"); // its example
+    CHECK(http_date(sys_seconds(0s)) == "Thu, 01 Jan 1970 00:00:00 GMT");
+    CHECK(http_date(sys_seconds(951868799s)) == "Tue, 29 Feb 2000 23:59:59 GMT");
+    CHECK(http_date(sys_seconds(4102444800s)) == "Fri, 01 Jan 2100 00:00:00 GMT");
+    const std::string before = std::setlocale(LC_ALL, nullptr);
+    for (const char *name : {"de_DE.UTF-8", "fr_FR.UTF-8", "C.UTF-8"}) // those that are there
+        (void)std::setlocale(LC_ALL, name);
+    CHECK(http_date(sys_seconds(784111777s)) == "Sun, 06 Nov 1994 08:49:37 GMT");
+    std::setlocale(LC_ALL, before.c_str());
+}
+
+TEST_CASE(
+    "every plain answer and refusal has one Date, an upgrade none, and the program's goes first")
+{
+    for (int status : {200, 204, 205, 301, 304, 404, 426, 500, 503}) {
+        CAPTURE(status);
+        CHECK_FALSE(mentions(without_date(plain_response(status, "", "", {}, false)), "Date"));
+        CHECK_FALSE(mentions(without_date(plain_response(status, "", "", {}, true)), "Date"));
+    }
+    CHECK_FALSE(mentions(without_date(refusal_response({400, "x"}, false)), "Date"));
+    Request request;
+    parse_sample(request);
+    CHECK_FALSE(mentions(upgrade_response(request, "chat", {}), "Date"));
+    const std::string own = plain_response(200, "", "", {{"dATE", "yesterday"}}, false);
+    CHECK(has_line(own, "dATE: yesterday"));
+    CHECK_FALSE(mentions(own, "Date"));
 }
 
 TEST_CASE("the answer to HEAD has the length of the body and not the body")

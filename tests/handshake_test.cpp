@@ -7,8 +7,11 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <chrono>
 #include <string>
 #include <string_view>
+#include <vector>
 
 using namespace websock;
 using Result = HeaderScanner::Result;
@@ -208,6 +211,10 @@ TEST_CASE("the target is split at the first question mark, and left percent-enco
         {"HTTPS://h:443/chat", "/chat", ""},
         {"http://h", "/", ""},
         {"http://[::1]:80?x", "/", "x"},
+        {"ws://h/chat?x=1", "/chat", "x=1"},
+        {"WSS://h:443", "/", ""},
+        {"/r?u=ws://h", "/r", "u=ws://h"},
+        {"/ws://h", "/ws://h", ""},
     };
     for (const auto &c : cases) {
         CAPTURE(c.target);
@@ -215,6 +222,44 @@ TEST_CASE("the target is split at the first question mark, and left percent-enco
         CHECK(request.parse(plain(c.target)).status == 0);
         CHECK(request.path() == std::string_view(c.path));
         CHECK(request.query() == std::string_view(c.query));
+    }
+}
+
+TEST_CASE("a fragment is cut off the target, and of no other meaning")
+{
+    struct {
+        const char *target, *path, *query;
+    } const cases[] = {
+        {"/chat#room", "/chat", ""},   {"/#", "/", ""},        {"/a?b#c", "/a", "b"},
+        {"/a#b?c", "/a", ""},          {"/a##b", "/a", ""},    {"http://h#x", "/", ""},
+        {"ws://h/a#ws://g", "/a", ""}, {"ws://h#/a", "/", ""}, {"/a#://", "/a", ""},
+    };
+    for (const auto &c : cases) {
+        CAPTURE(c.target);
+        Request request;
+        CHECK(request.parse(plain(c.target)).status == 0);
+        CHECK(request.path() == std::string_view(c.path));
+        CHECK(request.query() == std::string_view(c.query));
+    }
+}
+
+TEST_CASE("bytes of a target that are not ASCII are passed on as they are")
+{
+    Request request;
+    CHECK(request.parse(plain("/caf\xc3\xa9/\xff?\x80=\xe2\x82\xac")).status == 0);
+    CHECK(request.path() == "/caf\xc3\xa9/\xff"sv);
+    CHECK(request.query() == "\x80=\xe2\x82\xac"sv);
+}
+
+TEST_CASE("plain HTTP/1.0 is a request, with a Host or without")
+{
+    for (const char *host : {"", "Host: h\r\n", "Host:\r\n"}) {
+        CAPTURE(host);
+        Request request;
+        CHECK(request.parse("OPTIONS /health HTTP/1.0\r\n"s + host + "\r\n").status == 0);
+        CHECK(request.method() == "OPTIONS"sv);
+        CHECK(request.path() == "/health"sv);
+        CHECK_FALSE(request.is_websocket());
     }
 }
 
@@ -262,19 +307,102 @@ TEST_CASE("the subprotocols a client offers are whole and case-sensitive names")
     CHECK_FALSE(without.offers_protocol(""));
 }
 
-TEST_CASE("a hundred headers are taken, Host among them, of one name too")
+TEST_CASE("subprotocol names need not be tokens, only visible; others are as if not offered")
 {
+    Request request;
+    CHECK(
+        request
+            .parse(upgrade_with("Upgrade: websocket\r\nConnection: Upgrade\r\n"
+                                "Sec-WebSocket-Protocol: ogmios.v1:compact, dG9rZW4/Kw==,\r\n"
+                                "Sec-WebSocket-Protocol: b\xc3\xbc, two words ,a\tb, a;\"b\"\r\n"))
+            .status == 0);
+    for (const char *offered : {"ogmios.v1:compact", "dG9rZW4/Kw==", "two words", "a;\"b\""}) {
+        CAPTURE(offered);
+        CHECK(request.offers_protocol(offered));
+    }
+    for (const char *other : {"", "b\xc3\xbc", "a\tb", "two", "a;\"b\", "}) {
+        CAPTURE(other);
+        CHECK_FALSE(request.offers_protocol(other));
+    }
+}
+
+TEST_CASE("of the extensions a client offers those remain that can be parsed, as they are")
+{
+    using Offers = std::vector<std::string_view>;
+    const auto offers_in = [](const std::string &lines, const Offers &wanted) {
+        Request request;
+        const std::string upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\n";
+        CHECK(request.parse(upgrade_with(upgrade + lines)).status == 0);
+        CAPTURE(lines);
+        CHECK(request.extension_offers() == wanted);
+    };
+    const std::string name = "Sec-WebSocket-Extensions: ";
+    offers_in("", {});
+    offers_in(name + "\r\n", {});
+    offers_in(name + "permessage-deflate; client_max_window_bits\r\n",
+              {"permessage-deflate; client_max_window_bits"});
+    offers_in(name + "a; b=\"c\" ,, d;e\r\n" + name + "f\r\n", {"a; b=\"c\"", "d;e", "f"});
+    offers_in(name + "bbf-usp-protocol; eid=\"os::002604-X\", permessage-deflate\r\n",
+              {"permessage-deflate"});
+    offers_in(name + "x; y=\"1, permessage-deflate, 2\", z\r\n", {"z"});
+    offers_in(name + "x; y=\"1\\\", no\", z\r\n", {"z"});
+    offers_in(name + "a, x; y=\"1, z\r\n", {"a"}); // the quotes never end
+    for (const char *bad :
+         {";",           "a;",       ";a",     "a;;b",      "a;b=",   "a;=c",    "a;b=c=d",
+          "a b",         "a=b",      "a; b c", "a;b=\"\"",  "a;b=\"", "a;b=c\"", "a;b=\"c d\"",
+          "a;b=\"c;d\"", "a;b=\"\\", "\"a\"",  "a;\"b\"=c", "a/1",    "\xc3\xa9"}) {
+        offers_in(name + "good, " + bad + "\r\n", {"good"});
+    }
+}
+
+TEST_CASE("thousands of headers are taken, of different names and of one")
+{
+    constexpr int kCount = 8000;
     std::string different, same;
-    for (int i = 0; i < 99; ++i) {
-        different += "H" + std::to_string(i) + ": v" + std::to_string(i) + "\r\n";
-        same += "Same: " + std::to_string(i) + "\r\n";
+    for (int i = 0; i < kCount; ++i) {
+        // No order of names is one they are sorted in already.
+        const std::string number = std::to_string(i * 7919 % kCount);
+        different += "H" + number + ": v" + number + "\r\n";
+        same += (i % 2 ? "Same: " : "sAME: ") + std::to_string(i) + "\r\n";
     }
     Request request;
-    CHECK(request.parse(plain("/", different)).status == 0);
-    CHECK(request.header("H98") == "v98"sv);
+    REQUIRE(request.parse(plain("/", different)).status == 0);
+    for (const char *number : {"0", "1", "98", "4711", "7999"}) {
+        CHECK(request.header("h"s + number) == "v"s + number);
+    }
     Request joined;
-    CHECK(joined.parse(plain("/", same)).status == 0);
-    CHECK(std::string_view(joined.header("same")).ends_with("97, 98"));
+    REQUIRE(joined.parse(plain("/", same)).status == 0);
+    CHECK(std::string_view(joined.header("same")).starts_with("0, 1, 2, 3, "));
+    CHECK(std::string_view(joined.header("same")).ends_with(", 7998, 7999"));
+    CHECK(joined.header("Host") == "h"sv);
+}
+
+TEST_CASE("the time for headers grows as they do, and not with their square")
+{
+    const auto time_for = [](const std::string &lines) {
+        auto best = std::chrono::nanoseconds::max();
+        for (int i = 0; i < 3; ++i) {
+            Request request;
+            const auto begin = std::chrono::steady_clock::now();
+            CHECK(request.parse(plain("/", lines)).status == 0);
+            best =
+                std::min<std::chrono::nanoseconds>(best, std::chrono::steady_clock::now() - begin);
+        }
+        return best;
+    };
+    const auto headers = [](int count, bool same) {
+        std::string lines;
+        for (int i = 0; i < count; ++i) {
+            lines += (same ? "Same" : "X" + std::to_string(i * 7919 % count)) + ":\r\n";
+        }
+        return lines;
+    };
+    for (const bool same : {false, true}) {
+        CAPTURE(same);
+        const auto few = time_for(headers(1000, same));
+        const auto many = time_for(headers(32000, same));
+        CHECK(many < 32 * 8 * few); // 32 x log n would be 48; the square is 1024
+    }
 }
 
 TEST_CASE("names are compared without regard to the case of ASCII letters only")

@@ -70,13 +70,13 @@ TEST_CASE("a handshake that trickles in ends at the deadline, however steadily i
         CHECK(slow[0].receive_http().status == 408);
 }
 
-TEST_CASE("a hundred thousand headers are refused, and not even read if they are too long")
+TEST_CASE("a hundred thousand headers hold back nobody, and are not even read if they are too long")
 {
     std::string request = "GET / HTTP/1.1\r\nHost: localhost\r\n";
     for (int i = 0; i < 100000; i++)
         request += "X-" + std::to_string(i) + ": x\r\n";
     request += "\r\n";
-    for (const size_t limit : {size_t{8192}, size_t{16} << 20}) {
+    for (const size_t limit : {size_t{16384}, size_t{16} << 20}) {
         CAPTURE(limit);
         Server server({.settings = [=](auto *context) { context->max_handshake_bytes = limit; },
                        .onmessage = echo});
@@ -84,9 +84,10 @@ TEST_CASE("a hundred thousand headers are refused, and not even read if they are
         Client client(server.port());
         client.send_raw(request);
         CHECK(bystander.is_served());
-        CHECK(client.receive_http().status == 431);
+        const bool too_long = limit < request.size();
+        CHECK(client.receive_http().status == (too_long ? 431 : 426));
         client.drain();
-        if (limit < request.size())
+        if (too_long)
             CHECK(server.stats().bytes_in < request.size() / 2);
         CHECK(eventually([&] { return server.stats().refused_request == 1; }));
     }

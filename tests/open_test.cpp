@@ -45,7 +45,7 @@ TEST_CASE("a new context has the documented settings")
     CHECK(context->max_workers == 0);
     CHECK(context->max_frame_payload == 16u << 20);
     CHECK(context->max_message_payload == 16u << 20);
-    CHECK(context->max_handshake_bytes == 8192);
+    CHECK(context->max_handshake_bytes == 16384);
     CHECK(context->max_queued_bytes == 4u << 20);
     CHECK(context->connection_stack_bytes == 131072);
     libwebsock_free(context);

@@ -194,6 +194,87 @@ TEST_CASE("a page may be empty or large, and must make sense")
     CHECK(wrong == 0);
 }
 
+TEST_CASE(
+    "health checks and proxies that speak HTTP/1.0 reach the hook, and its answer reaches them")
+{
+    Server server({.onrequest = [](Scene &, auto *client, Request request) {
+        if (request->path == std::string("/health"))
+            libwebsock_respond(client, 200, "text/plain", "ok\n", 3);
+        return 0;
+    }});
+    for (const char *request : {"OPTIONS /health HTTP/1.0\r\n\r\n", // HAProxy's option httpchk
+                                "GET /health HTTP/1.0\r\nHost: localhost\r\n"
+                                "Connection: close\r\n\r\n", // nginx's proxy_pass
+                                "HEAD /health HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n"}) {
+        CAPTURE(request);
+        Client client(server.port());
+        client.send_raw(request);
+        HttpAnswer answer = client.receive_http(request[0] != 'H');
+        CHECK(answer.status == 200);
+        CHECK(answer.head.starts_with("HTTP/1.1 200 OK\r\n"));
+        CHECK(answer.header("Connection") == "close");
+        CHECK(answer.header("Date").ends_with(" GMT"));
+        client.expect_eof();
+    }
+    Client other(server.port());
+    other.send_raw("GET /other HTTP/1.0\r\n\r\n");
+    CHECK(other.receive_http().status == 426);
+
+    std::string upgrade = upgrade_request("/health");
+    upgrade.replace(upgrade.find("HTTP/1.1"), 8, "HTTP/1.0");
+    Client late(server.port());
+    late.send_raw(upgrade);
+    CHECK(late.receive_http().status == 505);
+    CHECK(server.events().all(Kind::request).size() == 4);
+}
+
+TEST_CASE("upgrades as real clients write them are served, and the hook sees what they mean")
+{
+    struct Case {
+        const char *target, *lines, *seen, *protocol;
+    } const cases[] = {
+        {"ws://localhost/chat?x", "", "/chat|x", ""},
+        {"/chat#room", "", "/chat|", ""},
+        {"/caf\xc3\xa9?\xe2\x82\xac", "", "/caf\xc3\xa9|\xe2\x82\xac", ""},
+        {"/", "Sec-WebSocket-Protocol:\r\n", "/|", ""},
+        {"/", "Sec-WebSocket-Protocol: ogmios.v1:compact\r\n", "/|", "ogmios.v1:compact"},
+        {"/", "Sec-WebSocket-Protocol: base64url.bearer/Zm9v=, x\r\n", "/|",
+         "base64url.bearer/Zm9v="},
+        {"/", "Sec-WebSocket-Protocol: a, a\r\n", "/|", "a"},
+        {"/", "Sec-WebSocket-Extensions: bbf-usp-protocol; eid=\"os::002604-X\"\r\n", "/|", ""},
+    };
+    std::string seen;
+    Server server({.onmessage = echo, .onrequest = [&seen](Scene &, auto *client, Request request) {
+                       seen = text(request->path) + "|" + request->query;
+                       if (const char *offered =
+                               libwebsock_request_header(request, "Sec-WebSocket-Protocol")) {
+                           const std::string list = offered;
+                           (void)libwebsock_accept_protocol(client,
+                                                            list.substr(0, list.find(',')).c_str());
+                       }
+                       return 0;
+                   }});
+    for (const Case &real : cases) {
+        CAPTURE(real.target);
+        CAPTURE(real.lines);
+        Client client(server.port());
+        client.send_raw(upgrade_request(real.target, real.lines));
+        HttpAnswer answer = client.receive_http();
+        CHECK(answer.status == 101);
+        CHECK(seen == real.seen);
+        CHECK(answer.header("Sec-WebSocket-Protocol") == real.protocol);
+        CHECK(answer.header("Sec-WebSocket-Extensions") == "");
+        client.send_text("hello");
+        CHECK(client.receive_text() == "hello");
+    }
+    Client wordy(server.port()); // a token of a Kubernetes cluster, and more lines than a browser's
+    std::string lines = "Sec-WebSocket-Protocol: " + std::string(8754, 't') + "\r\n";
+    for (int i = 0; i < 200; i++)
+        lines += "X-" + std::to_string(i) + ": y\r\n";
+    wordy.send_raw(upgrade_request("/", lines));
+    CHECK(wordy.receive_http().status == 101);
+}
+
 TEST_CASE("the hook can refuse with a status")
 {
     for (int status : {400, 401, 403, 404, 429, 500, 503, 599}) {

@@ -220,8 +220,8 @@ struct libwebsock_context {
      * answered it. NULL at first. */
     int (*control_callback)(libwebsock_client_state *client, libwebsock_frame *frame);
 
-    /* A request has come, and nothing has been answered yet: the place to
-     * check Origin, choose a subprotocol or serve a page. Returns 0 to go on
+    /* A request has come, of HTTP/1.0 too, and nothing has been answered yet:
+     * the place to check Origin, choose a subprotocol or serve a page. Returns 0 to go on
      * (with the upgrade, or with what libwebsock_respond set, or with 426 for
      * plain HTTP), or 400 to 599 to refuse with that status. handshake_timeout_ms
      * runs on meanwhile. NULL at first: upgrades are accepted, plain HTTP
@@ -255,7 +255,7 @@ struct libwebsock_context {
     size_t max_frame_payload; /* as given to libwebsock_init; 16 MiB if that was 0 */
     size_t max_message_payload;    /* 16 MiB, or max_frame_payload if larger: all fragments
                                     * of a message; more fails the connection with 1009 */
-    size_t max_handshake_bytes;    /* 8192: the request line and headers; more gets 431 */
+    size_t max_handshake_bytes;    /* 16384: the request line and headers; more gets 431 */
     size_t max_queued_bytes;       /* 4 MiB: per client, messages that wait for callbacks
                                     * (then its socket is not read), and bytes that wait
                                     * for it to read (then send_all drops it, 1008) */
@@ -485,7 +485,8 @@ int libwebsock_accept_protocol(libwebsock_client_state *client, const char *name
 /* Adds a header to whatever is answered. Returns 0, or -1: EINVAL name is no
  * token, value has a control character (CR, LF and NUL among them), or the
  * header is one the library writes itself (Connection, Upgrade, Content-Length,
- * Transfer-Encoding, Sec-WebSocket-*); EPERM; ENOMEM. */
+ * Transfer-Encoding, Sec-WebSocket-*); EPERM; ENOMEM. Date is the library's, too, in
+ * all answers but the upgrade, unless it is added here. */
 int libwebsock_add_response_header(libwebsock_client_state *client, const char *name,
                                    const char *value);
 

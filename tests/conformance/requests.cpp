@@ -13,7 +13,7 @@ namespace conformance {
 
 namespace {
 
-constexpr size_t kMaxHandshake = 8192; // max_handshake_bytes, as it is unless it is set
+constexpr size_t kMaxHandshake = 16384; // max_handshake_bytes, as it is unless it is set
 
 int choose_protocol(test::Scene &, libwebsock_client_state *client,
                     const libwebsock_request *request)

@@ -9,13 +9,14 @@
 
 #include <array>
 #include <cstring>
+#include <vector>
 
 using namespace websock;
 using namespace fuzz;
 
 namespace {
 
-constexpr size_t kLimits[] = {8192, 256, 1, 4};
+constexpr size_t kLimits[] = {16384, 256, 1, 4};
 
 std::string_view as_text(std::span<const uint8_t> bytes)
 {
@@ -96,15 +97,56 @@ void check_strings(const Request &request)
     }
 }
 
+// What stands between the commas, without the white space around it.
+std::vector<std::string> elements(std::string_view list)
+{
+    std::vector<std::string> all(1);
+    for (char c : list) {
+        if (c == ',')
+            all.emplace_back();
+        else
+            all.back() += c;
+    }
+    for (std::string &element : all) {
+        const size_t first = element.find_first_not_of(" \t");
+        const size_t last = element.find_last_not_of(" \t");
+        element = first == element.npos ? "" : element.substr(first, last + 1 - first);
+    }
+    return all;
+}
+
+// The first name that can be chosen, "" if there is none.
 std::string first_protocol(const Request &request)
 {
     const char *offered = request.header("Sec-WebSocket-Protocol");
-    if (!offered)
-        return {};
-    const std::string list = offered;
-    const std::string first = list.substr(0, list.find_first_of(", \t"));
-    require(first.empty() || request.offers_protocol(first), "what is offered first is not");
+    std::string first;
+    for (const std::string &name : elements(offered ? offered : "")) {
+        const bool is_visible = !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
+            return c >= 0x20 && c < 0x7f;
+        });
+        require(request.offers_protocol(name) == is_visible, "a name is offered, and is not");
+        if (is_visible && first.empty())
+            first = name;
+    }
+    require(!request.offers_protocol(first + ","), "what is not offered is");
     return first;
+}
+
+// Offers are whole parts of the header, and only those that can be parsed.
+void check_extensions(const Request &request)
+{
+    const char *header = request.header("Sec-WebSocket-Extensions");
+    const std::string_view list = header ? header : "";
+    const char *at = list.data();
+    for (const std::string_view offer : request.extension_offers()) {
+        require(offer.data() >= at && offer.data() + offer.size() <= list.data() + list.size(),
+                "an offer is no part of the header, or out of order");
+        at = offer.data() + offer.size();
+        const std::string name = elements(offer.substr(0, offer.find(';'))).front();
+        require(is_header_token(name), "an extension's name is no token");
+        require(offer.find(',') == offer.npos, "a comma in an offer that can be parsed");
+        require(std::count(offer.begin(), offer.end(), '"') % 2 == 0, "a quote has no end");
+    }
 }
 
 void check_upgrade(const Request &request)
@@ -114,6 +156,7 @@ void check_upgrade(const Request &request)
     const char *key = request.header("Sec-WebSocket-Key");
     require(key && std::strlen(key) == 24, "an upgrade without a key");
     const std::string protocol = first_protocol(request);
+    check_extensions(request);
     const std::string text = upgrade_response(request, protocol, {});
     const Answer answer = read_answer(text);
     require(answer.status == 101 && answer.rest.empty() && !answer.has_length,
@@ -134,6 +177,12 @@ void check_refusal(const Refusal &refusal, bool head_only)
             "the body is not as long as it says");
 }
 
+bool is_http_1_0(std::string_view block)
+{
+    const size_t start = block.starts_with("\r\n") ? 2 : 0;
+    return block.substr(0, block.find("\r\n", start)).ends_with(" HTTP/1.0");
+}
+
 void parse(Bytes stream)
 {
     Exact exact(stream);
@@ -147,9 +196,12 @@ void parse(Bytes stream)
     require(is_header_token(request.method()), "the method is no token");
     require(request.path()[0] == '/', "the path does not begin with a slash");
     require(!std::strpbrk(request.path(), " ?#"), "the path has what belongs behind it");
-    require(request.header("Host") != nullptr, "a request without a Host");
-    if (request.is_websocket())
+    require(!std::strchr(request.query(), '#'), "the query has a fragment");
+    require(request.header("Host") || is_http_1_0(block), "a request without a Host");
+    if (request.is_websocket()) {
+        require(!is_http_1_0(block), "an upgrade over HTTP/1.0");
         check_upgrade(request);
+    }
     require(as_text(exact.span()) == as_text(stream), "the caller's bytes were changed");
 }
 
