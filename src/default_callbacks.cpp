@@ -2,8 +2,10 @@
 #include "default_callbacks.h"
 
 #include "connection.h"
+#include "escape.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <string>
 
@@ -12,6 +14,20 @@ namespace websock {
 namespace {
 
 constexpr size_t kPrintedBytes = 256; // of a message
+
+// What a client has chosen, in one line whatever it is, for up to kPrintedBytes of it.
+class Escaped
+{
+  public:
+    explicit Escaped(std::string_view text, char quote = '\0')
+    {
+        text_[escape(text, std::span(text_).first(text_.size() - 1), quote)] = '\0';
+    }
+    const char *text() const { return text_.data(); }
+
+  private:
+    std::array<char, 4 * kPrintedBytes + 1> text_; // \xff is the longest of one byte
+};
 
 int print_open(libwebsock_client_state *client)
 {
@@ -24,36 +40,19 @@ int print_close(libwebsock_client_state *client)
 {
     const libwebsock_close_info &info = *client->close_info;
     std::printf("disconnect fd %d, %s: %u%s%s\n", client->sockfd, libwebsock_peer(client),
-                unsigned{info.code}, info.reason[0] ? " " : "", info.reason);
+                unsigned{info.code}, info.reason[0] ? " " : "", Escaped(info.reason).text());
     std::fflush(stdout);
     return 0;
 }
 
-// One line, whatever a client sends: control characters, quotes and what is not ASCII
-// are escaped.
-std::string escaped(const char *bytes, size_t len)
-{
-    std::string text;
-    for (const char c : std::string_view(bytes, len)) {
-        char piece[5] = {c, 0};
-        if (c == '\n' || c == '\t' || c == '\r')
-            std::snprintf(piece, sizeof piece, "\\%c", c == '\n' ? 'n' : c == '\t' ? 't' : 'r');
-        else if (c == '"' || c == '\\')
-            std::snprintf(piece, sizeof piece, "\\%c", c);
-        else if (c < 0x20 || c > 0x7e)
-            std::snprintf(piece, sizeof piece, "\\x%02x", static_cast<unsigned>(c) & 0xff);
-        text += piece;
-    }
-    return text;
-}
-
 int print_message(libwebsock_client_state *client, libwebsock_message *msg)
 {
-    const size_t shown = std::min(static_cast<size_t>(msg->payload_len), kPrintedBytes);
+    const std::string_view all(msg->payload, static_cast<size_t>(msg->payload_len));
+    const std::string_view shown = shortened(all, kPrintedBytes);
     std::printf("%s fd %d, %s, %llu bytes: \"%s\"%s\n",
                 msg->opcode == WS_OPCODE_TEXT ? "text" : "binary", client->sockfd,
-                libwebsock_peer(client), msg->payload_len, escaped(msg->payload, shown).c_str(),
-                msg->payload_len > shown ? "..." : "");
+                libwebsock_peer(client), msg->payload_len, Escaped(shown, '"').text(),
+                shown.size() < all.size() ? "..." : "");
     std::fflush(stdout);
     return 0;
 }

@@ -153,7 +153,8 @@ TEST_CASE("by default a line is printed for connect, message and disconnect")
     client.send_text(std::string(300, 'x'));
     client.send_text("");
     server.out.read_lines(5);
-    client.send_close(WS_CLOSE_NORMAL);
+    client.send_close(WS_CLOSE_NORMAL,
+                      "bye\ndisconnect fd 7, forged: 1000\x1b[2J\xc2\x9b\xe2\x80\xae");
     client.drain();
     server.out.read_lines(6); // as they happen, without waiting for the end
     CHECK(server.finish() == 0);
@@ -166,12 +167,16 @@ TEST_CASE("by default a line is printed for connect, message and disconnect")
         CHECK(contains(line, address));
         auto printable = [](char c) { return static_cast<unsigned char>(c) >= ' '; };
         CHECK(std::all_of(line.begin(), line.end(), printable));
+        for (const char *acting : {"\x7f", "\xc2\x9b", "\xe2\x80\xae", "\xff"})
+            CHECK_FALSE(contains(line, acting));
     }
     CHECK(contains(lines[0], "connect"));
-    CHECK(contains(lines[1], "one\\ntwo\\t"));
+    CHECK(contains(lines[1], "\"one\\ntwo\\t\\x1b[2J \\\"caf\xc3\xa9\\\"\""));
+    CHECK(contains(lines[2], "\"\\x00\\xff\""));
     CHECK(contains(lines[3], std::string(256, 'x')));
     CHECK_FALSE(contains(lines[3], std::string(257, 'x')));
     CHECK(contains(lines[5], "disconnect"));
+    CHECK(contains(lines[5], ": 1000 bye\\ndisconnect fd 7, forged: 1000\\x1b[2J\\u009b\\u202e"));
 }
 
 TEST_CASE("by default a frame too large is an error line and a closed socket, without a Close")
