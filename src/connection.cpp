@@ -18,6 +18,23 @@ namespace {
 // What a peer reports when something has gone wrong: 1002 to 1015, but for "no code".
 bool is_bad_end(unsigned code) { return code >= 1002 && code < 3000 && code != 1005; }
 
+// What many that were refused are called in a line of the log about their number.
+const char *name_of(Registry::Refused why)
+{
+    switch (why) {
+    case Registry::Refused::tls:
+        return "TLS handshakes that failed";
+    case Registry::Refused::late:
+        return "handshakes that took too long";
+    case Registry::Refused::onrequest:
+        return "refused by onrequest";
+    case Registry::Refused::gone:
+        return "gone before they were answered";
+    default:
+        return "requests that were refused";
+    }
+}
+
 constexpr int kGoodbyeMs = 1000; // for a peer that has nothing left to do but to close
 constexpr int kAnswersMs = 1000; // that our Close waits for callbacks of what came before
 
@@ -182,6 +199,7 @@ Connection::Read Connection::receive(size_t frame_len, int timeout_ms)
     if (error == EAGAIN)
         return Read::timed_out;
     end_reason_ = n == 0 ? "the peer closed without a Close frame" : transport_.why();
+    vanished_ = error != EPROTO;
     return Read::ended;
 }
 
@@ -273,9 +291,9 @@ void Connection::take_too_large(const Decoded &frame)
 }
 
 // RFC 6455 7.1.7: says why, and reads no further.
-void Connection::fail(uint16_t code, const char *reason)
+void Connection::fail(uint16_t code, std::string_view reason)
 {
-    end_reason_ = std::to_string(code) + ": " + reason;
+    end_reason_.assign(std::to_string(code)).append(": ").append(reason);
     let_answers_go_first();
     if (outbox_.close(code, reason, false) == ENOMEM)
         return outbox_.drop(reason);
@@ -360,17 +378,21 @@ void Connection::discard(TimePoint deadline) noexcept
     }
 }
 
-// Sets close_info_, and logs how it ended.
+// Sets close_info_, and logs how it ended. The last frames explain an error; who just went
+// needs no explanation.
 void Connection::describe_end() noexcept
 {
-    const bool is_bad = !got_close_ || is_bad_end(close_info_.code);
+    bool is_bad = !got_close_ || is_bad_end(close_info_.code);
     std::string frames;
     try {
+        // A polite end has its reason already; that the peer did not read it is none.
+        const std::string dropped = polite_ ? std::string() : outbox_.drop_reason();
+        if (!dropped.empty())
+            end_reason_ = dropped;
+        if (vanished_ && (dropped.empty() || dropped.starts_with("write: ")))
+            is_bad = false;
         if (is_bad)
             frames = trace();
-        // A polite end has its reason already; that the peer did not read it is none.
-        if (const std::string dropped = outbox_.drop_reason(); !dropped.empty() && !polite_)
-            end_reason_ = dropped;
     } catch (const std::bad_alloc &) {
         // What there is will do.
     }
@@ -384,7 +406,12 @@ void Connection::describe_end() noexcept
     const std::span<const uint8_t> reason(reinterpret_cast<const uint8_t *>(end_reason_.data()),
                                           end_reason_.size());
     end_reason_.copy(close_info_.reason, utf8_prefix(reason, sizeof close_info_.reason - 1));
-    server_.log.write(end_level_, "%s: %s%s", peer_.c_str(), end_reason_.c_str(), frames.c_str());
+    if (upgraded_ || end_level_ > LIBWEBSOCK_LOG_INFO)
+        server_.log.write(end_level_, "%s: %s%s", peer_.c_str(), end_reason_.c_str(),
+                          frames.c_str());
+    else
+        server_.log.write_limited(name_of(refused_), end_level_, "%s: %s", peer_.c_str(),
+                                  end_reason_.c_str());
 }
 
 // "; last frames in: text 5 B 12 ms ago", for the log; "" if there were none.

@@ -109,7 +109,7 @@ class Connection final : public Runnable
     bool take_control(const Decoded &frame);
     bool take_close(const ClosePayload &close_frame);
     void take_too_large(const Decoded &frame);
-    void fail(uint16_t code, const char *reason);
+    void fail(uint16_t code, std::string_view reason);
     void let_answers_go_first();
     Ref<Chunk> hold_chunk();
     bool queue(Event event);
@@ -176,6 +176,7 @@ class Connection final : public Runnable
     // The connection's thread's alone.
     bool got_close_ = false; // the peer's Close frame; close_info_ is from it
     bool polite_ = false;    // the peer is to get time to read what it was told last
+    bool vanished_ = false;  // the stream ended, without an error of TLS
     std::string end_reason_; // why there is no connection (any more), unless got_close_
     int end_level_ = LIBWEBSOCK_LOG_INFO; // of the line that says so
     Refused refused_ = Refused::gone;     // unless upgraded_

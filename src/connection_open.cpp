@@ -3,6 +3,7 @@
 // connection.h.
 #include "connection.h"
 
+#include "escape.h"
 #include "server.h"
 
 #include <cstring>
@@ -10,6 +11,12 @@
 namespace websock {
 
 namespace {
+
+// A load balancer that looks for life, or a connection that a browser has made to have it:
+// nothing that a line should be spent on.
+constexpr int kSilent = LIBWEBSOCK_LOG_DEBUG;
+
+constexpr size_t kNamedBytes = 128; // of a path, in the log
 
 std::string_view as_text(std::span<const uint8_t> bytes)
 {
@@ -56,10 +63,10 @@ bool Connection::secure(TimePoint deadline)
         [[fallthrough]];
     case Transport::Opening::gone:
         end_reason_ = "TLS handshake: " + opening.why;
-        if (!opening.silent)
+        if (!opening.silent || opening.late)
             refused_ = Refused::tls;
-        else
-            end_level_ = LIBWEBSOCK_LOG_DEBUG; // a load balancer that looks for life
+        if (opening.silent)
+            end_level_ = kSilent;
         return false;
     }
     tls_ = std::move(opening.tls);
@@ -82,13 +89,12 @@ bool Connection::read_request(HeaderScanner &scanner, TimePoint deadline)
             return refuse(scanner.refusal(), Refused::request, deadline);
         const int left_ms = ms_until(deadline);
         const Read read = left_ms > 0 ? receive(0, left_ms) : Read::timed_out;
+        if (read != Read::bytes && scanner.length() == 0)
+            end_level_ = kSilent;
         if (read == Read::timed_out)
             return refuse({408, "no complete request in time"}, Refused::late, deadline);
-        if (read == Read::ended) {
-            if (scanner.length() == 0)
-                end_level_ = LIBWEBSOCK_LOG_DEBUG; // a load balancer that looks for life
+        if (read == Read::ended)
             return false;
-        }
     }
 }
 
@@ -109,7 +115,9 @@ bool Connection::answer_request(const HookAnswer &hook, TimePoint deadline)
     if (hook.verdict != 0) {
         const bool valid = hook.verdict >= 400 && hook.verdict <= 599;
         const int status = valid ? hook.verdict : 500;
-        end_reason_ = "onrequest returned " + std::to_string(hook.verdict);
+        end_reason_ = "onrequest returned " + std::to_string(hook.verdict) + ": ";
+        end_reason_.append(shortened(request_.method(), kNamedBytes)).append(" ");
+        end_reason_.append(shortened(request_.path(), kNamedBytes));
         const bool has_body = hook.status != 0;
         return end_with(
             plain_response(status, has_body ? hook.content_type : "text/plain; charset=utf-8",

@@ -23,6 +23,8 @@ namespace websock {
 
 namespace {
 
+constexpr const char *kNoRoomName = "refused, no room"; // many of them, in the log
+
 constexpr int kGraceMs = 1000; // for callbacks that wait for a socket which was just cut
 
 } // namespace
@@ -252,10 +254,11 @@ UniqueFd Context::admit(UniqueFd socket, const sockaddr_storage &peer,
     const char *why =
         error == EAGAIN ? "no thread for it, or max_connections are there" : std::strerror(error);
     try {
-        server_.log.write(LIBWEBSOCK_LOG_WARNING, "%s: refused, no room: %s",
-                          printable_address(peer).c_str(), why);
+        server_.log.write_limited(kNoRoomName, LIBWEBSOCK_LOG_WARNING, "%s: refused, no room: %s",
+                                  printable_address(peer).c_str(), why);
     } catch (const std::bad_alloc &) {
-        server_.log.write(LIBWEBSOCK_LOG_WARNING, "somebody: refused, no room: %s", why);
+        server_.log.write_limited(kNoRoomName, LIBWEBSOCK_LOG_WARNING,
+                                  "somebody: refused, no room: %s", why);
     }
     return socket;
 }

@@ -267,7 +267,8 @@ ClosePayload parse_close(std::span<const uint8_t> payload)
     }
     const uint16_t code = static_cast<uint16_t>(payload[0] << 8 | payload[1]);
     if (!is_sendable_close_code(code)) {
-        result.error = "Close frame has a code that may not be sent"; // RFC 6455 7.4
+        // RFC 6455 7.4
+        result.error = "Close frame has code " + std::to_string(code) + ", which may not be sent";
         return result;
     }
     const std::span<const uint8_t> reason = payload.subspan(2);

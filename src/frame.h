@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 
 namespace websock {
@@ -120,8 +121,9 @@ struct ClosePayload {
     uint16_t code = 1005;
     std::string_view reason;
     uint16_t close_code = 0;
-    const char *error = nullptr;
+    std::string error; // "" if ok
 };
+// Throws std::bad_alloc, if not ok.
 ClosePayload parse_close(std::span<const uint8_t> payload);
 
 // Writes a Close payload: nothing for code 1005, else the code and as much of

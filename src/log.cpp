@@ -2,45 +2,94 @@
 #include "log.h"
 
 #include "default_callbacks.h"
+#include "escape.h"
 
-#include <cstdarg>
+#include <algorithm>
 #include <cstdio>
 #include <new>
 #include <utility>
 
 namespace websock {
 
-namespace {
-
 // A peer has a say in what is logged, but not in what a line is.
-void blank_control_characters(char *text)
+Log::Text Log::format(const char *format, va_list arguments)
 {
-    for (; *text; ++text) {
-        if (static_cast<unsigned char>(*text) < 0x20 || *text == 0x7f)
-            *text = '?';
-    }
+    char raw[kLongestLine + 2]; // so that what is too long can be told, and cut between characters
+    const int wanted = std::vsnprintf(raw, sizeof raw, format, arguments);
+    const size_t there = std::min(static_cast<size_t>(std::max(wanted, 0)), sizeof raw - 1);
+    Text text;
+    const std::string_view whole = shortened({raw, there}, kLongestLine);
+    text[escape(whole, std::span(text).first<kLongestLine>())] = '\0';
+    return text;
 }
-
-} // namespace
 
 void Log::write(int level, const char *format, ...)
 {
     if (!wants(level))
         return;
-    char text[kLongestLine + 1];
     va_list arguments;
     va_start(arguments, format);
-    (void)std::vsnprintf(text, sizeof text, format, arguments);
+    const Text text = Log::format(format, arguments);
     va_end(arguments);
-    blank_control_characters(text);
+    put(level, text.data());
+}
 
-    Lock lock(mutex_);
-    if (!dispatcher_) {
-        const Onlog receiver = onlog();
-        lock.unlock();
-        deliver(receiver, level, text);
+void Log::write_limited(const char *what, int level, const char *format, ...)
+{
+    if (!wants(level) || !admits(what, level))
         return;
+    va_list arguments;
+    va_start(arguments, format);
+    const Text text = Log::format(format, arguments);
+    va_end(arguments);
+    put(level, text.data());
+}
+
+bool Log::admits(const char *what, int level)
+{
+    Lock lock(mutex_);
+    if (!dispatcher_) // nobody who would log the number later
+        return true;
+    const TimePoint now = Clock::now();
+    put_sums(now); // before what follows them
+    if (limiter_.admit(what, level, now))
+        return true;
+    if (!std::exchange(expires_, true))
+        dispatcher_->expire_at(*this, limiter_.due());
+    return false;
+}
+
+void Log::expired() noexcept
+{
+    Lock lock(mutex_);
+    expires_ = false;
+    put_sums(Clock::now());
+    if (dispatcher_ && limiter_.due() != kNever && !std::exchange(expires_, true))
+        dispatcher_->expire_at(*this, limiter_.due());
+}
+
+void Log::put_sums(TimePoint now)
+{
+    while (const std::optional<LineLimiter::Sum> sum = limiter_.take(now)) {
+        char text[128];
+        (void)std::snprintf(text, sizeof text, "%zu more in the last second: %s", sum->count,
+                            sum->what);
+        queue(sum->level, text);
     }
+}
+
+void Log::put(int level, const char *text)
+{
+    Lock lock(mutex_);
+    if (dispatcher_)
+        return queue(level, text);
+    const Onlog receiver = onlog();
+    lock.unlock();
+    deliver(receiver, level, text);
+}
+
+void Log::queue(int level, const char *text)
+{
     try {
         if (waiting_.size() < kMostWaiting)
             waiting_.push_back({level, text});
@@ -49,7 +98,7 @@ void Log::write(int level, const char *format, ...)
     } catch (const std::bad_alloc &) {
         ++lost_;
     }
-    if (!std::exchange(posted_, true))
+    if (dispatcher_ && !std::exchange(posted_, true))
         dispatcher_->post(*this);
 }
 
@@ -64,14 +113,16 @@ bool Log::wants(int level)
 
 void Log::write_here(int level, const char *format, const char *argument)
 {
-    char text[kLongestLine + 1];
-    (void)std::snprintf(text, sizeof text, format, argument);
+    char raw[kLongestLine + 1];
+    (void)std::snprintf(raw, sizeof raw, format, argument);
+    Text text;
+    text[escape(raw, std::span(text).first<kLongestLine>())] = '\0';
     Onlog receiver = nullptr;
     {
         Lock lock(mutex_);
         receiver = onlog();
     }
-    deliver(receiver, level, text);
+    deliver(receiver, level, text.data());
 }
 
 void Log::attach(Dispatcher &dispatcher)
@@ -87,6 +138,7 @@ void Log::detach()
     {
         Lock lock(mutex_);
         dispatcher_ = nullptr;
+        put_sums(kNever);
     }
     deliver_waiting();
 }

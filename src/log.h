@@ -4,7 +4,9 @@
 #pragma once
 
 #include "dispatcher.h"
+#include "line_limiter.h"
 
+#include <cstdarg>
 #include <string>
 #include <vector>
 #include <websock/websock.h>
@@ -16,10 +18,16 @@ class Log final : public Runnable
   public:
     explicit Log(libwebsock_context &context) : context_(context) {}
 
-    // A line, formatted as by printf(3); what is longer than kLongestLine is cut. Never
-    // fails: a line there is no memory for is counted, and the number logged later.
+    // A line, formatted as by printf(3) and escaped; what is longer than kLongestLine is cut.
+    // Never fails: a line there is no memory for is counted, and the number logged later.
     void write(int level, const char *format, ...) __attribute__((format(printf, 3, 4)))
     EXCLUDES(mutex_);
+
+    // The same, for lines that clients can bring about as fast as they connect. Beyond
+    // LineLimiter::kPerSecond of a kind they are counted, and the number logged when their
+    // second is over: "412 more in the last second: ", and what they were.
+    void write_limited(const char *what, int level, const char *format, ...)
+        __attribute__((format(printf, 4, 5))) EXCLUDES(mutex_);
 
     // The same, by the calling thread, even while the server runs: when no worker can be
     // relied on.
@@ -31,6 +39,7 @@ class Log final : public Runnable
     void detach() EXCLUDES(mutex_);
 
     void run(Progress &progress, std::vector<uint8_t> &spare) noexcept override;
+    void expired() noexcept override;  // a second of lines that were counted is over
     void retain() noexcept override {} // outlives the dispatcher
     void release() noexcept override {}
     const char *name() const noexcept override { return "onlog"; }
@@ -42,7 +51,16 @@ class Log final : public Runnable
         std::string text;
     };
 
+    static constexpr size_t kMostWaiting = 4096;     // lines
+    static constexpr size_t kLongestLine = 1023;     // bytes; the last frames in it are the most
+    using Text = std::array<char, kLongestLine + 1>; // with a NUL
+
+    static Text format(const char *format, va_list arguments);
     bool wants(int level) EXCLUDES(mutex_);
+    bool admits(const char *what, int level) EXCLUDES(mutex_);
+    void put(int level, const char *text) EXCLUDES(mutex_);
+    void put_sums(TimePoint now) REQUIRES(mutex_);
+    void queue(int level, const char *text) REQUIRES(mutex_);
     void deliver(Onlog receiver, int level, const char *text);
     void deliver_waiting() EXCLUDES(mutex_);
 
@@ -56,9 +74,8 @@ class Log final : public Runnable
     std::vector<Line> waiting_ GUARDED_BY(mutex_);
     size_t lost_ GUARDED_BY(mutex_) = 0; // no memory, or too many at once
     bool posted_ GUARDED_BY(mutex_) = false;
-
-    static constexpr size_t kMostWaiting = 4096; // lines
-    static constexpr size_t kLongestLine = 1023; // bytes; the last frames in it are the most
+    LineLimiter limiter_ GUARDED_BY(mutex_);
+    bool expires_ GUARDED_BY(mutex_) = false; // expired() will be called
 };
 
 } // namespace websock

@@ -40,10 +40,11 @@ class Transport
     // nullptr if nothing is encrypted. The others name a why. plaintext: the peer does not
     // speak TLS, though it should; it can be told so in plain text. refused: it has been
     // told why, and should get the time to read it. gone: there is nobody to be told; or
-    // never was, if silent.
+    // never was, if silent: not a byte has come. late: the deadline has.
     struct Opening {
         enum Result : uint8_t { ready, plaintext, refused, gone } result = ready;
         bool silent = false;
+        bool late = false;
         std::string why = {};
         std::unique_ptr<TlsInfo> tls = nullptr;
     };

@@ -154,7 +154,10 @@ Transport::Opening TlsTransport::handshake(TimePoint deadline)
         if (n == 0)
             return {.result = Opening::gone, .silent = first, .why = "the peer closed"};
         if (n < 0 && errno == EAGAIN)
-            return {.result = Opening::gone, .why = "not complete in time"};
+            return {.result = Opening::gone,
+                    .silent = first,
+                    .late = true,
+                    .why = "not complete in time"};
         if (n < 0)
             return {.result = Opening::gone, .silent = first, .why = why()};
         // A handshake record begins with 22, and an HTTP request with a letter.

@@ -91,7 +91,7 @@ TEST_CASE("a Close payload of one byte is a protocol error")
     const ClosePayload close = parse("\x03");
     CHECK_FALSE(close.ok);
     CHECK(close.close_code == 1002);
-    CHECK(close.error != nullptr);
+    CHECK(close.error == "Close frame has half a code");
 }
 
 TEST_CASE("a Close payload with a code that may not be sent is a protocol error")
@@ -101,6 +101,8 @@ TEST_CASE("a Close payload with a code that may not be sent is a protocol error"
         const ClosePayload close = parse(close_code(code));
         CHECK_FALSE(close.ok);
         CHECK(close.close_code == 1002);
+        CHECK(close.error ==
+              "Close frame has code " + std::to_string(code) + ", which may not be sent");
     }
 }
 

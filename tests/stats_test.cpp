@@ -125,17 +125,6 @@ TEST_CASE("the line of a bad end names the last frames, and when they were")
                           "; last frames out: text 5 B ", ", pong 0 B ", ", close 17 B "}));
 }
 
-TEST_CASE("a peer cannot write lines of its own into the log")
-{
-    Server server;
-    Client client = Client::open(server.port());
-    client.send_close(1002, "first\nsecond\x1b[2J");
-    client.receive_close();
-    CHECK(server.log().has(LIBWEBSOCK_LOG_INFO, {client.address(), "first?second?[2J"}));
-    server.events().wait(Kind::close);
-    CHECK(server.events().all(Kind::close).front().text == "first\nsecond\x1b[2J");
-}
-
 TEST_CASE("a peer that reports an error is worth a line, one that leaves is not")
 {
     Server server;

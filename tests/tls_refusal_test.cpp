@@ -169,8 +169,9 @@ TEST_CASE("a client that begins no handshake, or does not end it, is dropped at 
         client.send_raw(beginning);
         CHECK(is_served(server.port()));
         client.drain();
-        CHECK(server.log().has(LIBWEBSOCK_LOG_INFO,
-                               {client.address(), "TLS handshake", "not complete in time"}));
+        // Who has not said a byte is worth no line by default.
+        const int level = beginning.empty() ? LIBWEBSOCK_LOG_DEBUG : LIBWEBSOCK_LOG_INFO;
+        CHECK(server.log().has(level, {client.address(), "TLS handshake", "not complete in time"}));
     }
     Client silent(server.port(), over_tls({})); // and no request: the same deadline
     CHECK(silent.receive_http().status == 408);

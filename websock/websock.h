@@ -228,9 +228,10 @@ struct libwebsock_context {
      * gets 426. See libwebsock_onrequest(3). */
     int (*onrequest)(libwebsock_client_state *client, const libwebsock_request *request);
 
-    /* One line of the log, without a newline. On a worker while the server
-     * runs, on the calling thread before and after. The default one writes
-     * errors, warnings and infos to stderr; NULL is silence. */
+    /* One line of the log, without a newline, in UTF-8; what could act on a
+     * terminal or end a line is escaped as in C, and so are backslashes. On a
+     * worker while the server runs, on the calling thread before and after. The
+     * default one writes errors, warnings and infos to stderr; NULL is silence. */
     void (*onlog)(libwebsock_context *ctx, int level, const char *text);
 
     /* Settings; the values given here are the defaults. One that makes no sense
@@ -263,9 +264,9 @@ struct libwebsock_context {
 
     void *priv; /* the library's */
 
-    size_t close_trace_frames; /* 8: when a connection ends otherwise than with a normal
-                                * Close, its line in the log names so many of its last
-                                * frames in each direction (at most 16). 0: none */
+    size_t close_trace_frames; /* 8: when a connection ends by an error or at a deadline,
+                                * its line in the log names so many of its last frames
+                                * in each direction (at most 16). 0: none */
     int message_timeout_ms;    /* 300000: from the first byte of a message to its last; a
                                 * slower one fails the connection with 1008. 0: for ever */
 };
