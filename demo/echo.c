@@ -11,7 +11,7 @@
 
 static int onopen(libwebsock_client_state *client)
 {
-    printf("%s: open, %s\n", libwebsock_peer(client), libwebsock_client_request(client)->path);
+    printf("%s: open\n", libwebsock_peer(client));
     return 0;
 }
 
