@@ -6,6 +6,7 @@
 #include <websock/websock.h>
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -58,6 +59,7 @@ int main(int argc, char **argv)
         return 1;
     }
     (void)setvbuf(stdout, NULL, _IOLBF, 0); /* lines are seen at once, in a pipe too */
+    (void)signal(SIGPIPE, SIG_IGN); /* whoever reads them may end before we do */
 
     ctx->onopen = onopen;
     ctx->onmessage = onmessage;

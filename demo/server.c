@@ -150,15 +150,17 @@ static int onframetoolarge(libwebsock_client_state *client, libwebsock_frame *fr
 }
 
 /* The one line on stdout: whoever starts the demo with --port 0 reads the port
- * here. */
-static int print_url(const struct options *options, int port)
+ * here. A server without a stdout goes on without it. */
+static void print_url(const struct options *options, int port)
 {
     const char *host = options->host;
     int any = host[0] == '\0' || strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
     int literal_v6 = !any && strchr(host, ':') != NULL;
     printf("websock-demo: open %s://%s%s%s:%d/\n", options->certfile != NULL ? "https" : "http",
            literal_v6 ? "[" : "", any ? "localhost" : host, literal_v6 ? "]" : "", port);
-    return fflush(stdout);
+    if (fflush(stdout) != 0) {
+        perror("websock-demo: stdout");
+    }
 }
 
 /* Blocked in every thread, for one to take: none kills us between the line on stdout and
@@ -209,10 +211,7 @@ static int run(libwebsock_context *ctx, const struct options *options)
         perror("websock-demo: pthread_create");
         return -1;
     }
-    if (print_url(options, libwebsock_port(ctx)) != 0) {
-        perror("websock-demo: stdout");
-        (void)libwebsock_stop(ctx); /* the wait still drains */
-    }
+    print_url(options, libwebsock_port(ctx));
     int failed = libwebsock_wait(ctx);
     if (failed) {
         perror("websock-demo: libwebsock_wait");
@@ -276,6 +275,7 @@ int main(int argc, char **argv)
         perror("websock-demo: libwebsock_init");
         return 1;
     }
+    (void)signal(SIGPIPE, SIG_IGN); /* who reads what we print may end before we do */
     ctx->handle_signals = 0; /* take_signals does */
     block_signals(&options); /* before the first thread starts */
     int failed = serve(ctx, &options);

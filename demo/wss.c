@@ -40,6 +40,7 @@ int main(int argc, char **argv)
     sigaddset(&signals, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &signals, NULL); /* threads inherit it */
 
+    (void)signal(SIGPIPE, SIG_IGN); /* who reads what we print may end before we do */
     libwebsock_context *ctx = libwebsock_init(NULL, NULL, 0);
     if (ctx == NULL) {
         return 1;
@@ -52,7 +53,8 @@ int main(int argc, char **argv)
                  pthread_create(&thread, NULL, take_signals, ctx);
     if (!failed) {
         printf("wss: wss://127.0.0.1:%d/\n", libwebsock_port(ctx));
-        failed = fflush(stdout) || libwebsock_wait(ctx);
+        (void)fflush(stdout);
+        failed = libwebsock_wait(ctx);
         pthread_kill(thread, SIGTERM); /* if it has taken none itself */
         pthread_join(thread, NULL);
     }

@@ -3,6 +3,7 @@
 #include "connection.h"
 #include "context.h"
 #include "frame.h"
+#include "standard_streams.h"
 #include "statistics.h"
 
 #include <cerrno>
@@ -10,7 +11,9 @@
 #include <cstdio>
 #include <cstring>
 #include <exception>
+#include <string>
 #include <system_error>
+#include <unistd.h>
 #include <websock/websock.h>
 
 using namespace websock;
@@ -110,6 +113,20 @@ int close_with(libwebsock_client_state *client, unsigned code, const char *reaso
     if (!is_valid_utf8(bytes_of(text.data(), text.size())))
         return EILSEQ;
     return Connection::of(client)->close(static_cast<uint16_t>(code), text);
+}
+
+std::string text_of(const libwebsock_frame &frame)
+{
+    char piece[64];
+    (void)std::snprintf(piece, sizeof piece, "fin %u, opcode 0x%x, payload_len %llu", frame.fin,
+                        frame.opcode, frame.payload_len);
+    std::string text(piece);
+    for (unsigned long long i = 0; frame.payload && i < frame.payload_len; ++i) {
+        (void)std::snprintf(piece, sizeof piece, "%s%02x", i == 0 ? ": " : " ",
+                            static_cast<unsigned>(static_cast<unsigned char>(frame.payload[i])));
+        text += piece;
+    }
+    return text += '\n';
 }
 
 } // namespace
@@ -356,12 +373,7 @@ int libwebsock_dump_frame(const libwebsock_frame *frame)
     return checked([&] {
         if (!frame)
             return EINVAL;
-        std::fprintf(stderr, "fin %u, opcode 0x%x, payload_len %llu", frame->fin, frame->opcode,
-                     frame->payload_len);
-        for (unsigned long long i = 0; frame->payload && i < frame->payload_len; ++i)
-            std::fprintf(stderr, "%s%02x", i == 0 ? ": " : " ",
-                         static_cast<unsigned>(static_cast<unsigned char>(frame->payload[i])));
-        std::fputc('\n', stderr);
+        print_text(STDERR_FILENO, text_of(*frame));
         return 0;
     });
 }

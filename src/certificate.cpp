@@ -26,7 +26,7 @@ constexpr size_t kMostBytes = 4 * 1024 * 1024; // every root there is fits in a 
 // Whole, so that errno tells of the file and OpenSSL's errors of what is in it.
 std::string read_file(const std::string &file)
 {
-    const UniqueFd fd(open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+    const UniqueFd fd = above_stdio(open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
     if (!fd)
         fail(file, std::strerror(errno), errno);
     std::string content;

@@ -3,11 +3,13 @@
 
 #include "connection.h"
 #include "escape.h"
+#include "standard_streams.h"
 
 #include <algorithm>
 #include <array>
 #include <cstdio>
 #include <string>
+#include <unistd.h>
 
 namespace websock {
 
@@ -31,17 +33,16 @@ class Escaped
 
 int print_open(libwebsock_client_state *client)
 {
-    std::printf("connect fd %d, %s\n", client->sockfd, libwebsock_peer(client));
-    std::fflush(stdout);
+    print_line(STDOUT_FILENO, "connect fd %d, %s", client->sockfd, libwebsock_peer(client));
     return 0;
 }
 
 int print_close(libwebsock_client_state *client)
 {
     const libwebsock_close_info &info = *client->close_info;
-    std::printf("disconnect fd %d, %s: %u%s%s\n", client->sockfd, libwebsock_peer(client),
-                unsigned{info.code}, info.reason[0] ? " " : "", Escaped(info.reason).text());
-    std::fflush(stdout);
+    print_line(STDOUT_FILENO, "disconnect fd %d, %s: %u%s%s", client->sockfd,
+               libwebsock_peer(client), unsigned{info.code}, info.reason[0] ? " " : "",
+               Escaped(info.reason).text());
     return 0;
 }
 
@@ -49,18 +50,17 @@ int print_message(libwebsock_client_state *client, libwebsock_message *msg)
 {
     const std::string_view all(msg->payload, static_cast<size_t>(msg->payload_len));
     const std::string_view shown = shortened(all, kPrintedBytes);
-    std::printf("%s fd %d, %s, %llu bytes: \"%s\"%s\n",
-                msg->opcode == WS_OPCODE_TEXT ? "text" : "binary", client->sockfd,
-                libwebsock_peer(client), msg->payload_len, Escaped(shown, '"').text(),
-                shown.size() < all.size() ? "..." : "");
-    std::fflush(stdout);
+    print_line(STDOUT_FILENO, "%s fd %d, %s, %llu bytes: \"%s\"%s",
+               msg->opcode == WS_OPCODE_TEXT ? "text" : "binary", client->sockfd,
+               libwebsock_peer(client), msg->payload_len, Escaped(shown, '"').text(),
+               shown.size() < all.size() ? "..." : "");
     return 0;
 }
 
 int cut_off(libwebsock_client_state *client, libwebsock_frame *frame)
 {
-    std::fprintf(stderr, "error: fd %d, %s: a frame of %llu bytes is too large, closing\n",
-                 client->sockfd, libwebsock_peer(client), frame->payload_len);
+    print_line(STDERR_FILENO, "error: fd %d, %s: a frame of %llu bytes is too large, closing",
+               client->sockfd, libwebsock_peer(client), frame->payload_len);
     Connection::of(client)->drop("a frame of " + std::to_string(frame->payload_len) +
                                  " bytes was too large");
     return 0;
@@ -72,7 +72,7 @@ void default_onlog(libwebsock_context *, int level, const char *text)
 {
     static const char *const names[] = {"error", "warning", "info", "debug"};
     if (level <= LIBWEBSOCK_LOG_INFO)
-        std::fprintf(stderr, "libwebsock: %s: %s\n", names[level], text);
+        print_line(STDERR_FILENO, "libwebsock: %s: %s", names[level], text);
 }
 
 void set_default_callbacks(libwebsock_context &context)

@@ -1,6 +1,9 @@
-// fd.h: UniqueFd, the owner of one file descriptor. Nothing else.
+// fd.h: UniqueFd, the owner of one file descriptor, and the numbers that ours may have.
+// Nothing else.
 #pragma once
 
+#include <cerrno>
+#include <fcntl.h>
 #include <unistd.h>
 #include <utility>
 
@@ -33,5 +36,34 @@ class UniqueFd
   private:
     int fd_ = -1;
 };
+
+// For a descriptor that the library has just opened: the same file, above 0 to 2. In a
+// program that was started with those closed they are the lowest free ones, and what the
+// program prints would go into our socket. Keeps fd, and is false with errno set, if there
+// is no other number, or fd is -1.
+inline bool move_above_stdio(UniqueFd &fd)
+{
+    if (fd.get() > STDERR_FILENO)
+        return true;
+    if (!fd)
+        return false;
+    const int above = fcntl(fd.get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    if (above < 0)
+        return false;
+    fd.reset(above);
+    return true;
+}
+
+// The same, as one expression; -1 if it fails.
+inline UniqueFd above_stdio(int opened)
+{
+    UniqueFd fd(opened);
+    if (move_above_stdio(fd))
+        return fd;
+    const int error = errno;
+    fd.reset();
+    errno = error;
+    return fd;
+}
 
 } // namespace websock

@@ -142,7 +142,7 @@ bool is_asleep(pid_t thread)
 {
     char path[48];
     (void)std::snprintf(path, sizeof path, "/proc/self/task/%d/stat", static_cast<int>(thread));
-    const UniqueFd file(open(path, O_RDONLY | O_CLOEXEC));
+    const UniqueFd file = above_stdio(open(path, O_RDONLY | O_CLOEXEC));
     char text[64]; // "1234 (ws-worker) S ...", proc(5)
     const ssize_t n = file ? read(file.get(), text, sizeof text) : -1;
     const std::string_view stat(text, n > 0 ? static_cast<size_t>(n) : 0);
