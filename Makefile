@@ -52,7 +52,7 @@ test_objects := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard tests/*.cpp))
 demos := $(addprefix $(BUILD)/demo/,websock-demo quickstart echo wss)
 # Built by the tests; the only one that needs libevent.
 libevent_demo := $(BUILD)/demo/libevent
-tests := $(addprefix $(BUILD)/tests/,unit default_server tls_server)
+tests := $(addprefix $(BUILD)/tests/,unit default_server tls_server fork_server)
 # RFC 6455 as a table of bytes; what it needs of the other tests are their client and server.
 conformance := $(BUILD)/tests/conformance/run
 conformance_objects := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard tests/conformance/*.cpp)) \
@@ -137,7 +137,8 @@ $(conformance): $(conformance_objects) $(src_objects)
 	$(CXX) $(sanitize) $(LDFLAGS) $^ $(libs) -o $@
 $(BUILD)/tests/default_server: $(BUILD)/tests/default_server.o $(archive)
 $(BUILD)/tests/tls_server: $(BUILD)/tests/tls_server.o $(archive)
-$(BUILD)/tests/default_server $(BUILD)/tests/tls_server:
+$(BUILD)/tests/fork_server: $(BUILD)/tests/fork_server.o $(archive)
+$(BUILD)/tests/default_server $(BUILD)/tests/tls_server $(BUILD)/tests/fork_server:
 	$(CC) $(sanitize) $(LDFLAGS) $^ $(libs) -o $@
 
 run:

@@ -12,7 +12,6 @@
 #include <cstring>
 #include <exception>
 #include <string>
-#include <system_error>
 #include <unistd.h>
 #include <websock/websock.h>
 
@@ -139,11 +138,7 @@ libwebsock_context *libwebsock_init(void *base, void *flags, size_t max_frame_pa
     const auto make = [&] {
         if (base || flags)
             return EINVAL;
-        try {
-            context = new Context(max_frame_payload);
-        } catch (const std::system_error &error) {
-            return error.code().value();
-        }
+        context = new Context(max_frame_payload);
         return 0;
     };
     return checked(make) == 0 ? context->handle() : nullptr;
@@ -208,12 +203,7 @@ int libwebsock_wait(libwebsock_context *ctx)
 
 int libwebsock_stop(libwebsock_context *ctx)
 {
-    return checked([&] {
-        if (!ctx)
-            return EINVAL;
-        Context::of(ctx)->stop();
-        return 0;
-    });
+    return checked([&] { return ctx ? Context::of(ctx)->stop() : EINVAL; });
 }
 
 void libwebsock_free(libwebsock_context *ctx)

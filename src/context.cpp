@@ -15,9 +15,8 @@
 #include <new>
 #include <openssl/crypto.h>
 #include <optional>
-#include <poll.h>
 #include <sys/eventfd.h>
-#include <system_error>
+#include <unistd.h>
 
 namespace websock {
 
@@ -26,14 +25,24 @@ namespace {
 constexpr const char *kNoRoomName = "refused, no room"; // many of them, in the log
 
 constexpr int kGraceMs = 1000; // for callbacks that wait for a socket which was just cut
+constexpr int kLookMs = 50;    // how soon a drain hears of a second signal
+
+// Whether done(until), which waits, was true before the deadline, and before anybody was
+// in a hurry.
+template<class Done, class Hurried>
+bool is_done(const Done &done, TimePoint deadline, const Hurried &hurried)
+{
+    while (!done(std::min(deadline, in_ms(kLookMs)))) {
+        if (Clock::now() >= deadline || hurried())
+            return false;
+    }
+    return true;
+}
 
 } // namespace
 
-Context::Context(size_t max_frame_payload)
-    : stop_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), server_(handle_)
+Context::Context(size_t max_frame_payload) : server_(handle_)
 {
-    if (!stop_fd_)
-        throw std::system_error(errno, std::generic_category());
     // Or a process that calls exit() takes OpenSSL away from threads that still run.
     (void)OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr);
     set_default_callbacks(handle_);
@@ -41,18 +50,32 @@ Context::Context(size_t max_frame_payload)
     handle_.priv = this;
 }
 
-bool Context::stopped() const
+// In a child that was forked while the server ran, which has neither its threads nor a right
+// to its clients. Before any lock: whoever held it then is not here to let go of it.
+bool Context::is_another_process_s() const noexcept
 {
-    pollfd entry{.fd = stop_fd_.get(), .events = POLLIN, .revents = 0};
-    return poll(&entry, 1, 0) > 0;
+    const pid_t pid = server_pid_;
+    return pid != 0 && pid != getpid();
 }
 
-void Context::stop() noexcept
+int Context::stop() noexcept
 {
+    if (is_another_process_s())
+        return EPERM;
+    stopped_ = true;
+    wake();
+    return 0;
+}
+
+void Context::wake() noexcept
+{
+    const int fd = wake_fd_;
+    if (fd < 0)
+        return; // run() will see what is in stopped_
     const int saved_errno = errno;
     const uint64_t one = 1;
     // It fails only when it is full, and then it is readable already.
-    [[maybe_unused]] const ssize_t n = write(stop_fd_.get(), &one, sizeof one);
+    [[maybe_unused]] const ssize_t n = write(fd, &one, sizeof one);
     errno = saved_errno;
 }
 
@@ -88,16 +111,20 @@ void Context::log_warnings(const std::vector<std::string> &warnings)
 
 int Context::listen(const char *host, const char *port, std::shared_ptr<TlsIdentity> tls)
 {
-    UniqueFd socket;
+    if (is_another_process_s())
+        return EPERM;
+    std::vector<UniqueFd> sockets;
     std::string why;
-    int error = stopped() ? ESHUTDOWN : listen_on(host, port, socket, why);
+    int error = stopped_ ? ESHUTDOWN : listen_on(host, port, sockets, why);
     if (error == 0)
-        error = add_listener(socket, std::move(tls));
+        error = add_listener(sockets, std::move(tls));
     return error == 0 ? 0 : cannot_listen(host, port, error, why);
 }
 
 int Context::reload_tls()
 {
+    if (is_another_process_s())
+        return EPERM;
     std::string why;
     std::vector<std::string> warnings;
     const int error = exchange_certificates(why, warnings);
@@ -142,20 +169,20 @@ int Context::exchange_certificates(std::string &why, std::vector<std::string> &w
     return 0;
 }
 
-// Takes the socket over, unless it fails.
-int Context::add_listener(UniqueFd &socket, std::shared_ptr<TlsIdentity> tls)
+// Takes the sockets over, unless it fails.
+int Context::add_listener(std::vector<UniqueFd> &sockets, std::shared_ptr<TlsIdentity> tls)
 try {
     Lock lock(mutex_);
     if (state_ == State::ended)
         return ESHUTDOWN;
     listeners_.reserve(listeners_.size() + 1);
     std::unique_ptr<Listener> listener =
-        std::make_unique<Listener>(std::move(socket), stop_fd_.get(), std::move(tls));
+        std::make_unique<Listener>(std::move(sockets), std::move(tls));
     const int error = accepting_ ? start_listener(*listener) : 0;
     if (error == 0)
         listeners_.push_back(std::move(listener));
     else
-        socket = listener->give_back();
+        sockets = listener->give_back();
     return error;
 } catch (const std::bad_alloc &) {
     return ENOMEM;
@@ -164,6 +191,7 @@ try {
 int Context::start_listener(Listener &listener)
 {
     return listener.start(
+        stop_fd_.get(),
         [this, &listener](UniqueFd socket, const sockaddr_storage &peer) {
             return admit(std::move(socket), peer, listener);
         },
@@ -176,8 +204,10 @@ int Context::start_listener(Listener &listener)
 
 int Context::bind_socket(int fd)
 {
+    if (is_another_process_s())
+        return EPERM;
     SocketKind kind{};
-    int error = stopped() ? ESHUTDOWN : classify_socket(fd, kind);
+    int error = stopped_ ? ESHUTDOWN : classify_socket(fd, kind);
     if (error == 0)
         error = kind == SocketKind::listening ? adopt_listening(fd) : adopt_connected(fd);
     if (error != 0)
@@ -187,15 +217,18 @@ int Context::bind_socket(int fd)
 
 int Context::adopt_listening(int fd)
 {
+    std::vector<UniqueFd> sockets;
+    sockets.reserve(1);
     const bool was_blocking = is_blocking(fd);
     int error = set_blocking(fd, false);
     if (error == 0)
         error = set_close_on_exec(fd);
     if (error != 0)
         return error;
-    UniqueFd socket(fd);
-    error = add_listener(socket, nullptr);
-    (void)socket.release(); // the listener's by now, or still the caller's
+    sockets.emplace_back(fd);
+    error = add_listener(sockets, nullptr);
+    for (UniqueFd &socket : sockets)
+        (void)socket.release(); // it is still the caller's
     if (error != 0)
         (void)set_blocking(fd, was_blocking);
     return error;
@@ -269,7 +302,9 @@ int Context::begin(bool waits)
 {
     int error = 0;
     const char *setting = nullptr;
-    const char *what = "cannot start threads";
+    const char *what = "cannot start";
+    if (is_another_process_s())
+        return EPERM;
     {
         Lock lock(mutex_);
         if (waits && waiting_)
@@ -303,6 +338,8 @@ int Context::run()
             server_.log.write(LIBWEBSOCK_LOG_WARNING, "%s", text);
         }};
     pthread_sigmask(SIG_SETMASK, nullptr, &options.mask);
+    if (const int error = make_stop_fd(); error != 0)
+        return error;
     const int look_ms = Stall::look_ms(handle_.send_timeout_ms);
     if (const int error = server_.flusher.start(look_ms); error != 0)
         return error;
@@ -311,7 +348,24 @@ int Context::run()
         return error;
     }
     server_.log.attach(server_.dispatcher);
+    server_pid_ = getpid();
     state_ = State::running;
+    return 0;
+}
+
+// Unless there is one: of an earlier run() that failed, in this process.
+int Context::make_stop_fd()
+{
+    if (stop_fd_ && stop_fd_pid_ == getpid())
+        return 0;
+    UniqueFd fd = above_stdio(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (!fd)
+        return errno;
+    wake_fd_ = fd.get();
+    stop_fd_ = std::move(fd);
+    stop_fd_pid_ = getpid();
+    if (stopped_)
+        wake();
     return 0;
 }
 
@@ -323,7 +377,9 @@ int Context::wait()
     if (server_.settings.handle_signals != 0)
         signals.emplace(stop_fd_.get());
     const int accept_error = accept_until_stopped();
-    const int drain_error = drain();
+    // The first signal is what stopped us, unless something else did.
+    const unsigned expected = stopped_.exchange(true) ? 0 : 1;
+    const int drain_error = drain([&] { return signals && signals->count() > expected; });
     Lock lock(mutex_);
     waiting_ = false;
     return accept_error != 0 ? accept_error : drain_error;
@@ -340,7 +396,7 @@ int Context::accept_until_stopped()
                 continue;
             server_.log.write(LIBWEBSOCK_LOG_ERROR, "no thread to accept on: %s",
                               std::strerror(error));
-            stop(); // for those that have started
+            (void)stop(); // for those that have started
             return error;
         }
     }
@@ -351,12 +407,15 @@ int Context::accept_until_stopped()
 }
 
 // Ends everything that run() and accept_until_stopped() have started, in their order
-// reversed. ETIMEDOUT: some callback does not return. May be called again then.
-int Context::drain()
+// reversed. ETIMEDOUT: some callback does not return. May be called again then, and waits
+// no longer than for what is about to end.
+int Context::drain(const Hurried &hurried)
 {
     std::vector<std::unique_ptr<Listener>> listeners;
+    bool again = false;
     {
         Lock lock(mutex_);
+        again = gave_up_;
         state_ = State::ended;
         accepting_ = false;
         listeners.swap(listeners_);
@@ -370,22 +429,39 @@ int Context::drain()
     server_.threads.stop_parking();
     registry.for_each([](Connection &connection) { connection.go_away(); });
     const int drain_ms = server_.settings.drain_timeout_ms;
-    const TimePoint deadline = in_ms(drain_ms);
-    bool ended = registry.wait_until_empty(deadline);
-    if (!ended) {
-        registry.for_each(
-            [](Connection &connection) { connection.drop("cut off at the drain deadline"); });
-        ended = registry.wait_until_empty(in_ms(kGraceMs));
-    }
-    // The workers may go only when no connection can post any more. One may still be in onlog.
-    if (!ended || !server_.dispatcher.stop(std::max(deadline, in_ms(kGraceMs)))) {
-        report_stuck(std::min(drain_ms, kGraceMs));
+    const TimePoint deadline = in_ms(again ? 0 : drain_ms);
+    // The workers may go only when no connection can post any more.
+    if (!end_connections(deadline, hurried) || !end_workers(deadline, hurried)) {
+        if (!again)
+            report_stuck(std::min(drain_ms, kGraceMs));
+        Lock lock(mutex_);
+        gave_up_ = true;
         return ETIMEDOUT;
     }
     server_.flusher.stop();
     server_.threads.stop();
     server_.log.detach();
+    server_pid_ = 0;
     return 0;
+}
+
+bool Context::end_connections(TimePoint deadline, const Hurried &hurried)
+{
+    Registry &registry = server_.registry;
+    const auto empty = [&](TimePoint until) { return registry.wait_until_empty(until); };
+    if (is_done(empty, deadline, hurried))
+        return true;
+    const char *why = hurried() ? "cut off by a second signal" : "cut off at the drain deadline";
+    registry.for_each([&](Connection &connection) { connection.drop(why); });
+    return empty(in_ms(kGraceMs));
+}
+
+// One may still be in onlog.
+bool Context::end_workers(TimePoint deadline, const Hurried &hurried)
+{
+    const auto stop = [this](TimePoint until) { return server_.dispatcher.stop(until); };
+    return is_done(stop, std::max(deadline, in_ms(kGraceMs)), hurried) ||
+           (hurried() && stop(in_ms(kGraceMs)));
 }
 
 void Context::report_stuck(int ms)
@@ -401,14 +477,15 @@ void Context::report_stuck(int ms)
 
 bool Context::end()
 {
-    stop();
+    if (stop() != 0)
+        return false;
     bool ran = false;
     {
         Lock lock(mutex_);
         ran = state_ != State::fresh;
         state_ = State::ended;
     }
-    return !ran || drain() == 0;
+    return !ran || drain([] { return false; }) == 0;
 }
 
 int Context::port()

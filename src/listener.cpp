@@ -9,8 +9,6 @@
 #include <cstdio>
 #include <cstring>
 #include <fcntl.h>
-#include <new>
-#include <poll.h>
 
 namespace websock {
 
@@ -19,19 +17,29 @@ namespace {
 constexpr size_t kMostParting = 64; // more of them are closed as they are
 constexpr int kPartingMs = 2000;
 constexpr int kAcceptsInARow = 64;
+constexpr int kFailuresInARow = 64;
 constexpr int kPauseMs = 100; // when the system has nothing left to accept with
 
 // RFC 8446 6: an alert can be sent before there is any encryption. Fatal, internal_error.
 constexpr std::string_view kTlsNoRoom("\x15\x03\x03\x00\x02\x02\x50", 7);
 
-UniqueFd open_reserve() { return UniqueFd(open("/dev/null", O_RDONLY | O_CLOEXEC)); }
+UniqueFd open_reserve() { return above_stdio(open("/dev/null", O_RDONLY | O_CLOEXEC)); }
 
 } // namespace
 
 std::string_view Listener::no_room() const { return tls_ ? kTlsNoRoom : kNoRoom; }
 
-int Listener::start(Admit admit, TurnedAway turned_away, Warn warn)
+Listener::Listener(std::vector<UniqueFd> &&sockets, std::shared_ptr<TlsIdentity> tls)
+    : tls_(std::move(tls))
 {
+    parting_.reserve(kMostParting);
+    entries_.resize(1 + sockets.size() + kMostParting);
+    sockets_ = std::move(sockets);
+}
+
+int Listener::start(int stop_fd, Admit admit, TurnedAway turned_away, Warn warn)
+{
+    stop_fd_ = stop_fd;
     admit_ = std::move(admit);
     turned_away_ = std::move(turned_away);
     warn_ = std::move(warn);
@@ -50,86 +58,106 @@ void Listener::join()
 
 void Listener::accept_loop() noexcept
 {
-    // Poll and a non-blocking accept, and no shutdown(2) to end it: the socket may be
+    // Poll and a non-blocking accept, and no shutdown(2) to end it: the sockets may be
     // shared with other processes, which want to go on accepting.
+    const size_t listening = sockets_.size();
     for (;;) {
-        std::array<pollfd, 2 + kMostParting> entries;
-        const TimePoint now = Clock::now();
-        const bool paused = now < resume_at_;
-        entries[0] = {.fd = stop_fd_, .events = POLLIN, .revents = 0};
-        entries[1] = {.fd = paused ? -1 : socket_.get(), .events = POLLIN, .revents = 0};
+        const bool paused = Clock::now() < resume_at_;
         TimePoint wake_at = paused ? resume_at_ : kNever;
-        size_t count = 2;
+        size_t count = 0;
+        const auto add = [&](int fd) {
+            entries_[count++] = {.fd = fd, .events = POLLIN, .revents = 0};
+        };
+        add(stop_fd_);
+        for (const UniqueFd &socket : sockets_)
+            add(paused ? -1 : socket.get());
         for (const Parting &parting : parting_) {
-            entries[count++] = {.fd = parting.socket.get(), .events = POLLIN, .revents = 0};
+            add(parting.socket.get());
             wake_at = std::min(wake_at, parting.deadline);
         }
-        if (poll(entries.data(), count, ms_until(wake_at)) < 0)
+        if (poll(entries_.data(), count, ms_until(wake_at)) < 0)
             continue; // EINTR; or ENOMEM, and then again
-        if (entries[0].revents != 0)
+        if (entries_[0].revents != 0)
             return;
-        for (size_t i = 2; i < count; ++i)
-            see_off(entries[i].revents, parting_[i - 2]);
+        for (size_t i = 0; i < parting_.size(); ++i)
+            see_off(entries_[1 + listening + i].revents, parting_[i]);
         std::erase_if(parting_, [](const Parting &parting) { return !parting.socket; });
-        if (entries[1].revents != 0)
-            accept_all();
+        for (size_t i = 0; i < listening; ++i) {
+            if (entries_[1 + i].revents != 0)
+                accept_all(sockets_[i].get());
+        }
     }
 }
 
-void Listener::accept_all()
+void Listener::accept_all(int listening)
 {
     // Not for ever, however many come: there is a stop to be looked for, too.
     for (int i = 0; i < kAcceptsInARow; ++i) {
         UniqueFd socket;
         sockaddr_storage peer{};
-        const int error = accept_from(socket_.get(), socket, peer);
+        const int error = accept_from(listening, socket, peer);
         if (error == 0) {
-            short_of_fds_ = false;
+            failing_ = false;
+            failures_ = 0;
             if (!reserve_) // somebody else was faster when it was last given up
                 reserve_ = open_reserve();
             turn_away(admit_(std::move(socket), peer));
-        } else if (!survive(error)) {
-            return;
+            continue;
         }
+        if (socket)
+            refuse(std::move(socket));
+        if (!survive(error, listening))
+            return;
     }
 }
 
 // True: accepting may go on at once.
-bool Listener::survive(int error)
+bool Listener::survive(int error, int listening)
 {
-    if (error == EAGAIN)
+    if (error == EAGAIN) {
+        failures_ = 0;
         return false;
-    // Errors of the connection that was accepted, as accept(2) says: the next may do.
+    }
+    // Errors of the connection that was accepted, as accept(2) says: the next may do. But if it
+    // is always the same one that cannot be accepted, since a security module does not let us,
+    // asking again at once would go on for ever.
     static constexpr std::array kOfTheConnection{ECONNABORTED, EPROTO,      ENETDOWN,
                                                  ENOPROTOOPT,  EHOSTDOWN,   ENONET,
                                                  EHOSTUNREACH, ENETUNREACH, EPERM};
-    if (std::find(kOfTheConnection.begin(), kOfTheConnection.end(), error) !=
-        kOfTheConnection.end())
+    const bool of_the_connection = std::find(kOfTheConnection.begin(), kOfTheConnection.end(),
+                                             error) != kOfTheConnection.end();
+    if (of_the_connection && ++failures_ < kFailuresInARow)
         return true;
-    if (!std::exchange(short_of_fds_, true)) {
+    failures_ = 0;
+    const bool out_of_fds = error == EMFILE || error == ENFILE;
+    if (!std::exchange(failing_, true)) {
         char text[128];
-        (void)std::snprintf(text, sizeof text, "accept: %s; connections are turned away",
-                            std::strerror(error));
+        (void)std::snprintf(text, sizeof text, "accept: %s; connections %s", std::strerror(error),
+                            out_of_fds ? "are turned away" : "wait");
         warn_(text);
     }
-    if ((error == EMFILE || error == ENFILE) && reserve_ && turn_away_with_reserve())
+    if (out_of_fds && reserve_ && turn_away_with_reserve(listening))
         return true;
     resume_at_ = in_ms(kPauseMs);
     return false;
 }
 
+void Listener::refuse(UniqueFd socket)
+{
+    send_best_effort(socket.get(), no_room());
+    turned_away_();
+}
+
 // True: the reserve is there again.
-bool Listener::turn_away_with_reserve()
+bool Listener::turn_away_with_reserve(int listening)
 {
     reserve_.reset();
     UniqueFd socket;
     sockaddr_storage peer{};
-    const bool accepted = accept_from(socket_.get(), socket, peer) == 0;
-    if (accepted) {
-        send_best_effort(socket.get(), no_room());
-        turned_away_();
-    }
-    socket.reset();
+    (void)accept_from(listening, socket, peer);
+    const bool accepted = static_cast<bool>(socket);
+    if (accepted)
+        refuse(std::move(socket));
     reserve_ = open_reserve();
     return accepted && reserve_;
 }
@@ -140,12 +168,8 @@ void Listener::turn_away(UniqueFd socket)
         return;
     send_best_effort(socket.get(), no_room());
     (void)shutdown(socket.get(), SHUT_WR);
-    try {
-        if (parting_.size() < kMostParting)
-            parting_.push_back({std::move(socket), in_ms(kPartingMs)});
-    } catch (const std::bad_alloc &) {
-        // It is closed as it is.
-    }
+    if (parting_.size() < kMostParting)
+        parting_.push_back({std::move(socket), in_ms(kPartingMs)});
 }
 
 void Listener::see_off(short revents, Parting &parting)

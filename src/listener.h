@@ -1,5 +1,5 @@
-// listener.h: one listening socket and the thread that accepts on it. What becomes of
-// an accepted socket is decided above (Context::admit).
+// listener.h: the listening sockets of one bind, one for each address, and the thread that
+// accepts on them. What becomes of an accepted socket is decided above (Context::admit).
 #pragma once
 
 #include "fd.h"
@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <memory>
+#include <poll.h>
 #include <string>
 #include <string_view>
 #include <sys/socket.h>
@@ -34,22 +35,20 @@ class Listener
     using TurnedAway = std::function<void()>;
     using Warn = std::function<void(const char *)>;
 
-    // stop_fd becomes readable, for good, when accepting is to end. tls: nullptr for plain.
-    Listener(UniqueFd &&socket, int stop_fd, std::shared_ptr<TlsIdentity> tls)
-        : socket_(std::move(socket)), stop_fd_(stop_fd), tls_(std::move(tls))
-    {
-    }
+    // At least one socket. tls: nullptr for plain. Throws std::bad_alloc, and then the
+    // sockets are still the caller's.
+    Listener(std::vector<UniqueFd> &&sockets, std::shared_ptr<TlsIdentity> tls);
 
-    // 0 or an errno value.
-    int start(Admit admit, TurnedAway turned_away, Warn warn);
+    // stop_fd becomes readable, for good, when accepting is to end. 0 or an errno value.
+    int start(int stop_fd, Admit admit, TurnedAway turned_away, Warn warn);
     // After stop_fd has become readable.
     void join();
 
-    int fd() const { return socket_.get(); }
+    int fd() const { return sockets_.front().get(); }
     const std::shared_ptr<TlsIdentity> &tls() const { return tls_; }
     // What is said, on this port, to a connection there is no room for.
     std::string_view no_room() const;
-    UniqueFd give_back() { return std::move(socket_); } // if it was not started
+    std::vector<UniqueFd> give_back() { return std::move(sockets_); } // if it was not started
 
   private:
     // A socket that was sent its answer and is being read to its end, since closing it
@@ -60,15 +59,16 @@ class Listener
     };
 
     void accept_loop() noexcept;
-    void accept_all();
-    bool survive(int error);
-    bool turn_away_with_reserve();
+    void accept_all(int listening);
+    bool survive(int error, int listening);
+    bool turn_away_with_reserve(int listening);
     void turn_away(UniqueFd socket);
+    void refuse(UniqueFd socket);
     void see_off(short revents, Parting &parting);
 
-    UniqueFd socket_;
-    const int stop_fd_;
+    std::vector<UniqueFd> sockets_;
     const std::shared_ptr<TlsIdentity> tls_;
+    int stop_fd_ = -1; // set before the thread starts; the context's
     Admit admit_;
     TurnedAway turned_away_;
     Warn warn_;
@@ -77,8 +77,10 @@ class Listener
     // The accept thread's alone:
     UniqueFd reserve_; // given up to accept, and turn away, when there are no descriptors left
     std::vector<Parting> parting_;
+    std::vector<pollfd> entries_;            // room for all, from the beginning
     TimePoint resume_at_ = TimePoint::min(); // nothing is accepted before
-    bool short_of_fds_ = false;              // said once for each time
+    bool failing_ = false;                   // said once for each time
+    int failures_ = 0; // of connections, since one was accepted or none waited
 };
 
 } // namespace websock

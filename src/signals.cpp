@@ -17,8 +17,10 @@ namespace {
 
 // More contexts than this can wait at a time, but only these hear of a signal.
 constexpr int kSlots = 64;
-std::array<std::atomic<int>, kSlots> wake_fds;           // fd + 1; 0 is free. Read by the handler
-std::atomic<int> handling;                               // threads that are in the handler
+std::array<std::atomic<int>, kSlots> wake_fds; // fd + 1; 0 is free. Read by the handler
+std::atomic<int> handling;                     // threads that are in the handler
+std::atomic<unsigned> received;                // signals, ever
+std::atomic<pid_t> owner; // the process that all this is about: a forked child has a copy
 constexpr std::chrono::milliseconds kHandlingTakes{100}; // at most, unless one is thrown out of it
 
 Mutex mutex;
@@ -26,11 +28,28 @@ int users GUARDED_BY(mutex) = 0;
 constexpr std::array<int, 2> kSignals{SIGINT, SIGTERM};
 std::array<bool, 2> installed GUARDED_BY(mutex){};
 
-// Async-signal-safe: lock-free atomics and write(2).
-void wake_all(int)
+// In a child that has not exec'ed, which has our handler, and whose parent has the server. The
+// signal is blocked until the handler returns.
+void as_by_default(int number)
+{
+    struct sigaction by_default {
+    };
+    by_default.sa_handler = SIG_DFL;
+    sigaction(number, &by_default, nullptr);
+    raise(number);
+}
+
+// Async-signal-safe: lock-free atomics, getpid(2) and write(2).
+void wake_all(int number)
 {
     const int saved_errno = errno;
+    if (owner != getpid()) {
+        as_by_default(number);
+        errno = saved_errno;
+        return;
+    }
     ++handling;
+    ++received;
     for (const std::atomic<int> &entry : wake_fds) {
         const int fd = entry.load() - 1;
         const uint64_t one = 1;
@@ -47,7 +66,9 @@ void install() REQUIRES(mutex)
         struct sigaction current {
         };
         sigaction(kSignals[i], nullptr, &current);
-        installed[i] = !(current.sa_flags & SA_SIGINFO) && current.sa_handler == SIG_DFL;
+        // Ours is there already in a child of a process that was waiting when it forked.
+        installed[i] = !(current.sa_flags & SA_SIGINFO) &&
+                       (current.sa_handler == SIG_DFL || current.sa_handler == wake_all);
         if (!installed[i])
             continue;
         struct sigaction ours {
@@ -70,11 +91,25 @@ void restore() REQUIRES(mutex)
     }
 }
 
+// In a forked child: forgets the parent's waits.
+void own() REQUIRES(mutex)
+{
+    if (owner == getpid())
+        return;
+    for (std::atomic<int> &entry : wake_fds)
+        entry = 0;
+    handling = 0;
+    users = 0;
+    owner = getpid();
+}
+
 } // namespace
 
 StopSignals::StopSignals(int wake_fd)
 {
     Lock lock(mutex);
+    own();
+    before_ = received;
     for (int i = 0; i < kSlots && slot_ < 0; ++i) {
         int free_slot = 0;
         if (wake_fds[static_cast<size_t>(i)].compare_exchange_strong(free_slot, wake_fd + 1))
@@ -83,6 +118,8 @@ StopSignals::StopSignals(int wake_fd)
     if (users++ == 0)
         install();
 }
+
+unsigned StopSignals::count() const { return received - before_; }
 
 StopSignals::~StopSignals()
 {

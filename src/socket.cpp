@@ -19,6 +19,7 @@ namespace websock {
 namespace {
 
 constexpr int kBacklog = 4096; // the kernel cuts it to net.core.somaxconn
+constexpr int kAttempts = 20;  // to find a port that is free on every address
 
 // getaddrinfo takes 70000, -1 and "" for ports too.
 bool is_port(std::string_view port)
@@ -48,24 +49,116 @@ int resolve(const char *host, const char *port, addrinfo *&addresses, std::strin
     return status == EAI_MEMORY ? ENOMEM : ENOENT;
 }
 
-int listen_on_address(const addrinfo &address, bool both_families, UniqueFd &listener)
+int port_in(const sockaddr_storage &address)
 {
-    UniqueFd fd(
-        socket(address.ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, address.ai_protocol));
+    if (address.ss_family == AF_INET)
+        return ntohs(reinterpret_cast<const sockaddr_in &>(address).sin_port);
+    if (address.ss_family == AF_INET6)
+        return ntohs(reinterpret_cast<const sockaddr_in6 &>(address).sin6_port);
+    return -1;
+}
+
+void set_port(sockaddr_storage &address, int port)
+{
+    const in_port_t number = htons(static_cast<in_port_t>(port));
+    if (address.ss_family == AF_INET)
+        reinterpret_cast<sockaddr_in &>(address).sin_port = number;
+    else if (address.ss_family == AF_INET6)
+        reinterpret_cast<sockaddr_in6 &>(address).sin6_port = number;
+}
+
+sockaddr_storage address_of(const addrinfo &from)
+{
+    sockaddr_storage address{};
+    std::memcpy(&address, from.ai_addr, from.ai_addrlen);
+    return address;
+}
+
+// What an IPv6 socket takes: IPv6 alone, IPv4 too, or what the system's default is.
+enum class Families { ipv6, both, by_default };
+
+int listen_on_address(const addrinfo &from, const sockaddr_storage &address, Families families,
+                      UniqueFd &listener)
+{
+    UniqueFd fd = above_stdio(
+        socket(from.ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, from.ai_protocol));
     if (!fd)
         return errno;
     const int on = 1;
     // Best effort: without it a restart has to wait for TIME_WAIT.
     (void)setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    const int off = 0;
-    if (both_families && address.ai_family == AF_INET6)
-        (void)setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
-    if (bind(fd.get(), address.ai_addr, address.ai_addrlen) != 0)
+    const int ipv6_only = families == Families::ipv6 ? 1 : 0;
+    if (families != Families::by_default && from.ai_family == AF_INET6)
+        (void)setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &ipv6_only, sizeof ipv6_only);
+    if (bind(fd.get(), reinterpret_cast<const sockaddr *>(&address), from.ai_addrlen) != 0)
         return errno;
     if (listen(fd.get(), kBacklog) != 0)
         return errno;
     listener = std::move(fd);
     return 0;
+}
+
+// One socket for both families, or IPv4 where there is no IPv6.
+int listen_on_any(const addrinfo *addresses, std::vector<UniqueFd> &listeners)
+{
+    int error = ENOENT;
+    for (const int family : {AF_INET6, AF_UNSPEC}) {
+        for (const addrinfo *address = addresses; address; address = address->ai_next) {
+            if (family == AF_INET6 && address->ai_family != AF_INET6)
+                continue;
+            UniqueFd listener;
+            error = listen_on_address(*address, address_of(*address), Families::both, listener);
+            if (error != 0)
+                continue;
+            listeners.push_back(std::move(listener));
+            return 0;
+        }
+    }
+    return error;
+}
+
+bool is_same(const addrinfo &one, const addrinfo &other)
+{
+    return one.ai_family == other.ai_family && one.ai_addrlen == other.ai_addrlen &&
+           std::memcmp(one.ai_addr, other.ai_addr, one.ai_addrlen) == 0;
+}
+
+// The hosts file may name one twice.
+bool comes_again(const addrinfo *first, const addrinfo *last)
+{
+    while (first != last && !is_same(*first, *last))
+        first = first->ai_next;
+    return first != last;
+}
+
+// Of an address that is another machine's, or of a family that this one does not speak; EINVAL
+// is bind(2)'s for a link-local address without its interface.
+bool is_not_here(int error)
+{
+    return error == EADDRNOTAVAIL || error == EAFNOSUPPORT || error == EINVAL;
+}
+
+int listen_on_each(const addrinfo *addresses, std::vector<UniqueFd> &listeners)
+{
+    const Families families = addresses->ai_next ? Families::ipv6 : Families::by_default;
+    int not_here = ENOENT;
+    listeners.clear();
+    for (const addrinfo *from = addresses; from; from = from->ai_next) {
+        if (comes_again(addresses, from))
+            continue;
+        sockaddr_storage address = address_of(*from);
+        if (!listeners.empty())
+            set_port(address, port_of(listeners.front().get()));
+        UniqueFd listener;
+        const int error = listen_on_address(*from, address, families, listener);
+        if (error == 0)
+            listeners.push_back(std::move(listener));
+        else if (is_not_here(error))
+            not_here = error;
+        else
+            return error;
+    }
+    return listeners.empty() ? not_here : 0;
 }
 
 int wait_for(int fd, short events, TimePoint deadline)
@@ -84,26 +177,33 @@ int wait_for(int fd, short events, TimePoint deadline)
 
 } // namespace
 
-int listen_on(const char *host, const char *port, UniqueFd &listener, std::string &why)
+int listen_on_all(const addrinfo *addresses, std::vector<UniqueFd> &listeners)
+{
+    // A port that is free on the first address may be taken on another one.
+    const bool any_port = port_in(address_of(*addresses)) == 0;
+    int error = 0;
+    for (int attempts = any_port ? kAttempts : 1; attempts > 0; --attempts) {
+        error = listen_on_each(addresses, listeners);
+        if (error != EADDRINUSE)
+            break;
+    }
+    if (error != 0)
+        listeners.clear();
+    return error;
+}
+
+int listen_on(const char *host, const char *port, std::vector<UniqueFd> &listeners,
+              std::string &why)
 {
     addrinfo *addresses = nullptr;
     if (const int error = resolve(host, port, addresses, why); error != 0)
         return error;
     const std::unique_ptr<addrinfo, void (*)(addrinfo *)> owner(addresses, freeaddrinfo);
-
-    // Without a host: one socket for both families, or IPv4 where there is no IPv6.
     const bool any = !host || !*host;
-    int error = ENOENT;
-    for (const int family : {AF_INET6, AF_UNSPEC}) {
-        for (const addrinfo *address = addresses; address; address = address->ai_next) {
-            if (family == AF_INET6 && (!any || address->ai_family != AF_INET6))
-                continue;
-            error = listen_on_address(*address, any, listener);
-            if (error == 0)
-                return 0;
-        }
-    }
-    why = std::strerror(error);
+    const int error =
+        any ? listen_on_any(addresses, listeners) : listen_on_all(addresses, listeners);
+    if (error != 0)
+        why = std::strerror(error);
     return error;
 }
 
@@ -115,7 +215,7 @@ int accept_from(int listener, UniqueFd &socket, sockaddr_storage &peer)
             accept4(listener, reinterpret_cast<sockaddr *>(&peer), &length, SOCK_CLOEXEC);
         if (fd >= 0) {
             socket.reset(fd);
-            return 0;
+            return move_above_stdio(socket) ? 0 : errno;
         }
         if (errno != EINTR)
             return errno;
@@ -173,11 +273,7 @@ int port_of(int fd)
     socklen_t length = sizeof address;
     if (getsockname(fd, reinterpret_cast<sockaddr *>(&address), &length) != 0)
         return -1;
-    if (address.ss_family == AF_INET)
-        return ntohs(reinterpret_cast<const sockaddr_in &>(address).sin_port);
-    if (address.ss_family == AF_INET6)
-        return ntohs(reinterpret_cast<const sockaddr_in6 &>(address).sin6_port);
-    return -1;
+    return port_in(address);
 }
 
 sockaddr_storage peer_of(int fd)

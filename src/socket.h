@@ -9,15 +9,25 @@
 #include <string>
 #include <string_view>
 #include <sys/socket.h>
+#include <vector>
+
+struct addrinfo;
 
 namespace websock {
 
-// Resolves host ("" or nullptr: any address) and port, and listens on the first
-// address that works. why: what failed, in words, on failure.
-int listen_on(const char *host, const char *port, UniqueFd &listener, std::string &why);
+// Resolves host and port, and listens on every address they have, with the same port on
+// all of them; "" or nullptr is any address of both families, by one socket if possible. An
+// address that this machine does not have is left out, unless there is no other; any
+// other failure is one of them all. why: what failed, in words, on failure.
+int listen_on(const char *host, const char *port, std::vector<UniqueFd> &listeners,
+              std::string &why);
+
+// The same for addresses that are known: a list of getaddrinfo's. Port 0 is any free one.
+int listen_on_all(const addrinfo *addresses, std::vector<UniqueFd> &listeners);
 
 // accept(2) on a non-blocking listener: EAGAIN when nobody waits. The new
-// descriptor is blocking and close-on-exec.
+// descriptor is blocking and close-on-exec. EMFILE may come with a socket: one whose number
+// it cannot keep.
 int accept_from(int listener, UniqueFd &socket, sockaddr_storage &peer);
 
 enum class SocketKind { listening, connected };

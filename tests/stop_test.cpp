@@ -217,6 +217,48 @@ TEST_CASE("wait does not wait for ever for a callback, and free leaves it the co
     CHECK(eventually([&] { return server.events().count(Kind::close) == 1; }));
 }
 
+TEST_CASE("a second signal cuts the drain short, and free does not repeat what wait has given up")
+{
+    struct sigaction before;
+    struct sigaction by_default = {};
+    by_default.sa_handler = SIG_DFL;
+    REQUIRE(::sigaction(SIGTERM, &by_default, &before) == 0);
+    Server server({.settings =
+                       [](auto *context) {
+                           context->handle_signals = 1;
+                           context->drain_timeout_ms = 60'000;
+                           context->close_timeout_ms = 60'000;
+                       },
+                   .onmessage = [](Scene &scene, auto *, auto *) { scene.gate.wait(); }});
+    Client client = Client::open(server.port());
+    client.send_text("take your time");
+    server.events().wait(Kind::message);
+    const auto begin = Clock::now();
+    REQUIRE(::kill(::getpid(), SIGTERM) == 0);
+    CHECK(client.receive_close().code == WS_CLOSE_GOING_AWAY);
+    REQUIRE(::kill(::getpid(), SIGTERM) == 0);
+    CHECK(server.join() == ETIMEDOUT);
+    client.drain();
+    libwebsock_free(server.release_context());
+    CHECK(Clock::now() - begin < std::chrono::seconds(15));
+    server.gate().open();
+    CHECK(eventually([&] { return server.events().count(Kind::close) == 1; }));
+    REQUIRE(::sigaction(SIGTERM, &before, nullptr) == 0);
+}
+
+TEST_CASE("stopping again, by the function, leaves the drain its time")
+{
+    Server server({.settings = [](auto *context) { context->close_timeout_ms = 20'000; }});
+    Client client = Client::open(server.port());
+    libwebsock_stop(server.context());
+    CHECK(client.receive_close().code == WS_CLOSE_GOING_AWAY);
+    libwebsock_stop(server.context());
+    client.send_close(WS_CLOSE_GOING_AWAY);
+    client.expect_eof();
+    CHECK(server.join() == 0);
+    CHECK(server.events().wait(Kind::close).code == WS_CLOSE_GOING_AWAY);
+}
+
 TEST_CASE("an onlog that is still running has until the drain deadline, too")
 {
     static std::atomic<bool> logging;

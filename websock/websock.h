@@ -7,7 +7,7 @@
  *     LIBWEBSOCK_* (ours).
  *  2. A function that returns int returns 0, or -1 with errno set. One that
  *     returns a pointer returns NULL on failure. Nothing here exits, aborts or
- *     raises SIGPIPE (the default callbacks do print, to stdout).
+ *     raises SIGPIPE, and no descriptor that the library opens is 0, 1 or 2.
  *  3. Strings given to the library are UTF-8, NUL-terminated and copied; the
  *     caller may reuse them on return. Strings given by the library are read,
  *     never freed. Host names, file names and header values are plain bytes.
@@ -24,6 +24,9 @@
  *  7. Times are milliseconds, sizes are bytes.
  *  8. libwebsock.a defines these functions and no other name. It may become part
  *     of a shared object (-fPIC), which then exports them and nothing else of it.
+ *  9. A context serves in one process. A child that is forked before may serve
+ *     with its copy; one that is forked while the context serves may exec or
+ *     _exit, and gets EPERM here. libwebsock(7), Processes.
  */
 #ifndef WEBSOCK_WEBSOCK_H
 #define WEBSOCK_WEBSOCK_H
@@ -200,7 +203,7 @@ struct libwebsock_context {
     /* Callbacks, on worker threads; see libwebsock_callbacks(3). What they return is
      * ignored so far: return 0. NULL means "nothing". At first they are
      * the default ones, which print a line to stdout for each client that comes
-     * or goes and each message. */
+     * or goes and each message. What nobody reads in time is lost, and counted. */
 
     /* After the opening handshake, before any message of this client. */
     int (*onopen)(libwebsock_client_state *client);
@@ -231,7 +234,8 @@ struct libwebsock_context {
     /* One line of the log, without a newline, in UTF-8; what could act on a
      * terminal or end a line is escaped as in C, and so are backslashes. On a
      * worker while the server runs, on the calling thread before and after. The
-     * default one writes errors, warnings and infos to stderr; NULL is silence. */
+     * default one writes errors, warnings and infos to stderr, and waits for no
+     * reader; NULL is silence. */
     void (*onlog)(libwebsock_context *ctx, int level, const char *text);
 
     /* Settings; the values given here are the defaults. One that makes no sense
@@ -250,7 +254,8 @@ struct libwebsock_context {
     int concurrent_events;    /* 0. 1: messages of one client may run at the same time,
                                * each on a worker; onopen and onclose still run alone */
     int handle_signals;       /* 1: SIGINT and SIGTERM stop libwebsock_wait, if their
-                               * disposition is the default one. 0: left alone */
+                               * disposition is the default one, and a second one cuts the
+                               * drain short. 0: left alone */
     size_t max_connections;   /* 0: what the system gives. More are refused with 503 */
     size_t max_workers;       /* 0: no limit. Threads that run callbacks */
     size_t max_frame_payload; /* as given to libwebsock_init; 16 MiB if that was 0 */
@@ -309,17 +314,19 @@ typedef struct libwebsock_statistics {
 /* Makes a context with default callbacks and settings. base and flags are
  * reserved: NULL. max_frame_payload is the largest payload of one frame, 0 for
  * 16 MiB. Any thread. Returns the context, to be given to libwebsock_free, or
- * NULL: EINVAL base or flags is not NULL; ENOMEM; EMFILE or ENFILE. */
+ * NULL: EINVAL base or flags is not NULL; ENOMEM. */
 libwebsock_context *libwebsock_init(void *base, void *flags, size_t max_frame_payload);
 
-/* Listens on host and port, IPv4 or IPv6, on the first address that works; host
- * NULL or "" is every address of both.
- * port is a number or a service name, "0" any free port. May be called several
+/* Listens on port of every address that host has, IPv4 and IPv6, which for
+ * "localhost" may be two; host NULL or "" is every address of the machine. An address
+ * that the machine does not have is left out, unless there is no other; all the
+ * rest work, or none. port is a number or a service name, "0" any free port, the
+ * same for all addresses. May be called several
  * times, before and during libwebsock_wait. Any thread; blocks while the name is
  * resolved. Returns 0, or -1 and logs host, port and reason: EINVAL ctx or port
  * is NULL, or port is none; ENOENT host or port does not resolve; EADDRINUSE,
  * EADDRNOTAVAIL, EACCES, EMFILE, ENOMEM as from socket(2), bind(2), listen(2);
- * ESHUTDOWN the context was stopped. */
+ * ESHUTDOWN the context was stopped; EPERM it serves in another process. */
 int libwebsock_bind(libwebsock_context *ctx, const char *host, const char *port);
 
 /* The same with TLS: https:// and wss:// on this port. keyfile and certfile are
@@ -348,7 +355,8 @@ int libwebsock_bind_tls(libwebsock_context *ctx, const char *host, const char *p
  * connections that are accepted from now on; those there are go on as they are.
  * If one is bad, nothing changes. Any thread; blocks for the files. Returns 0, or -1 and
  * logs the file and why: EINVAL ctx is NULL, no listener has TLS, or a file is bad;
- * as from open(2); ENOMEM; ESHUTDOWN the context was stopped. */
+ * as from open(2); ENOMEM; ESHUTDOWN the context was stopped; EPERM it serves in
+ * another process. */
 int libwebsock_reload_ssl(libwebsock_context *ctx);
 
 /* Takes a socket of the user's. A listening one is accepted on during
@@ -359,7 +367,8 @@ int libwebsock_reload_ssl(libwebsock_context *ctx);
  * why: EINVAL ctx is NULL, or fd is no stream socket or neither listening nor
  * connected, or a setting is out of range; EBADF; ENOTSOCK; ENOMEM; EAGAIN no
  * thread can be had, or max_connections are there (a connected peer has been
- * sent 503); ESHUTDOWN the context was stopped. */
+ * sent 503); EMFILE or ENFILE; ESHUTDOWN the context was stopped; EPERM it serves in
+ * another process. */
 int libwebsock_bind_socket(libwebsock_context *ctx, int fd);
 
 /* The port of the first listener, for "0". Any thread. Returns it, or -1:
@@ -369,21 +378,25 @@ int libwebsock_port(const libwebsock_context *ctx);
 
 /* Serves until libwebsock_stop, or SIGINT or SIGTERM (handle_signals), then
  * drains: listeners close, clients get 1001, queued events run, threads are
- * joined; what is left after drain_timeout_ms is cut off. One thread at a time.
+ * joined; what is left after drain_timeout_ms, or at a second signal, is cut off,
+ * and callbacks have another second. One thread at a time.
  * Returns 0; or -1: EINVAL ctx is NULL, nothing is bound or a setting is out of
- * range; EAGAIN or ENOMEM threads or memory are short; EBUSY another thread is
- * here; ESHUTDOWN an earlier wait has ended; ETIMEDOUT a callback did not
- * return in time (the log names its client, and libwebsock_free will leave the
- * context to it). */
+ * range; EAGAIN or ENOMEM threads or memory are short; EMFILE or ENFILE descriptors
+ * are; EBUSY another thread is here; ESHUTDOWN an earlier wait has ended; EPERM the
+ * context serves in another process; ETIMEDOUT a callback did not return in time
+ * (the log names its client, and libwebsock_free gives it one more second and
+ * will then leave the context to it). */
 int libwebsock_wait(libwebsock_context *ctx);
 
 /* Makes libwebsock_wait return, now or when it comes. Does not wait for it. Any
- * thread, callback or signal handler. Returns 0, or -1: EINVAL ctx is NULL. */
+ * thread, callback or signal handler. Calling it again changes nothing. Returns 0,
+ * or -1: EINVAL ctx is NULL; EPERM the context serves in another process. */
 int libwebsock_stop(libwebsock_context *ctx);
 
 /* Stops and drains, if that has not been done, and frees the context; NULL is
  * allowed. Not from a callback, nor while another thread is in a function of
- * this context. Client handles the user has retained stay valid memory. */
+ * this context. Client handles the user has retained stay valid memory. Does
+ * nothing in a child that was forked while the context served. */
 void libwebsock_free(libwebsock_context *ctx);
 
 /* Fills in *out, up to the size it says. Any thread. Returns 0, or -1: EINVAL an
@@ -499,8 +512,8 @@ int libwebsock_respond(libwebsock_client_state *client, int status, const char *
 
 /* --- Sundries --- */
 
-/* Prints frame to stderr, its payload in hexadecimal. Returns 0, or -1: EINVAL
- * frame is NULL. */
+/* Prints frame to stderr, its payload in hexadecimal, as far as that takes it
+ * without waiting. Returns 0, or -1: EINVAL frame is NULL; ENOMEM. */
 int libwebsock_dump_frame(const libwebsock_frame *frame);
 
 /* The version that was linked, "1.0.0"; LIBWEBSOCK_VERSION_* is the one that was
