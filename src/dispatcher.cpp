@@ -104,10 +104,10 @@ void Dispatcher::post(Runnable &runnable)
 {
     runnable.retain();
     Lock lock(mutex_);
-    runnable.next_ = nullptr;
-    runnable.queued_at_ = Clock::now();
-    (tail_ ? tail_->next_ : head_) = &runnable;
-    tail_ = &runnable;
+    if (runnable.posts_++ == 0) {
+        runnable.queued_at_ = Clock::now();
+        append(runnable);
+    }
     ++queued_;
     if (active_ < allowed_active_)
         wake_one();
@@ -115,6 +115,13 @@ void Dispatcher::post(Runnable &runnable)
         monitor_parked_ = false;
         monitor_wake_.signal();
     }
+}
+
+void Dispatcher::append(Runnable &runnable)
+{
+    runnable.next_ = nullptr;
+    (tail_ ? tail_->next_ : head_) = &runnable;
+    tail_ = &runnable;
 }
 
 bool Dispatcher::wake_one()
@@ -174,6 +181,8 @@ Runnable *Dispatcher::take(Worker &worker)
     head_ = runnable->next_;
     if (!head_)
         tail_ = nullptr;
+    if (--runnable->posts_ > 0)
+        append(*runnable); // behind the others, so that they get their turns
     --queued_;
     worker.current = runnable;
     worker.told_late = false;

@@ -65,8 +65,9 @@ class Progress
 class Runnable
 {
   public:
-    // On a worker, once for each Dispatcher::post(). spare is memory of the worker's, to be
-    // used for whatever the run gathers, and left empty: the same, or other memory.
+    // On a worker, once for each Dispatcher::post(); on several at once if it was posted as
+    // often. spare is memory of the worker's, to be used for whatever the run gathers, and left
+    // empty: the same, or other memory.
     virtual void run(Progress &progress, std::vector<uint8_t> &spare) noexcept = 0;
     // On the monitor, at most once in a run(), and only in one of its events: that takes more
     // than a millisecond.
@@ -97,6 +98,7 @@ class Runnable
     friend class Dispatcher;
     // All guarded by Dispatcher::mutex_.
     Runnable *next_ = nullptr;
+    unsigned posts_ = 0; // that are queued: at one place, however many
     TimePoint queued_at_{};
     Runnable *earlier_ = nullptr; // in the list of those that expire
     Runnable *later_ = nullptr;
@@ -125,7 +127,7 @@ class Dispatcher
     // some worker is still in a callback; try again, or never destroy this.
     bool stop(TimePoint deadline);
 
-    // Queues a runnable, which must not be queued already. Never fails or waits.
+    // Queues a runnable, to be run once. Never fails or waits.
     void post(Runnable &runnable) EXCLUDES(mutex_);
 
     // Calls runnable.expired() at the given time, once, unless forgotten before; only
@@ -176,6 +178,7 @@ class Dispatcher
     Runnable *take(Worker &worker) REQUIRES(mutex_);
     Runnable *park(Worker &worker) REQUIRES(mutex_);
     void leave(Worker &worker) REQUIRES(mutex_);
+    void append(Runnable &runnable) REQUIRES(mutex_);
     bool wake_one() REQUIRES(mutex_);
     int add_worker() EXCLUDES(mutex_);
     static TimePoint event_since(const Worker &worker, TimePoint now);
