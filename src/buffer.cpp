@@ -41,8 +41,10 @@ std::span<uint8_t> ReceiveBuffer::room(size_t frame_len)
         begin_ = end_ = 0;
     // Of unknown length: a frame's header is short, and a request starts small.
     const size_t need = std::max(frame_len, have + 1);
+    const bool too_large =
+        chunk_ && chunk_->capacity() > shared_capacity_ && need <= shared_capacity_;
     const bool fits = chunk_ && need <= chunk_->capacity() - begin_;
-    if (!fits || (have == 0 && limit_ - end_ < kLeastRoom)) {
+    if (!fits || too_large || (have == 0 && limit_ - end_ < kLeastRoom)) {
         if (need <= shared_capacity_)
             move_to(shared_capacity_);
         else if (frame_len == 0)
@@ -70,13 +72,15 @@ void ReceiveBuffer::move_to(size_t capacity)
     limit_ = capacity;
 }
 
-void ReceiveBuffer::received(size_t n)
+void ReceiveBuffer::received(size_t n, int64_t now_ms)
 {
     end_ += n;
-    small_reads_ = n <= kSmallChunk ? small_reads_ + 1 : 0;
-    if (end_ == limit_ && n >= kLeastRoom)
-        shared_capacity_ = std::min(shared_capacity_ * 4, kLargeChunk);
-    else if (small_reads_ >= kCalmReads)
+    // The rest of a chunk may be filled by little; what counts is what a read brings.
+    if (end_ == limit_ && n >= shared_capacity_ / 2)
+        shared_capacity_ = std::min(shared_capacity_ * 4, largest_);
+    if (n >= shared_capacity_ / 8)
+        needed_ms_ = now_ms;
+    else if (now_ms - needed_ms_ >= kCalmMs)
         shared_capacity_ = kSmallChunk;
 }
 

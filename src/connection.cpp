@@ -48,7 +48,8 @@ Ref<Connection> Connection::make(Server &server, std::unique_ptr<Transport> &tra
 
 Connection::Connection(Server &server, std::unique_ptr<Transport> &transport,
                        const sockaddr_storage &peer)
-    : server_(server), transport_(*transport), trace_(server.settings.close_trace_frames),
+    : server_(server), transport_(*transport), buffer_(server.settings.max_queued_bytes),
+      trace_(server.settings.close_trace_frames),
       inbox_(server.settings.max_queued_bytes, server.settings.concurrent_events != 0),
       outbox_(transport_,
               {server.settings.send_timeout_ms, server.settings.close_timeout_ms,
@@ -181,14 +182,14 @@ int Connection::wait_ms(bool in_message, int silence_ms)
 // Waits for bytes behind those that are unread.
 Connection::Read Connection::receive(size_t frame_len, int timeout_ms)
 {
-    const ssize_t n = transport_.read(buffer_.room(frame_len), timeout_ms);
+    const ssize_t n = wait_for_bytes(frame_len, timeout_ms);
     const int error = n < 0 ? errno : 0;
     prefetch(this);
     if (transport_.write_due())
         outbox_.nudge();
     if (n > 0) {
-        buffer_.received(static_cast<size_t>(n));
         received_ms_ = coarse_ms();
+        buffer_.received(static_cast<size_t>(n), received_ms_);
         // This thread alone writes it: no read-modify-write is needed.
         bytes_in_.store(bytes_in_.load(std::memory_order_relaxed) + static_cast<uint64_t>(n),
                         std::memory_order_relaxed);
@@ -201,6 +202,20 @@ Connection::Read Connection::receive(size_t frame_len, int timeout_ms)
     end_reason_ = n == 0 ? "the peer closed without a Close frame" : transport_.why();
     vanished_ = error != EPROTO;
     return Read::ended;
+}
+
+// As Transport::read. A silent connection is not to keep a large buffer for as long as it
+// may be silent.
+ssize_t Connection::wait_for_bytes(size_t frame_len, int timeout_ms)
+{
+    constexpr int kCalmMs = ReceiveBuffer::kCalmMs;
+    if (!buffer_.is_large() || (timeout_ms >= 0 && timeout_ms <= kCalmMs))
+        return transport_.read(buffer_.room(frame_len), timeout_ms);
+    const ssize_t n = transport_.read(buffer_.room(frame_len), kCalmMs);
+    if (n >= 0 || errno != EAGAIN)
+        return n;
+    buffer_.relax();
+    return transport_.read(buffer_.room(frame_len), timeout_ms < 0 ? -1 : timeout_ms - kCalmMs);
 }
 
 // False: nothing more is to be read.

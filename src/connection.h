@@ -102,6 +102,7 @@ class Connection final : public Runnable
     void read_frames();
     enum class Read { bytes, timed_out, ended };
     Read receive(size_t frame_len, int timeout_ms);
+    ssize_t wait_for_bytes(size_t frame_len, int timeout_ms);
     int wait_ms(bool in_message, int silence_ms);
     bool survives(Silence &silence);
     bool take_frame(const Decoded &frame);

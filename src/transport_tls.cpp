@@ -28,7 +28,7 @@ using Step = TlsSession::Step;
 
 constexpr size_t kSmallWire = 2048;        // to receive into while little comes
 constexpr size_t kLargeWire = 64 * 1024;   // while reads fill what they get
-constexpr unsigned kCalmReads = 64;        // small ones until it is small again
+constexpr int kCalmMs = 1000;              // without much, until it is small again
 constexpr size_t kFlight = 4 * kTlsRecord; // encrypted before it is sent
 constexpr size_t kRecordOverhead = 64;     // header, nonce, tag and padding: less than this
 constexpr size_t kKeptCapacity = 1024;     // what an idle connection keeps of its buffers
@@ -100,6 +100,8 @@ class TlsTransport final : public Transport
     Opening handshake(TimePoint deadline);
     Opening settle();
     ssize_t receive(int timeout_ms);
+    ssize_t wait_for_wire(int timeout_ms);
+    ssize_t read_wire(int timeout_ms);
     Step decrypt(std::span<uint8_t> into, size_t &n) EXCLUDES(mutex_);
     int encrypt(std::span<iovec> &parts, size_t &taken) EXCLUDES(mutex_);
     void reserve_for(std::span<const iovec> parts) EXCLUDES(mutex_);
@@ -122,7 +124,7 @@ class TlsTransport final : public Transport
     std::unique_ptr<uint8_t[]> wire_;
     size_t wire_capacity_ = 0;
     size_t next_capacity_ = kSmallWire;
-    unsigned calm_reads_ = 0;
+    int64_t needed_ms_ = 0; // when a large one was last of use; of coarse_ms()
     std::string why_;
     bool write_due_ = false;
 
@@ -192,6 +194,41 @@ Transport::Opening TlsTransport::settle()
 // Waits for ciphertext, and feeds it. Only when the session has used up what it had.
 ssize_t TlsTransport::receive(int timeout_ms)
 {
+    const ssize_t n = wait_for_wire(timeout_ms);
+    if (n <= 0)
+        return n;
+    const size_t len = static_cast<size_t>(n);
+    const int64_t now_ms = coarse_ms();
+    const bool full = len == wire_capacity_;
+    if (full)
+        next_capacity_ = kLargeWire;
+    if (full || len > kSmallWire)
+        needed_ms_ = now_ms;
+    else if (now_ms - needed_ms_ >= kCalmMs)
+        next_capacity_ = kSmallWire;
+    Lock lock(mutex_);
+    session_->feed({wire_.get(), len});
+    if (std::exchange(stalled_, false)) {
+        write_due_ = true;
+        unstalled_.signal();
+    }
+    return n;
+}
+
+// A silent connection is not to keep a large buffer for as long as it may be silent.
+ssize_t TlsTransport::wait_for_wire(int timeout_ms)
+{
+    if (next_capacity_ == kSmallWire || (timeout_ms >= 0 && timeout_ms <= kCalmMs))
+        return read_wire(timeout_ms);
+    const ssize_t n = read_wire(kCalmMs);
+    if (n >= 0 || errno != EAGAIN)
+        return n;
+    next_capacity_ = kSmallWire;
+    return read_wire(timeout_ms < 0 ? -1 : timeout_ms - kCalmMs);
+}
+
+ssize_t TlsTransport::read_wire(int timeout_ms)
+{
     if (wire_capacity_ != next_capacity_) {
         wire_.reset();
         wire_capacity_ = 0;
@@ -201,20 +238,6 @@ ssize_t TlsTransport::receive(int timeout_ms)
     const ssize_t n = socket_->read({wire_.get(), wire_capacity_}, timeout_ms);
     if (n < 0 && errno == EAGAIN)
         next_capacity_ = kSmallWire;
-    if (n <= 0)
-        return n;
-    const size_t len = static_cast<size_t>(n);
-    calm_reads_ = len <= kSmallWire ? calm_reads_ + 1 : 0;
-    if (len == wire_capacity_)
-        next_capacity_ = kLargeWire;
-    else if (calm_reads_ >= kCalmReads)
-        next_capacity_ = kSmallWire;
-    Lock lock(mutex_);
-    session_->feed({wire_.get(), len});
-    if (std::exchange(stalled_, false)) {
-        write_due_ = true;
-        unstalled_.signal();
-    }
     return n;
 }
 

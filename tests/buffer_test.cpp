@@ -24,7 +24,7 @@ void receive(ReceiveBuffer &buffer, size_t n)
         const std::span<uint8_t> room = buffer.room(0);
         const size_t taken = std::min(n, room.size());
         std::memset(room.data(), 'x', taken);
-        buffer.received(taken);
+        buffer.received(taken, 0);
         n -= taken;
     }
 }
@@ -50,7 +50,7 @@ TEST_CASE("a chunk as large as the address space is no memory, and not a small o
 
 TEST_CASE("a frame that announces all the address space gets little room at first")
 {
-    ReceiveBuffer buffer;
+    ReceiveBuffer buffer(kAll);
     receive(buffer, 14); // its header
     for (size_t frame_len : {kAll, kAll - 14, kAll / 2 + 15}) {
         const std::span<uint8_t> room = buffer.room(frame_len);
@@ -61,7 +61,7 @@ TEST_CASE("a frame that announces all the address space gets little room at firs
 
 TEST_CASE("a frame that announces all the address space behind others gets room in its chunk")
 {
-    ReceiveBuffer buffer;
+    ReceiveBuffer buffer(kAll);
     receive(buffer, 300);
     buffer.consume(286); // frames before it
     const std::span<uint8_t> room = buffer.room(kAll);
@@ -75,7 +75,7 @@ TEST_CASE("no room is made up for a frame as long as the address space of which 
         for (size_t frame_len : {kAll, kAll - before, kAll - sizeof(Chunk), kAll / 2}) {
             CAPTURE(before);
             CAPTURE(frame_len);
-            ReceiveBuffer buffer;
+            ReceiveBuffer buffer(kAll);
             receive(buffer, before + kTrusted);
             buffer.consume(before);
             CHECK_THROWS_AS(buffer.room(frame_len), std::bad_alloc);
@@ -86,7 +86,7 @@ TEST_CASE("no room is made up for a frame as long as the address space of which 
 
 TEST_CASE("unread bytes are the same, wherever room was made for more")
 {
-    ReceiveBuffer buffer;
+    ReceiveBuffer buffer(kAll);
     std::vector<uint8_t> sent;
     for (size_t at = 0; at < 100'000;) {
         const std::span<uint8_t> room = buffer.room(at < 50'000 ? 0 : 100'000);
@@ -95,7 +95,7 @@ TEST_CASE("unread bytes are the same, wherever room was made for more")
             room[i] = static_cast<uint8_t>((at + i) * 7);
             sent.push_back(room[i]);
         }
-        buffer.received(n);
+        buffer.received(n, 0);
         at += n;
     }
     const std::span<uint8_t> unread = buffer.unread();
