@@ -38,6 +38,16 @@ const char *name_of(Registry::Refused why)
 constexpr int kGoodbyeMs = 1000; // for a peer that has nothing left to do but to close
 constexpr int kAnswersMs = 1000; // that our Close waits for callbacks of what came before
 
+// With concurrent_events, of one client: enough to overlap what they wait for, and not so
+// many that one client has all the workers.
+constexpr int kMostAtOnce = 16;
+
+// As the Inbox takes it.
+size_t concurrency(int concurrent_events)
+{
+    return static_cast<size_t>(concurrent_events == 1 ? kMostAtOnce : concurrent_events);
+}
+
 } // namespace
 
 Ref<Connection> Connection::make(Server &server, std::unique_ptr<Transport> &transport,
@@ -50,7 +60,7 @@ Connection::Connection(Server &server, std::unique_ptr<Transport> &transport,
                        const sockaddr_storage &peer)
     : server_(server), transport_(*transport), buffer_(server.settings.max_queued_bytes),
       trace_(server.settings.close_trace_frames),
-      inbox_(server.settings.max_queued_bytes, server.settings.concurrent_events != 0),
+      inbox_(server.settings.max_queued_bytes, concurrency(server.settings.concurrent_events)),
       outbox_(transport_,
               {server.settings.send_timeout_ms, server.settings.close_timeout_ms,
                server.settings.max_queued_bytes, server.settings.close_trace_frames},
@@ -249,6 +259,8 @@ bool Connection::take_data(const Decoded &frame)
         event.chunk = hold_chunk();
     }
     messages_in_.store(messages_in_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    if (callbacks_are_known() && !handle_.onmessage)
+        return true;
     return queue(std::move(event));
 }
 
@@ -262,11 +274,13 @@ bool Connection::take_control(const Decoded &frame)
         outbox_.pong(payload);
     if (frame.opcode == Opcode::close && !take_close(close_frame))
         return false;
-    const bool queued = queue({.kind = Event::control,
-                               .opcode = frame.opcode,
-                               .payload_len = frame.payload_len,
-                               .payload = frame.payload,
-                               .chunk = hold_chunk()});
+    const bool is_wanted = !callbacks_are_known() || handle_.control_callback ||
+                           (frame.opcode == Opcode::pong && handle_.onpong);
+    const bool queued = !is_wanted || queue({.kind = Event::control,
+                                             .opcode = frame.opcode,
+                                             .payload_len = frame.payload_len,
+                                             .payload = frame.payload,
+                                             .chunk = hold_chunk()});
     if (frame.opcode != Opcode::close)
         return queued;
     (void)hand_over(TimePoint{}); // nothing is read after a Close: no need to wait for room
@@ -335,6 +349,11 @@ Ref<Chunk> Connection::hold_chunk()
         return std::move(decoded_.back().chunk);
     return chunk;
 }
+
+// What no callback wants need not be queued. But callbacks may set the client's callbacks:
+// which it has when it comes to an event is known only while none of its events is left to
+// run, and only then may they be read here.
+bool Connection::callbacks_are_known() const { return decoded_.empty() && inbox_.idle(); }
 
 // Events are handed over in bulk: all that one read has brought. False: the
 // connection was cut off.

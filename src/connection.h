@@ -113,6 +113,7 @@ class Connection final : public Runnable
     void fail(uint16_t code, std::string_view reason);
     void let_answers_go_first();
     Ref<Chunk> hold_chunk();
+    bool callbacks_are_known() const;
     bool queue(Event event);
     bool hand_over(TimePoint deadline = kNever);
     void finish() noexcept;
@@ -123,6 +124,7 @@ class Connection final : public Runnable
     // Workers: connection_events.cpp.
     Inbox::Taken take(std::array<Event, kBatch> &events, std::span<Event> &batch);
     bool suspend(std::span<Event> rest);
+    bool end_batch(const Inbox::Taken &taken);
     void handle(Event &event) noexcept;
     void call(Event &event);
     void log_thrown(const char *what) noexcept;

@@ -21,10 +21,10 @@ void Connection::run(Progress &progress, std::vector<uint8_t> &spare) noexcept
     std::array<Event, kBatch> events;
     std::span<Event> batch;
     const Inbox::Taken taken = take(events, batch);
-    if (taken.schedule)
-        server_.dispatcher.post(*this);
     if (batch.empty())
         return;
+    for (size_t i = 0; i < taken.posts; ++i)
+        server_.dispatcher.post(*this);
     // With concurrent_events other workers may be in a batch of their own.
     const bool gathers = server_.settings.concurrent_events == 0;
     if (gathers)
@@ -38,34 +38,40 @@ void Connection::run(Progress &progress, std::vector<uint8_t> &spare) noexcept
         if (gathers && outbox_.is_backed_up() && suspend(batch))
             break;
     }
-    suspended_ = gathers ? taken : Inbox::Taken{};
-    if (gathers && !outbox_.end_batch())
+    if (gathers && !end_batch(taken))
         return; // somebody else may be here by now
-    suspended_ = {};
-    if (!not_run_.empty()) { // what was in the way has just gone
-        suspended_ = taken;
-        server_.dispatcher.post(*this);
-        return;
-    }
     if (inbox_.finished(taken))
         server_.dispatcher.post(*this);
     if (is_last)
         part();
 }
 
+// False: the batch goes on, or is finished, in another run.
+bool Connection::end_batch(const Inbox::Taken &taken)
+{
+    suspended_ = taken;
+    if (!outbox_.end_batch())
+        return false;
+    if (!not_run_.empty()) { // what was in the way has just gone
+        server_.dispatcher.post(*this);
+        return false;
+    }
+    suspended_ = {};
+    return true;
+}
+
 // What is to be run: the rest of a batch that was suspended, or else a new one.
 Inbox::Taken Connection::take(std::array<Event, kBatch> &events, std::span<Event> &batch)
 {
-    Inbox::Taken taken = std::exchange(suspended_, {});
-    if (!not_run_.empty()) {
+    if (server_.settings.concurrent_events == 0 && suspended_.count > 0) {
+        Inbox::Taken suspended = std::exchange(suspended_, {});
         batch = std::span(events).first(not_run_.size());
         std::move(not_run_.begin(), not_run_.end(), batch.begin());
         std::vector<Event>().swap(not_run_);
-        return taken;
+        if (!batch.empty() || !inbox_.finished(suspended))
+            return suspended;
     }
-    if (taken.count > 0 && !inbox_.finished(taken))
-        return {};
-    taken = inbox_.take(events);
+    Inbox::Taken taken = inbox_.take(events);
     batch = std::span(events).first(taken.count);
     return taken;
 }

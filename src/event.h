@@ -25,9 +25,6 @@ struct Event {
     uint64_t payload_len = 0;
     uint8_t *payload = nullptr; // in chunk, NUL-terminated; nullptr if there is none
     Ref<Chunk> chunk;
-
-    // What it holds of a connection's max_queued_bytes.
-    size_t cost() const { return sizeof(Event) + (payload ? static_cast<size_t>(payload_len) : 0); }
 };
 
 } // namespace websock

@@ -11,6 +11,10 @@ namespace {
 
 constexpr size_t kKeptCapacity = 32; // events; more is given back when the queue is empty
 
+// The queue may have twice the places that it needs, and while it grows a few more; with
+// this the memory it takes is at most twice what is counted.
+constexpr size_t kEventCost = 2 * sizeof(Event);
+
 } // namespace
 
 Inbox::Put Inbox::put(std::vector<Event> &events, TimePoint deadline)
@@ -27,19 +31,41 @@ Inbox::Put Inbox::put(std::vector<Event> &events, TimePoint deadline)
         events.clear();
         return Put::cut;
     }
-    size_t bytes = 0;
-    for (const Event &event : events)
-        bytes += event.cost();
+    make_room(events.size());
+    bytes_ += hold(events);
     if (queue_.empty()) {
         queue_.swap(events);
     } else {
-        if (queue_.capacity() < queue_.size() + events.size())
-            queue_.reserve(std::max(2 * queue_.capacity(), queue_.size() + events.size()));
         std::move(events.begin(), events.end(), std::back_inserter(queue_));
         events.clear();
     }
-    bytes_ += bytes;
+    idle_.store(false, std::memory_order_relaxed); // read by this thread alone
     return schedule() ? Put::schedule : Put::done;
+}
+
+// What is to be counted for them.
+size_t Inbox::hold(const std::vector<Event> &events)
+{
+    size_t bytes = events.size() * kEventCost;
+    for (const Event &event : events) {
+        if (event.chunk && event.chunk->add_holder())
+            bytes += event.chunk->cost();
+    }
+    return bytes;
+}
+
+// Places for so many more. Those taken already are used again once they are many, so that
+// each event is moved a few times at most.
+void Inbox::make_room(size_t count)
+{
+    if (queue_.empty() || queue_.capacity() - queue_.size() >= count)
+        return;
+    if (head_ >= queue_.size() / 4) {
+        queue_.erase(queue_.begin(), std::next(queue_.begin(), static_cast<std::ptrdiff_t>(head_)));
+        head_ = 0;
+    }
+    if (queue_.capacity() - queue_.size() < count)
+        queue_.reserve(std::max(queue_.capacity() * 3 / 2, queue_.size() + count));
 }
 
 bool Inbox::put_closed()
@@ -79,27 +105,34 @@ void Inbox::cut_off()
     room_.broadcast();
 }
 
-bool Inbox::next_may_run() const
+// How many may begin now, but no more than most.
+size_t Inbox::may_run(size_t most) const
 {
-    if (empty())
-        return closed_ && running_ == 0;
-    return running_ == 0 || (!exclusive_running_ && !exclusive(queue_[head_]));
+    if (empty() || exclusive(queue_[head_]))
+        return running_ == 0 && (!empty() || closed_) ? 1 : 0;
+    if (exclusive_running_)
+        return 0;
+    most = std::min({most, most_running_ - running_, queue_.size() - head_});
+    size_t count = 1;
+    while (count < most && !exclusive(queue_[head_ + count]))
+        ++count;
+    return std::min(count, most);
 }
 
 // Whether the connection must be posted: it has something to run, and is not posted.
 bool Inbox::schedule()
 {
-    if (scheduled_ || !next_may_run())
+    if (posted_ > 0 || may_run(1) == 0)
         return false;
-    scheduled_ = true;
+    posted_ = 1;
     return true;
 }
 
 Inbox::Taken Inbox::take(std::span<Event> into)
 {
     Lock lock(mutex_);
-    scheduled_ = false;
-    if (!next_may_run())
+    --posted_;
+    if (may_run(1) == 0)
         return {};
     if (empty()) {
         into[0] = Event{.kind = Event::closed, .chunk = nullptr};
@@ -112,8 +145,12 @@ Inbox::Taken Inbox::take(std::span<Event> into)
     Taken taken;
     const size_t most = concurrent_ ? 1 : into.size();
     while (taken.count < most && !empty()) {
-        taken.bytes += queue_[head_].cost();
-        into[taken.count++] = std::move(queue_[head_++]);
+        Event &event = into[taken.count++] = std::move(queue_[head_++]);
+        taken.bytes += kEventCost;
+        if (concurrent_)
+            taken.chunk = event.chunk;
+        else if (event.chunk && event.chunk->remove_holder()) // those before it are taken, too
+            taken.bytes += event.chunk->cost();
     }
     running_ += taken.count;
     if (empty()) {
@@ -121,11 +158,10 @@ Inbox::Taken Inbox::take(std::span<Event> into)
         head_ = 0;
         if (queue_.capacity() > kKeptCapacity)
             queue_.shrink_to_fit();
-    } else if (head_ > queue_.size() / 2) {
-        queue_.erase(queue_.begin(), std::next(queue_.begin(), static_cast<std::ptrdiff_t>(head_)));
-        head_ = 0;
     }
-    taken.schedule = schedule();
+    const size_t more = may_run(most_running_);
+    taken.posts = more - std::min(posted_, more);
+    posted_ += taken.posts;
     return taken;
 }
 
@@ -133,8 +169,12 @@ bool Inbox::finished(const Taken &events)
 {
     Lock lock(mutex_);
     bytes_ -= events.bytes;
+    if (events.chunk && events.chunk->remove_holder())
+        bytes_ -= events.chunk->cost();
     running_ -= events.count;
     exclusive_running_ = false;
+    if (empty() && running_ == 0)
+        idle_.store(true, std::memory_order_release);
     if (waited_for_)
         room_.signal();
     return schedule();

@@ -4,11 +4,16 @@
 //
 // An exclusive event runs alone: all of them, or, with concurrent_events, all but
 // messages.
+//
+// What is counted is the memory that events keep: a place in the queue for each, and each
+// chunk whole, once, from the first event put in that holds it to the last one finished.
 #pragma once
 
 #include "event.h"
 #include "thread.h"
 
+#include <algorithm>
+#include <atomic>
 #include <span>
 #include <vector>
 
@@ -17,7 +22,16 @@ namespace websock {
 class Inbox
 {
   public:
-    Inbox(size_t max_bytes, bool concurrent) : concurrent_(concurrent), max_bytes_(max_bytes) {}
+    // concurrent: so many messages may run at a time; 0: everything runs in order.
+    Inbox(size_t max_bytes, size_t concurrent)
+        : concurrent_(concurrent != 0), most_running_(std::max<size_t>(concurrent, 1)),
+          max_bytes_(max_bytes)
+    {
+    }
+
+    // Whether nothing is queued and nothing runs; what has run happened before. For the
+    // connection's thread: until it puts something in, that stays so.
+    bool idle() const { return idle_.load(std::memory_order_acquire); }
 
     // Moves the events in, which leaves none; waits first while max_bytes are queued, but
     // not beyond deadline. cut: cut_off() was called, and nothing was put in. schedule: the
@@ -40,13 +54,13 @@ class Inbox
     // Ends the waiting in these, now and later.
     void cut_off() EXCLUDES(mutex_);
 
-    // Takes events that may run now; none if there are none. One at a time with
-    // concurrent, and schedule then says that the connection must be posted again at
-    // once, for the next one.
+    // Takes events that may run now; none if there are none. With concurrent only one, and
+    // posts says how often the connection must be posted again at once, for the next ones.
     struct Taken {
         size_t count = 0;
-        size_t bytes = 0;
-        bool schedule = false;
+        size_t posts = 0;
+        size_t bytes = 0;   // to be given back
+        Ref<Chunk> chunk{}; // concurrent: and this one, unless another event holds it
     };
     Taken take(std::span<Event> into) EXCLUDES(mutex_);
 
@@ -58,7 +72,9 @@ class Inbox
     {
         return !concurrent_ || event.kind != Event::message;
     }
-    bool next_may_run() const REQUIRES(mutex_);
+    size_t hold(const std::vector<Event> &events) REQUIRES(mutex_);
+    void make_room(size_t count) REQUIRES(mutex_);
+    size_t may_run(size_t most) const REQUIRES(mutex_);
     bool schedule() REQUIRES(mutex_);
     bool wait_for_room(TimePoint deadline) REQUIRES(mutex_);
     bool empty() const REQUIRES(mutex_) { return head_ == queue_.size(); }
@@ -67,15 +83,17 @@ class Inbox
     Mutex mutex_;
     std::vector<Event> queue_ GUARDED_BY(mutex_); // from head_ on; before it, taken
     size_t head_ GUARDED_BY(mutex_) = 0;
-    size_t bytes_ GUARDED_BY(mutex_) = 0;   // of the events queued or running
+    size_t bytes_ GUARDED_BY(mutex_) = 0;   // kept by the events queued or running
     size_t running_ GUARDED_BY(mutex_) = 0; // events taken and not finished
     bool exclusive_running_ GUARDED_BY(mutex_) = false;
-    bool scheduled_ GUARDED_BY(mutex_) = false; // posted, and not taken from since
-    bool closed_ GUARDED_BY(mutex_) = false;    // put in, and not taken yet
+    size_t posted_ GUARDED_BY(mutex_) = 0;   // so often, and not taken from since
+    bool closed_ GUARDED_BY(mutex_) = false; // put in, and not taken yet
     bool takes_no_more_ GUARDED_BY(mutex_) = false;
     bool cut_off_ GUARDED_BY(mutex_) = false;
     bool waited_for_ GUARDED_BY(mutex_) = false; // the connection's thread waits for room_
+    std::atomic<bool> idle_{true};               // written under mutex_
     const bool concurrent_;
+    const size_t most_running_;
     const size_t max_bytes_;
     Cond room_; // there is some again, or all have run
 };

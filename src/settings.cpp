@@ -52,6 +52,7 @@ const char *bad_setting(const libwebsock_context &context)
         {"max_message_payload", is_limit(context.max_message_payload)},
         {"max_handshake_bytes", is_limit(context.max_handshake_bytes)},
         {"max_queued_bytes", context.max_queued_bytes > 0},
+        {"concurrent_events", context.concurrent_events >= 0},
         {"close_trace_frames", context.close_trace_frames <= kMostTraced},
         {"connection_stack_bytes", context.connection_stack_bytes >= kLeastStack},
     };

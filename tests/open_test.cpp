@@ -175,18 +175,18 @@ TEST_CASE("wait without a listener fails at once")
     CHECK(error_of(libwebsock_stop(nullptr)) == EINVAL);
 }
 
-TEST_CASE("a negative time makes wait fail, and the context can be put right")
+TEST_CASE("a negative time or number makes wait fail, and the context can be put right")
 {
-    int libwebsock_context::*times[] = {
+    int libwebsock_context::*fields[] = {
         &libwebsock_context::handshake_timeout_ms, &libwebsock_context::idle_timeout_ms,
-        &libwebsock_context::send_timeout_ms, &libwebsock_context::close_timeout_ms,
-        &libwebsock_context::drain_timeout_ms};
+        &libwebsock_context::send_timeout_ms,      &libwebsock_context::close_timeout_ms,
+        &libwebsock_context::drain_timeout_ms,     &libwebsock_context::concurrent_events};
     Server server({.start = false});
-    for (auto time : times) {
-        int good = server.context()->*time;
-        server.context()->*time = -1;
+    for (auto field : fields) {
+        int good = server.context()->*field;
+        server.context()->*field = -1;
         CHECK(error_of(libwebsock_wait(server.context())) == EINVAL);
-        server.context()->*time = good;
+        server.context()->*field = good;
     }
     server.start();
     Client::open(server.port());

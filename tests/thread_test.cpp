@@ -139,6 +139,46 @@ TEST_CASE("with concurrent_events messages of one client overlap, onopen and onc
     CHECK(events.back().kind == Kind::close);
 }
 
+TEST_CASE("with concurrent_events, so many messages of one client run at a time and no more")
+{
+    const struct {
+        int setting;
+        size_t at_once;
+    } cases[] = {{1, 16}, {3, 3}, {40, 40}};
+    for (const auto &[setting, at_once] : cases) {
+        CAPTURE(setting);
+        std::atomic<size_t> running = 0, most = 0, passed = 0;
+        Server server({.settings = [&](auto *context) { context->concurrent_events = setting; },
+                       .onmessage =
+                           [&](Scene &scene, auto *client, auto *msg) {
+                               if (msg->opcode == WS_OPCODE_BINARY)
+                                   return echo(scene, client, msg);
+                               const size_t now = ++running;
+                               for (size_t old = most;
+                                    now > old && !most.compare_exchange_weak(old, now);) {
+                               }
+                               scene.gate.wait();
+                               --running;
+                               ++passed;
+                           }});
+        Client greedy = Client::open(server.port());
+        std::string all;
+        for (int i = 0; i < 200; i++)
+            all += encode_frame(true, WS_OPCODE_TEXT, "one of many");
+        greedy.send_raw(all);
+        CHECK(eventually([&, n = at_once] { return running == n; }));
+        Client other = Client::open(server.port());
+        for (int i = 0; i < 100; i++) { // time for one more, if it could
+            other.send_binary("is it my turn?");
+            CHECK(other.receive_frame().payload == "is it my turn?");
+        }
+        CHECK(most == at_once);
+        server.gate().open();
+        CHECK(eventually([&] { return passed == 200; }));
+        CHECK(most == at_once);
+    }
+}
+
 TEST_CASE("frames of eight senders to one client are never interleaved")
 {
     constexpr int kSenders = 8;
@@ -268,4 +308,42 @@ TEST_CASE("callbacks can be set for one client")
     CHECK(common.receive_text() == "hello");
     none.send_close(WS_CLOSE_NORMAL);
     CHECK(none.receive_close().code == WS_CLOSE_NORMAL);
+}
+
+TEST_CASE("a callback for control frames that is set in a callback is told of all behind that")
+{
+    static std::atomic<int> pings, pongs;
+    pings = pongs = 0;
+    const auto count_ping = [](libwebsock_client_state *, libwebsock_frame *frame) {
+        pings += frame->opcode == WS_OPCODE_PING;
+        return 0;
+    };
+    const auto count_pong = [](libwebsock_client_state *) { return ++pongs, 0; };
+    Server server({.settings =
+                       [](auto *context) {
+                           context->control_callback = nullptr;
+                           context->onpong = nullptr;
+                       },
+                   .onmessage =
+                       [&](Scene &scene, auto *client, auto *msg) {
+                           if (msg->payload == std::string("wait"))
+                               scene.gate.wait();
+                           client->control_callback = count_ping;
+                           client->onpong = count_pong;
+                           echo(scene, client, msg);
+                       }});
+    const std::string ping = encode_frame(true, WS_OPCODE_PING, "");
+    const std::string pong = encode_frame(true, WS_OPCODE_PONG, "");
+    Client client = Client::open(server.port());
+    client.send_raw(ping + pong);
+    CHECK(client.receive_frame().opcode == WS_OPCODE_PONG); // they have been dealt with
+    client.send_raw(encode_frame(true, WS_OPCODE_TEXT, "wait") + ping + pong);
+    CHECK(client.receive_frame().opcode == WS_OPCODE_PONG);
+    server.gate().open();
+    CHECK(client.receive_text() == "wait");
+    client.send_raw(ping + pong + encode_frame(true, WS_OPCODE_TEXT, "go"));
+    CHECK(client.receive_frame().opcode == WS_OPCODE_PONG);
+    CHECK(client.receive_past_pings().payload == "go");
+    CHECK(pings == 2);
+    CHECK(pongs == 2);
 }

@@ -251,8 +251,9 @@ struct libwebsock_context {
                                * for it; then it is dropped. Each byte begins it again */
     int close_timeout_ms;     /* 5000: wait for the peer's Close after ours */
     int drain_timeout_ms;     /* 5000: what libwebsock_stop leaves to clients and callbacks */
-    int concurrent_events;    /* 0. 1: messages of one client may run at the same time,
-                               * each on a worker; onopen and onclose still run alone */
+    int concurrent_events;    /* 0. 1: up to 16 messages of one client may run at the same
+                               * time, each on a worker; onopen and onclose still run alone.
+                               * More than 1: so many. Further ones wait, as in order */
     int handle_signals;       /* 1: SIGINT and SIGTERM stop libwebsock_wait, if their
                                * disposition is the default one, and a second one cuts the
                                * drain short. 0: left alone */
@@ -262,9 +263,9 @@ struct libwebsock_context {
     size_t max_message_payload;    /* 16 MiB, or max_frame_payload if larger: all fragments
                                     * of a message; more fails the connection with 1009 */
     size_t max_handshake_bytes;    /* 16384: the request line and headers; more gets 431 */
-    size_t max_queued_bytes;       /* 4 MiB: per client, messages that wait for callbacks
-                                    * (then its socket is not read), and bytes that wait
-                                    * for it to read (then send_all drops it, 1008) */
+    size_t max_queued_bytes;       /* 4 MiB: per client, memory kept by messages that wait
+                                    * for callbacks (then its socket is not read), and bytes
+                                    * that wait for it to read (then send_all drops it, 1008) */
     size_t connection_stack_bytes; /* 131072: stack of a connection's thread */
 
     void *priv; /* the library's */

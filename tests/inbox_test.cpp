@@ -1,0 +1,154 @@
+// inbox_test.cpp: which events of a connection may run at a time, and how often it is
+// posted for them. That it all comes about is in thread_test.cpp.
+#include "inbox.h"
+
+#include <doctest/doctest.h>
+
+#include <array>
+
+using websock::Chunk;
+using websock::Event;
+using websock::Inbox;
+using websock::kNever;
+using websock::Ref;
+
+namespace {
+
+constexpr size_t kPlenty = 1 << 20;
+
+Inbox::Put put(Inbox &inbox, size_t count, Event::Kind kind = Event::message)
+{
+    std::vector<Event> events;
+    for (size_t i = 0; i < count; i++)
+        events.push_back({.kind = kind, .chunk = nullptr});
+    return inbox.put(events, kNever);
+}
+
+Inbox::Taken take(Inbox &inbox)
+{
+    std::array<Event, 32> into;
+    return inbox.take(into);
+}
+
+} // namespace
+
+TEST_CASE("in order, an inbox gives out all that waits, to one worker at a time")
+{
+    Inbox inbox(kPlenty, 0);
+    CHECK(put(inbox, 3) == Inbox::Put::schedule);
+    CHECK(put(inbox, 3) == Inbox::Put::done);
+    const Inbox::Taken first = take(inbox);
+    CHECK(first.count == 6);
+    CHECK(first.posts == 0);
+    CHECK(put(inbox, 1) == Inbox::Put::done);
+    CHECK(inbox.finished(first));
+    CHECK(take(inbox).count == 1);
+}
+
+TEST_CASE("with concurrent events, one post for a message brings those for all that may run now")
+{
+    Inbox inbox(kPlenty, 16);
+    CHECK(put(inbox, 20) == Inbox::Put::schedule);
+    const Inbox::Taken first = take(inbox);
+    CHECK(first.count == 1);
+    CHECK(first.posts == 15);
+    for (int i = 0; i < 15; i++) {
+        const Inbox::Taken next = take(inbox);
+        CHECK(next.count == 1);
+        CHECK(next.posts == 0);
+    }
+    CHECK(put(inbox, 1) == Inbox::Put::done);
+    for (int i = 0; i < 5; i++) {
+        CHECK(inbox.finished(first));
+        CHECK(take(inbox).count == 1);
+    }
+    CHECK_FALSE(inbox.finished(first));
+}
+
+TEST_CASE("with concurrent events, what is no message waits for all before it, and all behind "
+          "it wait for that")
+{
+    Inbox inbox(kPlenty, 4);
+    put(inbox, 2);
+    put(inbox, 1, Event::control);
+    put(inbox, 2);
+    const Inbox::Taken one = take(inbox);
+    CHECK(one.posts == 1);
+    const Inbox::Taken two = take(inbox);
+    CHECK(two.count == 1);
+    CHECK(two.posts == 0);
+    CHECK_FALSE(inbox.finished(one));
+    CHECK(inbox.finished(two));
+    const Inbox::Taken control = take(inbox);
+    CHECK(control.count == 1);
+    CHECK(control.posts == 0);
+    CHECK(inbox.finished(control));
+    CHECK(take(inbox).posts == 1);
+}
+
+TEST_CASE("an inbox is idle until something is put in, and again when all has run")
+{
+    Inbox inbox(kPlenty, 4);
+    CHECK(inbox.idle());
+    put(inbox, 2);
+    CHECK_FALSE(inbox.idle());
+    const Inbox::Taken one = take(inbox);
+    const Inbox::Taken two = take(inbox);
+    CHECK_FALSE(inbox.idle());
+    inbox.finished(two);
+    CHECK_FALSE(inbox.idle());
+    inbox.finished(one);
+    CHECK(inbox.idle());
+}
+
+TEST_CASE("an inbox counts a chunk whole, once for all events that hold it, until the last is done")
+{
+    constexpr size_t kLimit = 10'000;
+    for (size_t concurrent : {0, 4}) {
+        CAPTURE(concurrent);
+        Inbox inbox(kLimit, concurrent);
+        // Whether there was no room for it within this time; then it is put in all the same.
+        const auto put_waits = [&](const Ref<Chunk> &chunk, std::chrono::milliseconds patience) {
+            std::vector<Event> events;
+            events.push_back({.kind = Event::message, .chunk = chunk});
+            const websock::TimePoint deadline = websock::Clock::now() + patience;
+            inbox.put(events, deadline);
+            return websock::Clock::now() >= deadline;
+        };
+        const std::chrono::seconds long_enough(20);
+        const Ref<Chunk> shared = Chunk::make(kLimit / 2);
+        for (int i = 0; i < 5; i++)
+            CHECK_FALSE(put_waits(shared, long_enough));
+        CHECK_FALSE(put_waits(Chunk::make(kLimit / 2), long_enough));
+        CHECK(put_waits(nullptr, std::chrono::milliseconds(1)));
+        for (size_t posts = 1; posts > 0; posts--) {
+            Inbox::Taken taken = take(inbox);
+            posts += taken.posts + inbox.finished(taken);
+        }
+        CHECK(inbox.idle());
+        CHECK_FALSE(put_waits(shared, long_enough));
+        CHECK_FALSE(put_waits(shared, long_enough));
+    }
+}
+
+TEST_CASE("with concurrent events, a chunk counts until the last of them to finish has")
+{
+    constexpr size_t kLimit = 10'000;
+    Inbox inbox(kLimit, 4);
+    std::vector<Event> events;
+    const Ref<Chunk> chunk = Chunk::make(kLimit);
+    for (int i = 0; i < 2; i++)
+        events.push_back({.kind = Event::message, .chunk = chunk});
+    inbox.put(events, kNever);
+    const Inbox::Taken one = take(inbox);
+    const Inbox::Taken two = take(inbox);
+    inbox.finished(two);
+    events.push_back({.kind = Event::message, .chunk = nullptr});
+    const websock::TimePoint deadline = websock::in_ms(1);
+    inbox.put(events, deadline);
+    CHECK(websock::Clock::now() >= deadline);
+    inbox.finished(one);
+    events.push_back({.kind = Event::message, .chunk = nullptr});
+    inbox.put(events, websock::in_ms(20'000));
+    CHECK(websock::Clock::now() < deadline + std::chrono::seconds(20));
+}
