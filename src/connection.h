@@ -173,8 +173,10 @@ class Connection final : public Runnable
 
     // The workers' alone, one after the other:
     bool opened_ = false;        // onopen was called
-    Inbox::Taken suspended_;     // a batch that ends when what it has sent has left;
-    std::vector<Event> not_run_; // and those of it that go on then
+    // Not with concurrent_events: a batch that goes on when what it has sent has left, and
+    // what is to be run of it then.
+    Inbox::Taken suspended_;
+    std::vector<Event> not_run_;
 
     // The connection's thread's alone.
     bool got_close_ = false; // the peer's Close frame; close_info_ is from it
