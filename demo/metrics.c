@@ -62,6 +62,7 @@ static void add_refusals(struct text *text, const libwebsock_statistics *now)
         {"onrequest", now->refused_by_onrequest},
         {"plain_http", now->refused_plain_http},
         {"gone", now->refused_gone},
+        {"for_newer", now->refused_for_newer},
     };
     describe(text, name, "counter",
              "Connections that did not become WebSocket clients, by reason.");

@@ -84,11 +84,13 @@ Connection::Connection(Server &server, std::unique_ptr<Transport> &transport,
 
 int Connection::start()
 {
-    if (const int error = server_.registry.add(*this, server_.settings.max_connections); error != 0)
+    const libwebsock_context &settings = server_.settings;
+    if (const int error = server_.registry.add(*this, {.connections = settings.max_connections,
+                                                       .handshakes = settings.max_handshakes});
+        error != 0)
         return error;
-    const ThreadOptions options{.name = "ws-connection",
-                                .stack_bytes = server_.settings.connection_stack_bytes,
-                                .batch = true};
+    const ThreadOptions options{
+        .name = "ws-connection", .stack_bytes = settings.connection_stack_bytes, .batch = true};
     const auto job = [](void *self) { static_cast<Connection *>(self)->serve(); };
     const int error = server_.threads.run(options, job, this);
     if (error != 0)
@@ -112,6 +114,7 @@ void Connection::serve() noexcept
         outbox_.drop("out of memory");
     }
     finish();
+    server_.registry.thread_ends(*this);
     part();
 }
 
@@ -382,6 +385,8 @@ void Connection::finish() noexcept
     const TimePoint deadline = in_ms(server_.settings.close_timeout_ms);
     if (polite_)
         outbox_.finish(deadline);
+    if (!upgraded_ && !polite_ && server_.registry.makes_room(*this))
+        tell_of_made_room();
     describe_end();
     if (!upgraded_)
         server_.registry.count_refused(refused_);
@@ -393,6 +398,16 @@ void Connection::finish() noexcept
         discard(got_close_ ? std::min(deadline, in_ms(kGoodbyeMs)) : deadline);
         outbox_.end();
     }
+}
+
+// That it had to go is worth no line of its own, since a flood brings thousands.
+void Connection::tell_of_made_room() noexcept
+{
+    refused_ = Refused::for_newer;
+    end_level_ = LIBWEBSOCK_LOG_DEBUG;
+    if (const unsigned long long count = server_.registry.made_room(); count != 0)
+        server_.log.write(LIBWEBSOCK_LOG_WARNING,
+                          "max_handshakes are there: %llu made room for newer connections", count);
 }
 
 // A socket closed with bytes unread resets the connection, and the peer may lose what

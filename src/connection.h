@@ -89,6 +89,7 @@ class Connection final : public Runnable
     // The connection's thread, until it is open: connection_open.cpp.
     bool open();
     bool secure(TimePoint deadline);
+    bool advance(Registry::Opening to);
     bool read_request(HeaderScanner &scanner, TimePoint deadline);
     bool ask_hook(HookAnswer &answer, TimePoint deadline);
     bool answer_request(const HookAnswer &answer, TimePoint deadline);
@@ -117,6 +118,7 @@ class Connection final : public Runnable
     bool queue(Event event);
     bool hand_over(TimePoint deadline = kNever);
     void finish() noexcept;
+    void tell_of_made_room() noexcept;
     void discard(TimePoint deadline) noexcept;
     void describe_end() noexcept;
     std::string trace();
@@ -189,6 +191,7 @@ class Connection final : public Runnable
     // Guarded by the registry's lock.
     Connection *previous_ = nullptr;
     Connection *next_ = nullptr;
+    Registry::Place place_;
 };
 
 } // namespace websock

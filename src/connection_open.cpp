@@ -48,10 +48,14 @@ bool Connection::open()
     return answer_request(answer, deadline);
 }
 
+// False: it makes room for another connection. Whoever is with the program need not.
+bool Connection::advance(Registry::Opening to) { return server_.registry.advance(*this, to); }
+
 // The TLS handshake, if there is one.
 bool Connection::secure(TimePoint deadline)
 {
-    Transport::Opening opening = transport_.open(deadline);
+    Transport::Opening opening =
+        transport_.open(deadline, [this] { (void)advance(Registry::Opening::peer); });
     switch (opening.result) {
     case Transport::Opening::ready:
         break;
@@ -76,7 +80,7 @@ bool Connection::secure(TimePoint deadline)
                        .server_name = tls_->server_name.c_str(),
                        .client_subject = tls_->client_subject.c_str(),
                        .resumed = tls_->resumed};
-    return true;
+    return !tls_ || advance(Registry::Opening::peer);
 }
 
 bool Connection::read_request(HeaderScanner &scanner, TimePoint deadline)
@@ -101,9 +105,12 @@ bool Connection::read_request(HeaderScanner &scanner, TimePoint deadline)
 // Has a worker run onrequest, and waits for what it says.
 bool Connection::ask_hook(HookAnswer &answer, TimePoint deadline)
 {
-    if (!queue({.kind = Event::request, .chunk = nullptr}) || !hand_over())
+    if (!advance(Registry::Opening::program) ||
+        !queue({.kind = Event::request, .chunk = nullptr}) || !hand_over())
         return false;
-    if (!hook_.wait(deadline))
+    const bool answered = hook_.wait(deadline);
+    (void)advance(Registry::Opening::peer); // which is to read the answer
+    if (!answered)
         return refuse({503, "onrequest did not answer in time"}, Refused::late, deadline);
     answer = hook_.take();
     return true;
@@ -139,6 +146,9 @@ bool Connection::answer_request(const HookAnswer &hook, TimePoint deadline)
 
 bool Connection::upgrade(const std::string &response, TimePoint deadline)
 {
+    // First, so that nobody who has been told 101 is made to go.
+    if (!advance(Registry::Opening::over))
+        return false;
     if (outbox_.open(response, deadline) != 0) {
         end_reason_ = "it was gone before its handshake was answered";
         return false;

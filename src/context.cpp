@@ -260,9 +260,14 @@ int Context::serve(UniqueFd &socket, const sockaddr_storage &peer, TlsIdentity *
     std::unique_ptr<Transport> transport;
     int error = ENOMEM;
     server_.registry.count_accepted();
+    if (tls && !server_.handshakes.let_in()) {
+        server_.registry.count_refused(Registry::Refused::no_room);
+        return EAGAIN;
+    }
     try {
         set_no_delay(socket.get());
-        transport = tls ? make_tls_transport(socket, tls->config()) : make_plain_transport(socket);
+        transport = tls ? make_tls_transport(socket, tls->config(), server_.handshakes)
+                        : make_plain_transport(socket);
         const Ref<Connection> connection = Connection::make(server_, transport, peer);
         error = connection->start();
         if (error != 0)
@@ -284,8 +289,9 @@ UniqueFd Context::admit(UniqueFd socket, const sockaddr_storage &peer,
     const int error = serve(socket, peer, listener.tls().get());
     if (error == 0)
         return {};
-    const char *why =
-        error == EAGAIN ? "no thread for it, or max_connections are there" : std::strerror(error);
+    const char *why = error == EAGAIN
+                          ? "no thread for it, or max_connections or max_handshakes are there"
+                          : std::strerror(error);
     try {
         server_.log.write_limited(kNoRoomName, LIBWEBSOCK_LOG_WARNING, "%s: refused, no room: %s",
                                   printable_address(peer).c_str(), why);
@@ -420,6 +426,7 @@ int Context::drain(const Hurried &hurried)
         accepting_ = false;
         listeners.swap(listeners_);
     }
+    server_.handshakes.stop_holding_back();
     for (const std::unique_ptr<Listener> &listener : listeners)
         listener->join();
     listeners.clear();

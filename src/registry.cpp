@@ -10,7 +10,9 @@ namespace websock {
 
 namespace {
 
-constexpr size_t kMany = 64; // fewer hold nothing worth the while
+constexpr size_t kMany = 64;           // fewer hold nothing worth the while
+constexpr size_t kMostMakingRoom = 64; // each of them still has its thread
+constexpr std::chrono::seconds kTellAgain{1};
 
 } // namespace
 
@@ -24,13 +26,17 @@ Registry::Traffic &Registry::Traffic::operator+=(const Traffic &other)
     return *this;
 }
 
-int Registry::add(Connection &connection, size_t max)
+int Registry::add(Connection &connection, const Limits &max)
 {
     Lock lock(mutex_);
     if (closed_)
         return ESHUTDOWN;
-    if (max != 0 && count_ >= max)
+    if (max.connections != 0 && count_ >= max.connections)
         return EAGAIN;
+    if (max.handshakes != 0 && with_peer_.size() + with_program_ >= max.handshakes && !make_room())
+        return EAGAIN;
+    connection.place_.connection = &connection;
+    set_opening(connection.place_, Opening::peer);
     peak_ = std::max(peak_, ++count_);
     connection.retain();
     connection.next_ = first_;
@@ -40,11 +46,70 @@ int Registry::add(Connection &connection, size_t max)
     return 0;
 }
 
+// So that a flood locks nobody out: an honest client advances within its round trips, and so
+// is hardly ever the last. The end of who makes room is its own thread's work; not to have
+// many of those threads, either, there is no room for more while they end.
+bool Registry::make_room()
+{
+    Place *const place = with_peer_.front();
+    if (!place || making_room_ >= kMostMakingRoom)
+        return false;
+    set_opening(*place, Opening::makes_room);
+    ++untold_;
+    place->connection->drop("made room for a newer connection");
+    return true;
+}
+
+bool Registry::advance(Connection &connection, Opening to)
+{
+    Lock lock(mutex_);
+    Place &place = connection.place_;
+    if (place.opening == Opening::makes_room)
+        return false;
+    set_opening(place, to);
+    return true;
+}
+
+bool Registry::makes_room(const Connection &connection)
+{
+    Lock lock(mutex_);
+    return connection.place_.opening == Opening::makes_room;
+}
+
+void Registry::thread_ends(Connection &connection)
+{
+    Lock lock(mutex_);
+    set_opening(connection.place_, Opening::over);
+}
+
+void Registry::set_opening(Place &place, Opening to)
+{
+    if (place.opening == Opening::peer)
+        with_peer_.erase(place);
+    with_program_ -= place.opening == Opening::program;
+    making_room_ -= place.opening == Opening::makes_room;
+    place.opening = to;
+    if (to == Opening::peer)
+        with_peer_.push_back(place);
+    with_program_ += to == Opening::program;
+    making_room_ += to == Opening::makes_room;
+}
+
+uint64_t Registry::made_room()
+{
+    Lock lock(mutex_);
+    if (untold_ == 0 || Clock::now() < tell_at_)
+        return 0;
+    tell_at_ = Clock::now() + kTellAgain;
+    return std::exchange(untold_, 0);
+}
+
 void Registry::remove(Connection &connection)
 {
     const Traffic traffic = connection.traffic();
     {
         Lock lock(mutex_);
+        set_opening(connection.place_, Opening::over);
         (connection.previous_ ? connection.previous_->next_ : first_) = connection.next_;
         if (connection.next_)
             connection.next_->previous_ = connection.previous_;

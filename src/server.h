@@ -5,6 +5,7 @@
 
 #include "dispatcher.h"
 #include "flusher.h"
+#include "handshake_gate.h"
 #include "heap_trimmer.h"
 #include "log.h"
 #include "registry.h"
@@ -21,6 +22,7 @@ struct Server {
     libwebsock_context settings{}; // the user's, copied and checked when serving began
     Log log;
     Registry registry{[this] { trimmer.trim_soon(); }};
+    HandshakeGate handshakes{processors()};
     ThreadCache threads; // of connections
     HeapTrimmer trimmer{dispatcher};
     Flusher flusher;

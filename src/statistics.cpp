@@ -40,7 +40,8 @@ void write_statistics(Server &server, libwebsock_statistics &out)
         .refused_plain_http = refused(Refused::plain_http),
         .refused_gone = refused(Refused::gone),
         .closed = {},
-        .send_timeouts = connections.traffic.send_timeouts};
+        .send_timeouts = connections.traffic.send_timeouts,
+        .refused_for_newer = refused(Refused::for_newer)};
     std::copy(connections.closed.begin(), connections.closed.end(), all.closed);
     std::memcpy(&out, &all, std::min(out.size, sizeof all));
 }

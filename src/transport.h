@@ -12,6 +12,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -20,6 +21,7 @@
 
 namespace websock {
 
+class HandshakeGate;
 class TlsConfig;
 
 // What a TLS handshake has settled.
@@ -48,8 +50,9 @@ class Transport
         std::string why = {};
         std::unique_ptr<TlsInfo> tls = nullptr;
     };
-    // By the connection's thread, before anything else. Throws std::bad_alloc.
-    virtual Opening open(TimePoint deadline) = 0;
+    // By the connection's thread, before anything else. Calls progressed, at most once, when
+    // the peer has been answered and has not spoken the last word yet. Throws std::bad_alloc.
+    virtual Opening open(TimePoint deadline, const std::function<void()> &progressed) = 0;
 
     // Waits for bytes, at most timeout_ms (-1: for ever). How many came, 0 at the
     // end of the stream, or -1 and errno: EAGAIN for a time-out, EINTR if a write is due.
@@ -98,10 +101,10 @@ class Transport
 };
 
 // These take the descriptor, which must be blocking, over, unless they throw
-// std::bad_alloc.
+// std::bad_alloc. The gate is asked for each step of the handshake, and outlives them.
 std::unique_ptr<Transport> make_plain_transport(UniqueFd &fd);
-std::unique_ptr<Transport> make_tls_transport(UniqueFd &fd,
-                                              std::shared_ptr<const TlsConfig> config);
+std::unique_ptr<Transport> make_tls_transport(UniqueFd &fd, std::shared_ptr<const TlsConfig> config,
+                                              HandshakeGate &gate);
 
 // Drops what has been written from the front of parts; returns what is left.
 std::span<iovec> drop_written(std::span<iovec> parts, size_t written);

@@ -17,7 +17,7 @@ class PlainTransport final : public Transport
   public:
     explicit PlainTransport(UniqueFd &&fd) : fd_(std::move(fd)) {}
 
-    Opening open(TimePoint) override { return {}; }
+    Opening open(TimePoint, const std::function<void()> &) override { return {}; }
 
     ssize_t read(std::span<uint8_t> into, int timeout_ms) override
     {

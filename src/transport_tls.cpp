@@ -7,6 +7,7 @@
 //   write   encrypts with the lock, then sends without it
 // The reading thread never sends once the handshake is over (two peers that do can
 // wait for each other): what OpenSSL has to say meanwhile leaves with the next write.
+#include "handshake_gate.h"
 #include "tls_config.h"
 #include "tls_session.h"
 #include "transport.h"
@@ -78,10 +79,13 @@ std::unique_ptr<TlsInfo> describe(SSL *ssl)
 class TlsTransport final : public Transport
 {
   public:
-    TlsTransport(std::shared_ptr<const TlsConfig> config) : config_(std::move(config)) {}
+    TlsTransport(std::shared_ptr<const TlsConfig> config, HandshakeGate &gate)
+        : config_(std::move(config)), gate_(gate)
+    {
+    }
     void take(UniqueFd &fd) { socket_ = make_plain_transport(fd); }
 
-    Opening open(TimePoint deadline) override;
+    Opening open(TimePoint deadline, const std::function<void()> &progressed) override;
     ssize_t read(std::span<uint8_t> into, int timeout_ms) override;
     std::string why() const override { return why_.empty() ? socket_->why() : why_; }
     ssize_t write_some(const iovec *parts, int count) override;
@@ -97,7 +101,8 @@ class TlsTransport final : public Transport
     UniqueFd give_back() override { return socket_->give_back(); }
 
   private:
-    Opening handshake(TimePoint deadline);
+    Opening handshake(TimePoint deadline, const std::function<void()> &progressed);
+    TlsSession &begin_session() EXCLUDES(mutex_);
     Opening settle();
     ssize_t receive(int timeout_ms);
     ssize_t wait_for_wire(int timeout_ms);
@@ -110,6 +115,8 @@ class TlsTransport final : public Transport
     void wake_all() EXCLUDES(mutex_);
 
     const std::shared_ptr<const TlsConfig> config_;
+    HandshakeGate &gate_;
+    HandshakeGate::Visitor visitor_;
     std::unique_ptr<Transport> socket_;
     bool encrypted_ = false; // written before there is a second thread: open() was well
 
@@ -134,9 +141,9 @@ class TlsTransport final : public Transport
     std::vector<uint8_t> scratch_;
 };
 
-Transport::Opening TlsTransport::open(TimePoint deadline)
+Transport::Opening TlsTransport::open(TimePoint deadline, const std::function<void()> &progressed)
 {
-    Opening opening = handshake(deadline);
+    Opening opening = handshake(deadline, progressed);
     encrypted_ = opening.result == Opening::ready;
     // OpenSSL keeps random generators for each thread that has used one; after the
     // handshake this thread only decrypts.
@@ -144,12 +151,20 @@ Transport::Opening TlsTransport::open(TimePoint deadline)
     return opening;
 }
 
-Transport::Opening TlsTransport::handshake(TimePoint deadline)
+TlsSession &TlsTransport::begin_session()
 {
-    {
-        Lock lock(mutex_);
-        session_ = std::make_unique<TlsSession>(config_->context());
-    }
+    Lock lock(mutex_);
+    session_ = std::make_unique<TlsSession>(config_->context());
+    return *session_;
+}
+
+Transport::Opening TlsTransport::handshake(TimePoint deadline,
+                                           const std::function<void()> &progressed)
+{
+    // Until open() returns no other thread uses the session. So it computes without the lock,
+    // which whoever shuts this must get at once.
+    TlsSession &session = begin_session();
+    auto turn = HandshakeGate::Step::beginning;
     for (bool first = true;; first = false) {
         const int left_ms = ms_until(deadline);
         const ssize_t n = left_ms > 0 ? receive(left_ms) : (errno = EAGAIN, -1);
@@ -167,18 +182,23 @@ Transport::Opening TlsTransport::handshake(TimePoint deadline)
             return {.result = Opening::plaintext};
         Step step = Step::done;
         {
-            Lock lock(mutex_);
-            step = session_->accept();
+            const HandshakeGate::Place place(gate_, visitor_, turn, deadline);
+            if (!place)
+                return {.result = Opening::gone, .why = "not complete in time"};
+            step = session.accept();
         }
+        const bool answers = session.has_output();
         const int error = send_all_sealed(deadline);
-        if (step == Step::failed) {
-            Lock lock(mutex_);
-            return {.result = Opening::refused, .why = session_->why()};
-        }
+        if (step == Step::failed)
+            return {.result = Opening::refused, .why = session.why()};
         if (error != 0)
             return {.result = Opening::gone, .why = std::strerror(error)};
         if (step == Step::done)
             return settle();
+        if (answers && turn == HandshakeGate::Step::beginning) {
+            turn = HandshakeGate::Step::answered;
+            progressed();
+        }
     }
 }
 
@@ -444,6 +464,7 @@ void TlsTransport::abort()
 // The socket has woken those who wait for it.
 void TlsTransport::wake_all()
 {
+    gate_.turn_away(visitor_);
     Lock lock(mutex_);
     shut_ = true;
     unstalled_.broadcast();
@@ -451,9 +472,10 @@ void TlsTransport::wake_all()
 
 } // namespace
 
-std::unique_ptr<Transport> make_tls_transport(UniqueFd &fd, std::shared_ptr<const TlsConfig> config)
+std::unique_ptr<Transport> make_tls_transport(UniqueFd &fd, std::shared_ptr<const TlsConfig> config,
+                                              HandshakeGate &gate)
 {
-    auto transport = std::make_unique<TlsTransport>(std::move(config));
+    auto transport = std::make_unique<TlsTransport>(std::move(config), gate);
     transport->take(fd);
     return transport;
 }

@@ -25,7 +25,11 @@ const std::string kSecond = "GET /second HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 TEST_CASE("thousands of connections that say nothing hold back nobody, and end at the deadline")
 {
-    Server server({.settings = [](auto *context) { context->handshake_timeout_ms = 2500; },
+    Server server({.settings =
+                       [](auto *context) {
+                           context->handshake_timeout_ms = 2500;
+                           context->max_handshakes = 0;
+                       },
                    .onmessage = echo});
     Bystander bystander(server.port());
     const size_t count = crowd(5000, 1000);

@@ -42,6 +42,7 @@ TEST_CASE("a new context has the documented settings")
     CHECK(context->concurrent_events == 0);
     CHECK(context->handle_signals == 1);
     CHECK(context->max_connections == 0);
+    CHECK(context->max_handshakes == 1000);
     CHECK(context->max_workers == 0);
     CHECK(context->max_frame_payload == 16u << 20);
     CHECK(context->max_message_payload == 16u << 20);

@@ -11,7 +11,8 @@ namespace {
 unsigned long long refused_in_all(const libwebsock_statistics &stats)
 {
     return stats.refused_no_room + stats.refused_tls + stats.refused_late + stats.refused_request +
-           stats.refused_by_onrequest + stats.refused_plain_http + stats.refused_gone;
+           stats.refused_by_onrequest + stats.refused_plain_http + stats.refused_gone +
+           stats.refused_for_newer;
 }
 
 // Whether one more connection is counted as refused, there and nowhere else.
@@ -64,6 +65,16 @@ TEST_CASE("connections there is no room for are counted")
     second.drain();
     CHECK(counts(server, &libwebsock_statistics::refused_no_room));
     CHECK(server.stats().connections_accepted == 2);
+}
+
+TEST_CASE("connections that make room for newer ones are counted")
+{
+    Server server({.settings = [](auto *context) { context->max_handshakes = 1; }});
+    Client silent(server.port(), {.transport = Transport::plain});
+    CHECK(eventually([&] { return server.stats().connections_accepted == 1; }));
+    Client::open(server.port());
+    silent.drain();
+    CHECK(counts(server, &libwebsock_statistics::refused_for_newer));
 }
 
 TEST_CASE("clients are counted by the code they ended with")

@@ -275,6 +275,10 @@ struct libwebsock_context {
                                 * in each direction (at most 16). 0: none */
     int message_timeout_ms;    /* 300000: from the first byte of a message to its last; a
                                 * slower one fails the connection with 1008. 0: for ever */
+    size_t max_handshakes;     /* 1000: connections that are not upgraded. One more takes the
+                                * place of the one whose handshake has not advanced for the
+                                * longest time, which is reset; those that are with onrequest
+                                * keep theirs. 0: no limit */
 };
 
 /* What libwebsock_stats fills in. Set size to sizeof(libwebsock_statistics)
@@ -295,9 +299,10 @@ typedef struct libwebsock_statistics {
     unsigned long long workers_busy;       /* of those, in a callback now */
     unsigned long long longest_callback_ms; /* how long the oldest running callback has run */
 
-    /* Why connections were refused; together they are connections_refused. */
-    unsigned long long refused_no_room;      /* max_connections, or no thread, memory or
-                                              * descriptor for it */
+    /* Why connections were refused; with refused_for_newer, at the end, they are
+     * connections_refused. */
+    unsigned long long refused_no_room;      /* max_connections or max_handshakes, or no
+                                              * thread, memory or descriptor for it */
     unsigned long long refused_tls;          /* no TLS handshake, or one that failed */
     unsigned long long refused_late;         /* handshake_timeout_ms came first */
     unsigned long long refused_request;      /* the request was bad, or no upgrade */
@@ -308,6 +313,8 @@ typedef struct libwebsock_statistics {
     /* How clients ended, by close_info->code: [n] is 1000 + n, [16] all others. */
     unsigned long long closed[17];
     unsigned long long send_timeouts; /* clients dropped because they did not read */
+
+    unsigned long long refused_for_newer; /* at max_handshakes, they made room for newer ones */
 } libwebsock_statistics;
 
 /* --- Contexts: libwebsock_init(3), libwebsock_bind(3), libwebsock_wait(3) --- */
@@ -367,9 +374,9 @@ int libwebsock_reload_ssl(libwebsock_context *ctx);
  * still the caller's. Any thread; does not block. Returns 0, or -1 and logs
  * why: EINVAL ctx is NULL, or fd is no stream socket or neither listening nor
  * connected, or a setting is out of range; EBADF; ENOTSOCK; ENOMEM; EAGAIN no
- * thread can be had, or max_connections are there (a connected peer has been
- * sent 503); EMFILE or ENFILE; ESHUTDOWN the context was stopped; EPERM it serves in
- * another process. */
+ * thread can be had, or max_connections or max_handshakes are there (a
+ * connected peer has been sent 503); EMFILE or ENFILE; ESHUTDOWN the context was
+ * stopped; EPERM it serves in another process. */
 int libwebsock_bind_socket(libwebsock_context *ctx, int fd);
 
 /* The port of the first listener, for "0". Any thread. Returns it, or -1:

@@ -31,7 +31,8 @@ SENT = "websock_sent_bytes_total"
 
 REASONS = {"refused_no_room": "no_room", "refused_tls": "tls", "refused_late": "late",
            "refused_request": "request", "refused_by_onrequest": "onrequest",
-           "refused_plain_http": "plain_http", "refused_gone": "gone"}
+           "refused_plain_http": "plain_http", "refused_gone": "gone",
+           "refused_for_newer": "for_newer"}
 
 
 def refused(reason):
