@@ -239,7 +239,8 @@ Registry::Traffic Connection::traffic()
             .messages_out = out.messages,
             .bytes_in = bytes_in_.load(std::memory_order_relaxed),
             .bytes_out = out.bytes,
-            .send_timeouts = out.timed_out};
+            .send_timeouts = out.timed_out,
+            .events_waiting = inbox_.waiting()};
 }
 
 } // namespace websock

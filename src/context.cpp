@@ -339,10 +339,12 @@ int Context::run()
     server_.settings = handle_;
     // OpenSSL starts itself on first use: here, where there is stack and nobody waits.
     (void)accept_key("");
-    Dispatcher::Options options{
-        .max_workers = handle_.max_workers, .mask = {}, .warn = [this](const char *text) {
-            server_.log.write(LIBWEBSOCK_LOG_WARNING, "%s", text);
-        }};
+    Dispatcher::Options options{.max_workers = handle_.max_workers,
+                                .stack_bytes = handle_.worker_stack_bytes,
+                                .mask = {},
+                                .warn = [this](const char *text) {
+                                    server_.log.write(LIBWEBSOCK_LOG_WARNING, "%s", text);
+                                }};
     pthread_sigmask(SIG_SETMASK, nullptr, &options.mask);
     if (const int error = make_stop_fd(); error != 0)
         return error;

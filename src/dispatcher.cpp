@@ -2,6 +2,8 @@
 // monitor.cpp's.
 #include "dispatcher.h"
 
+#include "processors.h"
+
 #include <algorithm>
 #include <cerrno>
 #include <new>
@@ -9,12 +11,6 @@
 #include <utility>
 
 namespace websock {
-
-namespace {
-
-constexpr std::chrono::seconds kIdleWorkerLeaves{10};
-
-} // namespace
 
 Dispatcher::~Dispatcher() { (void)stop(kNever); }
 
@@ -27,7 +23,8 @@ int Dispatcher::start(Options options)
     {
         Lock lock(mutex_);
         allowed_active_ = processors_;
-        stopping_ = monitor_ends_ = false; // an earlier start may have failed
+        stopping_ = ends_ = false; // an earlier start may have failed
+        now_ = Clock::now().time_since_epoch().count();
     }
     for (size_t i = 0; i < processors_; ++i) {
         const int error = add_worker();
@@ -35,32 +32,38 @@ int Dispatcher::start(Options options)
             return error;
     }
     const auto watch_entry = [](void *self) { static_cast<Dispatcher *>(self)->watch(); };
-    const int error = monitor_.start({.name = "ws-monitor"}, watch_entry, this);
-    if (error != 0) {
+    const auto growth_entry = [](void *self) { static_cast<Dispatcher *>(self)->make_wanted(); };
+    int error = monitor_.start({.name = "ws-monitor"}, watch_entry, this);
+    monitor_started_ = error == 0;
+    if (error == 0)
+        error = growth_.start({.name = "ws-growth"}, growth_entry, this);
+    growth_started_ = error == 0;
+    if (error != 0)
         (void)stop(kNever);
-        return error;
-    }
-    monitor_started_ = true;
-    return 0;
+    return error;
 }
 
 bool Dispatcher::stop(TimePoint deadline)
 {
     Lock lock(mutex_);
-    stopping_ = true;
-    for (Worker *worker = idle_; worker; worker = worker->below)
-        worker->wake.signal();
+    stopping_ = true; // from now on no worker is added
+    for (size_t i = active_; i < workers_.size(); ++i)
+        workers_[i]->wake.signal();
     while (!workers_.empty()) {
         if (!all_left_.wait_until(mutex_, deadline))
             return false;
     }
-    monitor_ends_ = true;
+    ends_ = true;
     monitor_wake_.signal();
+    growth_wake_.signal();
+    std::unique_ptr<Worker> left = std::move(left_);
     lock.unlock();
+    join(std::move(left));
     if (std::exchange(monitor_started_, false))
         monitor_.join();
+    if (std::exchange(growth_started_, false))
+        growth_.join();
     lock.lock();
-    reap();
     while (first_expiring_) {
         Runnable &runnable = *first_expiring_;
         unlink_expiring(runnable);
@@ -69,34 +72,35 @@ bool Dispatcher::stop(TimePoint deadline)
     return true;
 }
 
-// Makes a worker, active from the start. 0 or an errno value.
+// Makes a worker, active from the start. 0 or an errno value: ESHUTDOWN, or EBUSY when there
+// may be no more of them.
 int Dispatcher::add_worker()
 {
     Worker *worker = nullptr;
     try {
         Lock lock(mutex_);
-        workers_.reserve(workers_.size() + 1);
-        left_.reserve(workers_.capacity() + left_.size()); // so that leaving cannot fail
-        workers_.push_back(std::make_unique<Worker>());
+        if (stopping_)
+            return ESHUTDOWN;
+        if (options_.max_workers != 0 && workers_.size() >= options_.max_workers)
+            return EBUSY;
+        workers_.push_back(std::make_unique<Worker>(*this));
         worker = workers_.back().get();
-        worker->dispatcher = this;
-        ++active_;
+        worker->index = workers_.size() - 1;
+        activate(*worker);
     } catch (const std::bad_alloc &) {
         return ENOMEM;
     }
     const auto entry = [](void *argument) {
         Worker &self = *static_cast<Worker *>(argument);
-        self.dispatcher->work(self);
+        self.dispatcher.work(self);
     };
-    const ThreadOptions thread{.name = "ws-worker", .mask = &options_.mask};
-    const int error = worker->thread.start(thread, entry, worker);
+    const ThreadOptions thread{
+        .name = "ws-worker", .stack_bytes = options_.stack_bytes, .mask = &options_.mask};
+    const int error = worker->thread.launch(thread, entry, worker);
     if (error == 0)
         return 0;
     Lock lock(mutex_);
-    --active_;
-    std::erase_if(workers_, [worker](const auto &other) { return other.get() == worker; });
-    if (workers_.empty())
-        all_left_.broadcast();
+    (void)take_out(*worker);
     return error;
 }
 
@@ -105,14 +109,15 @@ void Dispatcher::post(Runnable &runnable)
     runnable.retain();
     Lock lock(mutex_);
     if (runnable.posts_++ == 0) {
-        runnable.queued_at_ = Clock::now();
+        runnable.queued_in_ = looks_;
         append(runnable);
     }
-    ++queued_;
+    queued_.store(queued_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     if (active_ < allowed_active_)
         wake_one();
     if (monitor_parked_) {
         monitor_parked_ = false;
+        now_ = Clock::now().time_since_epoch().count(); // it was not kept meanwhile
         monitor_wake_.signal();
     }
 }
@@ -126,14 +131,52 @@ void Dispatcher::append(Runnable &runnable)
 
 bool Dispatcher::wake_one()
 {
-    Worker *worker = idle_;
-    if (!worker)
+    if (active_ == workers_.size())
         return false;
-    idle_ = worker->below;
-    worker->woken = true;
-    ++active_; // it counts from now, so that the next post() does not wake another for it
-    worker->wake.signal();
+    Worker &worker = *workers_[active_];
+    worker.woken = true;
+    activate(worker); // it counts from now, so that the next post() does not wake another for it
+    worker.wake.signal();
     return true;
+}
+
+void Dispatcher::exchange(size_t a, size_t b)
+{
+    std::swap(workers_[a], workers_[b]);
+    workers_[a]->index = a;
+    workers_[b]->index = b;
+}
+
+void Dispatcher::activate(Worker &worker)
+{
+    exchange(worker.index, active_++);
+    note_limit();
+}
+
+void Dispatcher::deactivate(Worker &worker)
+{
+    exchange(worker.index, --active_);
+    note_limit();
+}
+
+// Of an active worker.
+std::unique_ptr<Dispatcher::Worker> Dispatcher::take_out(Worker &worker)
+{
+    deactivate(worker);
+    exchange(worker.index, workers_.size() - 1);
+    std::unique_ptr<Worker> out = std::move(workers_.back());
+    workers_.pop_back();
+    note_limit();
+    if (workers_.empty())
+        all_left_.broadcast();
+    return out;
+}
+
+void Dispatcher::note_limit()
+{
+    const bool most = options_.max_workers != 0 && workers_.size() >= options_.max_workers;
+    at_limit_.store(active_ == workers_.size() && (most || short_of_threads_),
+                    std::memory_order_relaxed);
 }
 
 void Dispatcher::work(Worker &worker)
@@ -143,12 +186,13 @@ void Dispatcher::work(Worker &worker)
         worker.id = current_thread();
     }
     Runnable *done = nullptr;
+    bool slept = false;
     for (;;) {
         Runnable *next = nullptr;
         const Runnable *ahead = nullptr;
         {
             Lock lock(mutex_);
-            worker.current = nullptr;
+            finish(worker, slept);
             next = take(worker);
             ahead = head_;
         }
@@ -157,18 +201,11 @@ void Dispatcher::work(Worker &worker)
         if (done)
             done->release(); // without the lock: it may be the end of a connection
         done = nullptr;
-        if (!next) {
-            Lock lock(mutex_);
+        if (!next)
             next = park(worker);
-            if (!next) {
-                leave(worker);
-                return;
-            }
-        }
-        // All of it, and not the events alone: it may wait for a peer to read, too.
-        worker.progress.begin_run();
-        next->run(worker.progress, worker.spare);
-        worker.progress.end_run();
+        if (!next)
+            return leave(worker);
+        slept = run(worker, *next);
         done = next;
     }
 }
@@ -183,70 +220,97 @@ Runnable *Dispatcher::take(Worker &worker)
         tail_ = nullptr;
     if (--runnable->posts_ > 0)
         append(*runnable); // behind the others, so that they get their turns
-    --queued_;
+    queued_.store(queued_.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
     worker.current = runnable;
-    worker.told_late = false;
+    worker.run = ++runs_;
+    worker.run_in = looks_;
+    worker.fresh = true;
+    worker.earlier = last_fresh_;
+    worker.later = nullptr;
+    (last_fresh_ ? last_fresh_->later : first_fresh_) = &worker;
+    last_fresh_ = &worker;
     return runnable;
+}
+
+// True: it has slept meanwhile, and that was to be told.
+bool Dispatcher::run(Worker &worker, Runnable &runnable)
+{
+    const bool tells = workers_tell_.load(std::memory_order_relaxed);
+    const long before = tells ? sleeps_so_far() : 0;
+    runnable.run(worker.progress, worker.spare);
+    worker.progress.end_run();
+    return tells && sleeps_so_far() > before;
+}
+
+void Dispatcher::finish(Worker &worker, bool slept)
+{
+    if (!worker.current)
+        return;
+    worker.slept = slept;
+    worker.current = nullptr;
+    if (worker.fresh)
+        unlink_fresh(worker);
+    else
+        --late_runs_;
+}
+
+void Dispatcher::unlink_fresh(Worker &worker)
+{
+    (worker.earlier ? worker.earlier->later : first_fresh_) = worker.later;
+    (worker.later ? worker.later->earlier : last_fresh_) = worker.earlier;
+    worker.fresh = false;
 }
 
 // Waits for work. nullptr: the worker is not needed any more.
 Runnable *Dispatcher::park(Worker &worker)
 {
-    TimePoint leave_at = Clock::now() + kIdleWorkerLeaves;
+    TimePoint leave_at = Clock::now() + options_.idle_leaves;
+    Lock lock(mutex_);
     for (;;) {
         if (Runnable *runnable = take(worker))
             return runnable;
         if (stopping_)
             return nullptr;
-        --active_;
+        deactivate(worker);
         worker.woken = false;
-        worker.below = idle_;
-        idle_ = &worker;
         bool in_time = true;
         while (!worker.woken && !stopping_ && in_time)
             in_time = worker.wake.wait_until(mutex_, leave_at);
         if (worker.woken)
             continue;
-        Worker **link = &idle_;
-        while (*link != &worker)
-            link = &(*link)->below;
-        *link = worker.below;
-        ++active_;
+        activate(worker);
         if (!stopping_ && workers_.size() > processors_)
             return nullptr;
         leave_at = kNever; // one of the few that stay
     }
 }
 
+// Each one that leaves joins the one that has left before it, so that at most one thread
+// that has ended is there at a time.
 void Dispatcher::leave(Worker &worker)
 {
-    --active_;
-    const auto self = std::find_if(workers_.begin(), workers_.end(),
-                                   [&](const auto &other) { return other.get() == &worker; });
-    left_.push_back(std::move(*self));
-    workers_.erase(self);
-    if (workers_.empty())
-        all_left_.broadcast();
+    std::unique_ptr<Worker> before;
+    {
+        Lock lock(mutex_);
+        before = std::exchange(left_, take_out(worker));
+    }
+    join(std::move(before));
 }
 
-// Since when it has been in its event, as far as is known: the first one of a run has begun
-// with it, any other when the monitor first saw it. kNever: it is in none.
-TimePoint Dispatcher::event_since(const Worker &worker, TimePoint now)
+void Dispatcher::join(std::unique_ptr<Worker> left)
 {
-    const TimePoint run_since = worker.progress.run_since();
-    if (run_since == kNever || worker.progress.in_first_event())
-        return run_since;
-    return worker.event == worker.progress.event() ? worker.event_since : now;
+    if (left)
+        left->thread.join_launched();
 }
 
 Dispatcher::Figures Dispatcher::figures()
 {
     Lock lock(mutex_);
-    Figures figures{.queued = queued_, .workers = workers_.size()};
+    Figures figures{.workers = workers_.size()};
     const TimePoint now = Clock::now();
-    for (const auto &worker : workers_) {
-        const TimePoint since = event_since(*worker, now);
-        if (!worker->current || since == kNever)
+    for (size_t i = 0; i < active_; ++i) {
+        const TimePoint since = workers_[i]->progress.event_since();
+        if (since == kNever)
             continue;
         ++figures.busy;
         figures.longest = std::max(figures.longest, now - since);
@@ -259,14 +323,15 @@ std::string Dispatcher::stuck_in(int ms)
     Lock lock(mutex_);
     std::string names;
     const TimePoint now = Clock::now();
-    for (const auto &worker : workers_) {
-        const TimePoint since = event_since(*worker, now);
-        if (!worker->current || since == kNever || now - since < std::chrono::milliseconds(ms))
+    for (size_t i = 0; i < active_; ++i) {
+        const Worker &worker = *workers_[i];
+        const TimePoint since = worker.progress.event_since();
+        if (!worker.current || since == kNever || now - since < std::chrono::milliseconds(ms))
             continue;
         const auto age = std::chrono::duration_cast<std::chrono::milliseconds>(now - since);
         names += names.empty() ? "" : ", ";
         names +=
-            std::string(worker->current->name()) + " for " + std::to_string(age.count()) + " ms";
+            std::string(worker.current->name()) + " for " + std::to_string(age.count()) + " ms";
     }
     return names;
 }

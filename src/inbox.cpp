@@ -165,6 +165,14 @@ Inbox::Taken Inbox::take(std::span<Event> into)
     return taken;
 }
 
+size_t Inbox::waiting()
+{
+    Lock lock(mutex_);
+    // Of those that were taken, one runs; with concurrent_, each of them does.
+    const size_t taken = concurrent_ || running_ == 0 ? 0 : running_ - 1;
+    return queue_.size() - head_ + taken + (closed_ ? 1 : 0);
+}
+
 bool Inbox::finished(const Taken &events)
 {
     Lock lock(mutex_);

@@ -64,6 +64,9 @@ class Inbox
     };
     Taken take(std::span<Event> into) EXCLUDES(mutex_);
 
+    // Events that have not begun to run.
+    size_t waiting() EXCLUDES(mutex_);
+
     // Says that these have run. True: the connection must be posted.
     bool finished(const Taken &events) EXCLUDES(mutex_);
 

@@ -143,7 +143,11 @@ void Log::detach()
     deliver_waiting();
 }
 
-void Log::run(Progress &, std::vector<uint8_t> &) noexcept { deliver_waiting(); }
+void Log::run(Progress &progress, std::vector<uint8_t> &) noexcept
+{
+    progress.begin_event();
+    deliver_waiting();
+}
 
 void Log::deliver_waiting()
 {

@@ -3,9 +3,11 @@
 #include "dispatcher.h"
 
 #include <algorithm>
+#include <array>
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <new>
+#include <span>
 #include <utility>
 
 namespace websock {
@@ -13,14 +15,17 @@ namespace websock {
 namespace {
 
 constexpr std::chrono::milliseconds kTick{1};
-constexpr std::chrono::milliseconds kWaitedTooLong{1};
-constexpr std::chrono::milliseconds kLate{1};
-// A worker that long in one event may be stuck. Shorter than a tick, so that callbacks
-// which each block a millisecond are seen as what they are.
-constexpr std::chrono::microseconds kOverdue{250};
-// And that long it counts as stuck even if it computes: others shall have their turn.
+constexpr uint64_t kWholeTick = 2; // looks: the tick between them at least has passed
+// A worker that computes for so long in one run counts as stuck, too: others shall have their
+// turn.
 constexpr std::chrono::milliseconds kHogging{100};
-constexpr int kIdleTicks = 20; // before it parks: parking and waking it has a price too
+// A look at a thread costs some 8 us.
+constexpr size_t kSampled = 4;  // workers, when there is reason to believe that some are stuck
+constexpr uint64_t kSeldom = 4; // looks between two, while there is little
+// Where the system does not tell: a run that long in which nothing was computed is asleep.
+constexpr uint64_t kStill = 100;   // looks
+constexpr size_t kToldAtOnce = 64; // runnables, between which the lock is let go
+constexpr int kIdleTicks = 20;     // before it parks: parking and waking it has a price too
 
 } // namespace
 
@@ -28,7 +33,7 @@ void Dispatcher::watch()
 {
     Lock lock(mutex_);
     int idle_ticks = 0;
-    while (!monitor_ends_) {
+    while (!ends_) {
         idle_ticks = has_work() ? 0 : idle_ticks + 1;
         const TimePoint expiry = first_expiring_ ? first_expiring_->expires_at_ : kNever;
         if (idle_ticks < kIdleTicks) {
@@ -38,127 +43,151 @@ void Dispatcher::watch()
             monitor_wake_.wait_until(mutex_, expiry);
             monitor_parked_ = false;
         }
-        tick(Clock::now());
+        look();
     }
 }
 
-void Dispatcher::tick(TimePoint now)
+void Dispatcher::look()
 {
-    reap();
-    expire(now);
+    ++looks_;
+    now_ = Clock::now().time_since_epoch().count();
+    expire();
+    tell_late();
 
-    const Survey seen = survey(now);
-    mutex_.unlock();
-    const size_t stuck = stuck_among(seen);
-    for (Runnable *runnable : seen.late) {
-        runnable->late();
-        runnable->release();
-    }
-    mutex_.lock();
-
-    // Up at once, down by a sixteenth a tick: a server whose callbacks all block for a
-    // millisecond must not wait for a tick of the monitor with each of them.
+    const bool waits = head_ && looks_ - head_->queued_in_ >= kWholeTick;
+    const bool urgent = waits && (stuck_ > 0 || late_runs_ > 0);
+    const bool of_use = waits || stuck_ > 0 || late_runs_ > 0;
+    if (!urgent && !(of_use && looks_ % kSeldom == 0))
+        return;
+    stuck_ = count_stuck();
+    // Up at once, down by a sixteenth: a server whose callbacks all block for a millisecond
+    // must not wait for a look of the monitor with each of them.
     const size_t sinking = allowed_active_ - (allowed_active_ + 15) / 16;
-    allowed_active_ = std::max(processors_ + stuck, sinking);
-    if (head_ && now - head_->queued_at_ >= kWaitedTooLong) {
-        const size_t moving = active_ - std::min(stuck, active_);
-        const size_t lacking = processors_ - std::min(moving, processors_);
-        grow(std::min(queued_, std::max(lacking, stuck)));
-    }
+    allowed_active_ = std::max(processors_ + stuck_, sinking);
+    const size_t moving = active_ - std::min(stuck_, active_);
+    if (waits && moving < processors_)
+        grow(std::min(queued_.load(), std::max(processors_ - moving, stuck_)));
 }
 
-Dispatcher::Survey Dispatcher::survey(TimePoint now)
+// Tells those whose run has lasted for a whole tick by now.
+void Dispatcher::tell_late()
 {
-    Survey seen;
-    ++surveys_;
-    for (size_t i = 0; i < workers_.size(); ++i) {
-        // Not the same ones are the sample each time.
-        Worker &worker = *workers_[(i + surveys_) % workers_.size()];
-        if (!worker.current)
-            continue;
-        const bool stuck = may_be_stuck(worker, now);
-        const TimePoint event_since = Dispatcher::event_since(worker, now);
-        const bool hogging = event_since < now && now - event_since >= kHogging;
-        if (stuck && worker.id != 0) {
-            ++seen.overdue;
-            seen.hogging += hogging;
-            if (!hogging && seen.sampled < kSampled)
-                seen.sample[seen.sampled++] = worker.id;
+    std::array<Runnable *, kToldAtOnce> late;
+    size_t count = 0;
+    do {
+        count = 0;
+        for (Worker *worker = first_fresh_; worker && count < late.size();) {
+            Worker &each = *std::exchange(worker, worker->later);
+            if (looks_ - each.run_in < kWholeTick)
+                break;
+            if (each.progress.event_since() == kNever)
+                continue; // at the next look, then
+            unlink_fresh(each);
+            ++late_runs_;
+            each.cpu_time_when_late = cpu_time_of(each.id);
+            each.current->retain();
+            late[count++] = each.current;
         }
-        const TimePoint run_since = worker.progress.run_since();
-        const bool late = run_since < now && now - run_since >= kLate;
-        if (worker.told_late || !late || !worker.progress.in_event())
-            continue;
-        try {
-            seen.late.push_back(worker.current);
-        } catch (const std::bad_alloc &) {
-            continue; // at the next tick, then
+        mutex_.unlock();
+        for (Runnable *runnable : std::span(late).first(count)) {
+            runnable->late();
+            runnable->release();
         }
-        worker.current->retain();
-        worker.told_late = true;
-    }
-    surveyed_at_ = now;
-    return seen;
+        mutex_.lock();
+    } while (count == late.size());
 }
 
-// Whether it is long in its event, or its events have been long since the last look, on
-// the average: each of many that block for half a millisecond is another one at each look.
-bool Dispatcher::may_be_stuck(Worker &worker, TimePoint now)
+// How many of the active workers will not come back by themselves: a few of them stand for
+// all. The clock does not tell: on a busy machine a worker that waits for a processor takes as
+// long as one that sleeps, and more workers would make that worse (measured at 1000
+// connections on one core: 200 workers and a p99 of 218 ms by the clock, 11 and 37 ms by what
+// the system says of them). Nor does it matter how long one sleeps: where callbacks sleep
+// for 50 us each, it is another one at each look, but as many.
+size_t Dispatcher::count_stuck()
 {
-    const uint64_t begun = worker.progress.event() - worker.event;
-    if (begun > 0) {
-        worker.event += begun;
-        worker.event_since = now;
+    const size_t looks = std::min(kSampled, active_);
+    size_t stuck = 0;
+    for (size_t i = 0; i < looks && active_ > 0; ++i) {
+        Worker &worker = *workers_[next_sampled_++ % active_];
+        stuck += worker.current && worker.id.number != 0 && is_stuck(worker);
     }
-    const TimePoint event_since = Dispatcher::event_since(worker, now);
-    if (event_since < now && now - event_since >= kOverdue)
+    return looks == 0 ? 0 : (stuck * active_ + looks - 1) / looks;
+}
+
+bool Dispatcher::is_stuck(Worker &worker)
+{
+    std::chrono::nanoseconds computed{0};
+    if (!worker.fresh)
+        computed = cpu_time_of(worker.id) - worker.cpu_time_when_late;
+    if (computed >= kHogging)
         return true;
-    const TimePoint run_since = worker.progress.run_since();
-    return run_since < now && now - run_since >= kOverdue && begun * kOverdue <= now - surveyed_at_;
+    // What is known without asking the system, in case it does not tell.
+    const bool still = !worker.fresh && computed.count() == 0 && looks_ - worker.run_in >= kStill;
+    const bool slept = worker.slept;
+    const ThreadState state = state_in_run(worker);
+    workers_tell_.store(state == ThreadState::unknown, std::memory_order_relaxed);
+    return state == ThreadState::unknown ? slept || still : state == ThreadState::sleeps;
 }
 
-// How many workers will not come back by themselves. The clock alone does not tell: on a
-// busy machine a worker that waits for a processor takes as long as one that sleeps, and
-// more workers would make that worse (measured at 1000 connections on one core: 200
-// workers and a p99 of 218 ms by the clock, 11 and 37 ms this way). So the system is
-// asked about a few of them, and they stand for all.
-size_t Dispatcher::stuck_among(const Survey &survey)
+// What a worker's thread does in its run; runs, if that ends meanwhile.
+ThreadState Dispatcher::state_in_run(Worker &worker)
 {
-    if (survey.sampled == 0)
-        return survey.hogging;
-    const auto end = survey.sample.begin() + static_cast<std::ptrdiff_t>(survey.sampled);
-    const auto asleep = std::count_if(survey.sample.begin(), end, is_asleep);
-    const size_t others = survey.overdue - survey.hogging;
-    return survey.hogging +
-           (others * static_cast<size_t>(asleep) + survey.sampled - 1) / survey.sampled;
+    const ThreadId id = worker.id;
+    const size_t index = worker.index;
+    const uint64_t run = worker.run;
+    mutex_.unlock();
+    const ThreadState state = state_of(id);
+    mutex_.lock();
+    // The worker itself may have gone.
+    const bool same = index < active_ && workers_[index]->run == run && workers_[index]->current;
+    return same ? state : ThreadState::runs;
 }
 
+// Wakes idle workers, and has as many made as are still lacking.
 void Dispatcher::grow(size_t count)
 {
     while (count > 0 && wake_one())
         --count;
-    while (count > 0 && !stopping_) {
-        if (options_.max_workers != 0 && workers_.size() >= options_.max_workers)
-            return;
-        mutex_.unlock();
-        const int error = add_worker();
-        mutex_.lock();
-        if (error != 0) {
-            const size_t waiting = queued_;
-            if (std::exchange(short_of_threads_, true))
-                return;
-            mutex_.unlock();
-            char text[128];
-            (void)std::snprintf(text, sizeof text,
-                                "no further worker thread: %s; %zu connections wait for callbacks",
-                                std::strerror(error), waiting);
-            options_.warn(text);
-            mutex_.lock();
-            return;
+    wanted_ = count;
+    if (wanted_ > 0)
+        growth_wake_.signal();
+}
+
+// The thread that makes workers.
+void Dispatcher::make_wanted()
+{
+    Lock lock(mutex_);
+    while (!ends_) {
+        if (wanted_ == 0 || !head_) {
+            growth_wake_.wait(mutex_);
+            continue;
         }
-        short_of_threads_ = false;
-        --count;
+        --wanted_;
+        lock.unlock();
+        note_outcome(add_worker());
+        lock.lock();
     }
+}
+
+void Dispatcher::note_outcome(int error)
+{
+    size_t waiting = 0;
+    {
+        Lock lock(mutex_);
+        if (error != 0)
+            wanted_ = 0; // until the monitor asks again
+        const bool refused = error != 0 && error != EBUSY && error != ESHUTDOWN;
+        const bool was_refused = std::exchange(short_of_threads_, refused);
+        note_limit();
+        if (!refused || was_refused)
+            return; // it is said once for each time
+        waiting = queued_;
+    }
+    char text[128];
+    (void)std::snprintf(text, sizeof text,
+                        "no further worker thread: %s; %zu connections wait for callbacks",
+                        std::strerror(error), waiting);
+    options_.warn(text);
 }
 
 void Dispatcher::expire_at(Runnable &runnable, TimePoint when)
@@ -199,25 +228,15 @@ void Dispatcher::unlink_expiring(Runnable &runnable)
     runnable.expires_at_ = kNever;
 }
 
-void Dispatcher::expire(TimePoint now)
+void Dispatcher::expire()
 {
+    const TimePoint now = Clock::now();
     while (first_expiring_ && first_expiring_->expires_at_ <= now) {
         Runnable &runnable = *first_expiring_;
         unlink_expiring(runnable);
         mutex_.unlock();
         runnable.expired();
         runnable.release();
-        mutex_.lock();
-    }
-}
-
-void Dispatcher::reap()
-{
-    while (!left_.empty()) {
-        const std::unique_ptr<Worker> worker = std::move(left_.back());
-        left_.pop_back();
-        mutex_.unlock();
-        worker->thread.join_ending();
         mutex_.lock();
     }
 }

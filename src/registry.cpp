@@ -23,6 +23,7 @@ Registry::Traffic &Registry::Traffic::operator+=(const Traffic &other)
     bytes_in += other.bytes_in;
     bytes_out += other.bytes_out;
     send_timeouts += other.send_timeouts;
+    events_waiting += other.events_waiting;
     return *this;
 }
 

@@ -43,6 +43,7 @@ class Registry
         uint64_t bytes_in = 0;
         uint64_t bytes_out = 0;
         uint64_t send_timeouts = 0;
+        uint64_t events_waiting = 0; // now; none of one that has gone
         Traffic &operator+=(const Traffic &other);
     };
     struct Figures {

@@ -35,6 +35,7 @@ void set_default_settings(libwebsock_context &context, size_t max_frame_payload)
     context.connection_stack_bytes = 128 * 1024;
     context.close_trace_frames = 8;
     context.max_handshakes = 1000;
+    context.worker_stack_bytes = kMiB;
 }
 
 const char *bad_setting(const libwebsock_context &context)

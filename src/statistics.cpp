@@ -28,7 +28,7 @@ void write_statistics(Server &server, libwebsock_statistics &out)
         .messages_out = connections.traffic.messages_out,
         .bytes_in = connections.traffic.bytes_in,
         .bytes_out = connections.traffic.bytes_out,
-        .events_queued = events.queued,
+        .events_queued = connections.traffic.events_waiting,
         .workers = events.workers,
         .workers_busy = events.busy,
         .longest_callback_ms = static_cast<unsigned long long>(longest.count()),

@@ -12,6 +12,7 @@
 #include <sched.h>
 #include <string_view>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 namespace websock {
@@ -29,6 +30,16 @@ std::byte *lowest_of_stack()
     const int error = pthread_attr_getstack(&attributes, &lowest, &bytes);
     pthread_attr_destroy(&attributes);
     return error == 0 ? static_cast<std::byte *>(lowest) : nullptr;
+}
+
+// Faults of a thread's own: blocked, they would end the process without the program's handler.
+sigset_t all_but_faults()
+{
+    sigset_t signals;
+    sigfillset(&signals);
+    for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS})
+        sigdelset(&signals, fault);
+    return signals;
 }
 
 } // namespace
@@ -88,6 +99,23 @@ bool Cond::wait_until(Mutex &mutex, TimePoint deadline)
 
 int Thread::start(const ThreadOptions &options, void (*entry)(void *), void *argument)
 {
+    pthread_t id{};
+    const int error = create(options, entry, argument, id);
+    if (error == 0)
+        id_ = id;
+    return error;
+}
+
+// The id goes nowhere: some C libraries store it when the thread has long begun.
+int Thread::launch(const ThreadOptions &options, void (*entry)(void *), void *argument)
+{
+    pthread_t id{};
+    return create(options, entry, argument, id);
+}
+
+int Thread::create(const ThreadOptions &options, void (*entry)(void *), void *argument,
+                   pthread_t &id)
+{
     entry_ = entry;
     argument_ = argument;
     name_ = options.name;
@@ -103,11 +131,10 @@ int Thread::start(const ThreadOptions &options, void (*entry)(void *), void *arg
     if (error == 0) {
         // The new thread inherits the mask: no signal can reach it before it has
         // set its own.
-        sigset_t all;
+        const sigset_t others = all_but_faults();
         sigset_t before;
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, &before);
-        error = pthread_create(&id_, &attributes, trampoline, this);
+        pthread_sigmask(SIG_SETMASK, &others, &before);
+        error = pthread_create(&id, &attributes, trampoline, this);
         pthread_sigmask(SIG_SETMASK, &before, nullptr);
     }
     pthread_attr_destroy(&attributes);
@@ -127,33 +154,62 @@ void *Thread::trampoline(void *self)
     return nullptr;
 }
 
-size_t processors()
+ThreadId current_thread()
 {
-    cpu_set_t allowed;
-    if (sched_getaffinity(0, sizeof allowed, &allowed) == 0)
-        return static_cast<size_t>(CPU_COUNT(&allowed));
-    const long online = sysconf(_SC_NPROCESSORS_ONLN); // more than a cpu_set_t has room for
-    return online > 0 ? static_cast<size_t>(online) : 1;
+    ThreadId self{.number = gettid()};
+    (void)pthread_getcpuclockid(pthread_self(), &self.cpu_clock); // a number, made of the thread's
+    return self;
 }
 
-pid_t current_thread() { return gettid(); }
-
-bool is_asleep(pid_t thread)
+ThreadState state_of(const ThreadId &thread)
 {
     char path[48];
-    (void)std::snprintf(path, sizeof path, "/proc/self/task/%d/stat", static_cast<int>(thread));
+    (void)std::snprintf(path, sizeof path, "/proc/self/task/%d/stat",
+                        static_cast<int>(thread.number));
     const UniqueFd file = above_stdio(open(path, O_RDONLY | O_CLOEXEC));
     char text[64]; // "1234 (ws-worker) S ...", proc(5)
     const ssize_t n = file ? read(file.get(), text, sizeof text) : -1;
     const std::string_view stat(text, n > 0 ? static_cast<size_t>(n) : 0);
     const size_t name_end = stat.rfind(") ");
-    return name_end == stat.npos || !stat.substr(name_end + 2).starts_with('R');
+    if (name_end == stat.npos)
+        return ThreadState::unknown;
+    return stat.substr(name_end + 2).starts_with('R') ? ThreadState::runs : ThreadState::sleeps;
+}
+
+std::chrono::nanoseconds cpu_time_of(const ThreadId &thread)
+{
+    timespec used{};
+    (void)clock_gettime(thread.cpu_clock, &used);
+    return std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec);
+}
+
+long sleeps_so_far()
+{
+    rusage used{};
+    (void)getrusage(RUSAGE_THREAD, &used);
+    return used.ru_nvcsw;
+}
+
+int room_on_stack(size_t stack_bytes, size_t &room)
+{
+    const auto measure = [](void *into) {
+        const std::byte *const lowest = lowest_of_stack();
+        const auto *const here = static_cast<std::byte *>(__builtin_frame_address(0));
+        *static_cast<size_t *>(into) = lowest ? static_cast<size_t>(here - lowest) : 0;
+    };
+    Thread thread;
+    const int error =
+        thread.start({.name = "ws-stack", .stack_bytes = stack_bytes}, measure, &room);
+    if (error == 0)
+        thread.join();
+    return error;
 }
 
 void use_batch_scheduling()
 {
     const sched_param parameters{};
-    (void)sched_setscheduler(0, SCHED_BATCH, &parameters);
+    if (sched_getscheduler(0) == SCHED_OTHER)
+        (void)sched_setscheduler(0, SCHED_BATCH, &parameters);
 }
 
 } // namespace websock

@@ -108,11 +108,12 @@ struct ThreadOptions {
     const char *name;               // shown by ps and gdb; at most 15 characters
     size_t stack_bytes = 0;         // 0: the system's default
     const sigset_t *mask = nullptr; // signals to block, read by the thread when it begins;
-                                    // nullptr: all of them
+                                    // nullptr: all but those it raises itself, by a fault
     bool batch = false;             // see use_batch_scheduling()
 };
 
-// A joinable thread; the object must live until it is joined, in one of two ways.
+// A joinable thread. Whoever has started it with start() joins it, or, with launch(),
+// whoever the thread itself has told that it is about to end.
 class Thread
 {
   public:
@@ -120,20 +121,24 @@ class Thread
     Thread(const Thread &) = delete;
     Thread &operator=(const Thread &) = delete;
 
-    // Runs entry(argument) in a new thread. 0, or an errno value (EAGAIN).
+    // Runs entry(argument) in a new thread. 0, or an errno value (EAGAIN). The object must
+    // live until join() has returned.
     int start(const ThreadOptions &options, void (*entry)(void *), void *argument);
-
     // By the thread that has called start(), or one that knows it to have returned.
     void join() { pthread_join(id_, nullptr); }
-    // By a thread that the joined one has told, through a lock, that it is about to end;
-    // start() need not have returned by then.
-    void join_ending() { pthread_join(self_, nullptr); }
+
+    // The same, but the thread may have ended, been joined, and have had this object deleted
+    // before launch() returns: from then on nothing here is touched.
+    int launch(const ThreadOptions &options, void (*entry)(void *), void *argument);
+    // By a thread that the launched one has told, through a lock, that it is about to end.
+    void join_launched() { pthread_join(self_, nullptr); }
 
   private:
+    int create(const ThreadOptions &options, void (*entry)(void *), void *argument, pthread_t &id);
     static void *trampoline(void *self);
 
-    pthread_t id_{};   // written by start()
-    pthread_t self_{}; // the same, written by the new thread
+    pthread_t id_{};   // written by start(), once the thread is there
+    pthread_t self_{}; // the same, written by the new thread alone
     void (*entry_)(void *) = nullptr;
     void *argument_ = nullptr;
     const char *name_ = nullptr;
@@ -144,20 +149,34 @@ class Thread
 // Gives the memory back that the calling thread's stack has used further down than now.
 [[gnu::noinline]] void release_unused_stack();
 
-// How many processors this process may use.
-size_t processors();
+// The calling thread, as these functions of the monitor's take it.
+struct ThreadId {
+    pid_t number = 0; // 0: none
+    clockid_t cpu_clock{};
+};
+ThreadId current_thread();
 
-// The calling thread, by the number that is_asleep() takes.
-pid_t current_thread();
+// What another thread of this process does: it runs, or would if it had a processor; or it
+// sleeps, in a system call or for a lock. unknown: the system does not tell, for want of
+// /proc or of a descriptor.
+enum class ThreadState { runs, sleeps, unknown };
+ThreadState state_of(const ThreadId &thread);
 
-// Whether a thread of this process sleeps: in a system call, for a lock. Not while it
-// runs, or would if it had a processor. True where the system does not tell.
-bool is_asleep(pid_t thread);
+// How long a thread of this process has computed; needs neither. 0 when it has ended.
+std::chrono::nanoseconds cpu_time_of(const ThreadId &thread);
 
-// Lets the calling thread finish its work before the thread it has woken runs.
-// Measured (closed-loop echo, one core): 23 us of CPU per message without, 17 with,
-// since readers that are not preempted fill the run queue in bulk. A hint: there
-// is no failure worth telling.
+// How often the calling thread has gone to sleep: for a lock, for time, for input.
+long sleeps_so_far();
+
+// What of a stack of so many bytes is left when a thread on it begins: less than all, since
+// the C library's and the program's thread-local data are in there. 0, or an errno value:
+// EINVAL where no thread can have so small a stack, EAGAIN.
+int room_on_stack(size_t stack_bytes, size_t &room);
+
+// Lets the calling thread finish its work before the thread it has woken runs, unless an
+// administrator has chosen another policy than the usual one. Measured (closed-loop echo, one
+// core): 23 us of CPU per message without, 17 with, since readers that are not preempted fill
+// the run queue in bulk. A hint: there is no failure worth telling.
 void use_batch_scheduling();
 
 } // namespace websock

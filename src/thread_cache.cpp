@@ -36,7 +36,7 @@ int ThreadCache::run(const ThreadOptions &options, void (*job)(void *), void *ar
         Worker &started = *static_cast<Worker *>(self);
         started.cache->work(started);
     };
-    const int error = worker ? worker->thread.start(options, entry, worker.get()) : ENOMEM;
+    const int error = worker ? worker->thread.launch(options, entry, worker.get()) : ENOMEM;
     if (error == 0) {
         (void)worker.release(); // whoever joins the thread frees it
         return 0;
@@ -97,7 +97,7 @@ void ThreadCache::join(Worker *left)
 {
     if (!left)
         return;
-    left->thread.join_ending();
+    left->thread.join_launched();
     delete left;
 }
 

@@ -4,46 +4,17 @@
 // allocation_test.cpp.
 #include "failing_allocator.h"
 #include "hostile.h"
+#include "limit.h"
 
 #include <doctest/doctest.h>
 
 #include <array>
 #include <cstdio>
-#include <fcntl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 using namespace test;
 
 namespace {
-
-// Another limit of this process, while it lives.
-class Limit
-{
-  public:
-    Limit(__rlimit_resource resource, rlim_t value) : resource_(resource)
-    {
-        REQUIRE(::getrlimit(resource, &before_) == 0);
-        const rlimit now{value, before_.rlim_max};
-        REQUIRE(::setrlimit(resource, &now) == 0);
-    }
-    ~Limit() { ::setrlimit(resource_, &before_); }
-    Limit(const Limit &) = delete;
-    Limit &operator=(const Limit &) = delete;
-
-  private:
-    const __rlimit_resource resource_;
-    rlimit before_{};
-};
-
-// As a limit it leaves no descriptor to be had.
-rlim_t lowest_free_descriptor()
-{
-    const int fd = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
-    REQUIRE(fd != -1);
-    ::close(fd);
-    return static_cast<rlim_t>(fd);
-}
 
 rlim_t address_space_in_use()
 {

@@ -44,7 +44,7 @@ class Jobs
     void work()
     {
         std::unique_lock lock(mutex_);
-        threads_.insert(current_thread());
+        threads_.insert(current_thread().number);
         ++running_;
         changed_.wait(lock, [this] { return may_return_; });
         --running_;

@@ -279,6 +279,8 @@ struct libwebsock_context {
                                 * place of the one whose handshake has not advanced for the
                                 * longest time, which is reset; those that are with onrequest
                                 * keep theirs. 0: no limit */
+    size_t worker_stack_bytes; /* 1 MiB: stack of each thread that runs callbacks; what
+                                * their local variables need, and more */
 };
 
 /* What libwebsock_stats fills in. Set size to sizeof(libwebsock_statistics)
