@@ -307,7 +307,7 @@ UniqueFd Context::admit(UniqueFd socket, const sockaddr_storage &peer,
 int Context::begin(bool waits)
 {
     int error = 0;
-    const char *setting = nullptr;
+    BadSetting bad;
     const char *what = "cannot start";
     if (is_another_process_s())
         return EPERM;
@@ -321,14 +321,17 @@ int Context::begin(bool waits)
         } else if (state_ == State::ended) {
             return ESHUTDOWN;
         } else if (state_ == State::fresh) {
-            setting = bad_setting(handle_);
-            error = setting ? EINVAL : run();
+            bad = bad_setting(handle_);
+            error = bad.name ? EINVAL : run();
         }
         waiting_ = waiting_ || (waits && error == 0);
     }
     // Without the lock: onlog may look at the context.
-    if (setting)
-        server_.log.write(LIBWEBSOCK_LOG_ERROR, "the setting %s is out of range", setting);
+    if (bad.name && bad.least > 0)
+        server_.log.write(LIBWEBSOCK_LOG_ERROR, "the setting %s is out of range: at least %zu",
+                          bad.name, bad.least);
+    else if (bad.name)
+        server_.log.write(LIBWEBSOCK_LOG_ERROR, "the setting %s is out of range", bad.name);
     else if (error != 0)
         server_.log.write(LIBWEBSOCK_LOG_ERROR, "%s: %s", what, std::strerror(error));
     return error;

@@ -8,6 +8,7 @@
 #include "handshake_gate.h"
 #include "heap_trimmer.h"
 #include "log.h"
+#include "processors.h"
 #include "registry.h"
 #include "thread_cache.h"
 

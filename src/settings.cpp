@@ -1,8 +1,12 @@
 // settings.cpp: see settings.h.
 #include "settings.h"
 
+#include "thread.h"
+
 #include <algorithm>
+#include <cerrno>
 #include <cstdint>
+#include <unistd.h>
 
 namespace websock {
 
@@ -10,12 +14,45 @@ namespace {
 
 constexpr size_t kMiB = 1024 * 1024;
 constexpr size_t kLeastStack = 64 * 1024; // measured: a connection touches up to 16 KiB
-constexpr size_t kMostTraced = 16;        // more would not fit a line of the log
+// Of it, when a thread begins: what the C library and thread-local data leave.
+constexpr size_t kLeastRoom = 24 * 1024;
+constexpr size_t kMostStack = 1024 * kMiB; // that the least one is looked for up to
+constexpr size_t kMostTraced = 16;         // more would not fit a line of the log
 // Of what is kept in one piece of memory: 1 GiB where a size_t has 32 bits. Two of them and
 // their headers are still a size.
 constexpr size_t kLargestLimit = SIZE_MAX / 4;
 
 bool is_limit(size_t bytes) { return bytes > 0 && bytes <= kLargestLimit; }
+
+size_t whole_pages(size_t bytes)
+{
+    const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+    return (bytes + page - 1) / page * page;
+}
+
+// The smallest stack that leaves kLeastRoom. 0: no thread could be made to find out.
+size_t least_stack()
+{
+    const long systems = sysconf(_SC_THREAD_STACK_MIN); // 128 KiB on arm64
+    const size_t floor = std::max(kLeastStack, systems > 0 ? static_cast<size_t>(systems) : 0);
+    for (size_t bytes = floor; bytes <= kMostStack; bytes *= 2) {
+        size_t room = 0;
+        const int error = room_on_stack(bytes, room);
+        if (error == 0)
+            return whole_pages(std::max(floor, bytes - room + kLeastRoom));
+        if (error != EINVAL)
+            return 0;
+    }
+    return 0;
+}
+
+// Want of memory or threads is not the setting's fault, and is seen soon enough.
+bool is_good_stack(size_t bytes)
+{
+    size_t room = 0;
+    const int error = bytes >= kLeastStack ? room_on_stack(bytes, room) : EINVAL;
+    return error == 0 ? room >= kLeastRoom : error != EINVAL;
+}
 
 } // namespace
 
@@ -38,7 +75,7 @@ void set_default_settings(libwebsock_context &context, size_t max_frame_payload)
     context.worker_stack_bytes = kMiB;
 }
 
-const char *bad_setting(const libwebsock_context &context)
+BadSetting bad_setting(const libwebsock_context &context)
 {
     const struct {
         const char *name;
@@ -56,13 +93,16 @@ const char *bad_setting(const libwebsock_context &context)
         {"max_queued_bytes", context.max_queued_bytes > 0},
         {"concurrent_events", context.concurrent_events >= 0},
         {"close_trace_frames", context.close_trace_frames <= kMostTraced},
-        {"connection_stack_bytes", context.connection_stack_bytes >= kLeastStack},
     };
     for (const auto &check : checks) {
         if (!check.good)
-            return check.name;
+            return {.name = check.name};
     }
-    return nullptr;
+    if (!is_good_stack(context.connection_stack_bytes))
+        return {.name = "connection_stack_bytes", .least = least_stack()};
+    if (!is_good_stack(context.worker_stack_bytes))
+        return {.name = "worker_stack_bytes", .least = least_stack()};
+    return {};
 }
 
 } // namespace websock

@@ -10,7 +10,12 @@ namespace websock {
 // max_frame_payload: 0 for the default.
 void set_default_settings(libwebsock_context &context, size_t max_frame_payload);
 
-// The name of a setting that is out of range; nullptr if none is.
-const char *bad_setting(const libwebsock_context &context);
+// A setting that is out of range.
+struct BadSetting {
+    const char *name = nullptr; // nullptr: none is
+    size_t least = 0;           // that it may be, where that is the system's to say
+};
+// Makes a thread with each size of stack that is set, to see whether that will do.
+BadSetting bad_setting(const libwebsock_context &context);
 
 } // namespace websock

@@ -19,17 +19,22 @@ namespace websock {
 
 namespace {
 
-// Where the calling thread's stack ends, and the guard page is; nullptr if that is not known.
-std::byte *lowest_of_stack()
+struct Stack {
+    std::byte *lowest = nullptr; // the guard page is below; nullptr: not known
+    size_t bytes = 0;
+};
+
+// The calling thread's.
+Stack own_stack()
 {
     pthread_attr_t attributes;
     if (pthread_getattr_np(pthread_self(), &attributes) != 0)
-        return nullptr;
+        return {};
     void *lowest = nullptr;
     size_t bytes = 0;
     const int error = pthread_attr_getstack(&attributes, &lowest, &bytes);
     pthread_attr_destroy(&attributes);
-    return error == 0 ? static_cast<std::byte *>(lowest) : nullptr;
+    return error == 0 ? Stack{static_cast<std::byte *>(lowest), bytes} : Stack{};
 }
 
 // Faults of a thread's own: blocked, they would end the process without the program's handler.
@@ -49,7 +54,7 @@ void release_unused_stack()
     static const auto page_bytes = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
     // In a library that dlopen(3) has loaded, others are allocated at first use, and glibc
     // ends the process where it cannot.
-    [[gnu::tls_model("initial-exec")]] thread_local std::byte *const lowest = lowest_of_stack();
+    [[gnu::tls_model("initial-exec")]] thread_local std::byte *const lowest = own_stack().lowest;
     if (!lowest)
         return;
     // What is called from here needs some, too.
@@ -192,17 +197,22 @@ long sleeps_so_far()
 
 int room_on_stack(size_t stack_bytes, size_t &room)
 {
+    // From its top down: the C library may use a larger one again that it has left.
     const auto measure = [](void *into) {
-        const std::byte *const lowest = lowest_of_stack();
+        const Stack stack = own_stack();
         const auto *const here = static_cast<std::byte *>(__builtin_frame_address(0));
-        *static_cast<size_t *>(into) = lowest ? static_cast<size_t>(here - lowest) : 0;
+        *static_cast<size_t *>(into) =
+            stack.lowest ? static_cast<size_t>(stack.lowest + stack.bytes - here) : 0;
     };
+    size_t used = 0;
     Thread thread;
     const int error =
-        thread.start({.name = "ws-stack", .stack_bytes = stack_bytes}, measure, &room);
-    if (error == 0)
-        thread.join();
-    return error;
+        thread.start({.name = "ws-stack", .stack_bytes = stack_bytes}, measure, &used);
+    if (error != 0)
+        return error;
+    thread.join();
+    room = stack_bytes - std::min(used, stack_bytes);
+    return 0;
 }
 
 void use_batch_scheduling()

@@ -142,7 +142,7 @@ size_t workers_for(void (*work)(), size_t enough)
 {
     Dispatcher dispatcher;
     REQUIRE(start(dispatcher) == 0);
-    Loop loop(dispatcher, kJobs, work == compute_for_300_us ? 1500 : SIZE_MAX / 2, work);
+    Loop loop(dispatcher, kJobs, work == compute_for_300_us ? 1500 : 5000, work);
     (void)eventually([&] { return loop.has_ended() || loop.most_workers() >= enough; });
     loop.end();
     CHECK(eventually([&] { return loop.has_ended(); }));
@@ -236,7 +236,7 @@ TEST_CASE("workers are short when the system refuses one, and not when it has gi
     {
         Waiting some(dispatcher, processors());
         CHECK(eventually([&] { return some.here() == processors(); }));
-        std::optional<test::ThreadCreation> refused([](auto) { return EAGAIN; });
+        std::optional<test::ThreadCreation> refused([](auto, const auto &) { return EAGAIN; });
         Waiting another(dispatcher, 1);
         CHECK(eventually([&] { return dispatcher.short_of_workers(); }));
         refused.reset();
@@ -261,7 +261,7 @@ TEST_CASE("who is late is told so while new workers are long in coming")
     Job in_need([] {});
     Waiting all(dispatcher, processors());
     CHECK(eventually([&] { return all.here() == processors(); }));
-    const test::ThreadCreation held([&](const auto &create) {
+    const test::ThreadCreation held([&](auto, const auto &create) {
         creating = true;
         was_told = told.wait();
         return create();

@@ -49,6 +49,7 @@ TEST_CASE("a new context has the documented settings")
     CHECK(context->max_handshake_bytes == 16384);
     CHECK(context->max_queued_bytes == 4u << 20);
     CHECK(context->connection_stack_bytes == 131072);
+    CHECK(context->worker_stack_bytes == 1048576);
     libwebsock_free(context);
 
     context = libwebsock_init(nullptr, nullptr, 32u << 20);

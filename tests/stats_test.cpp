@@ -77,6 +77,22 @@ TEST_CASE("connections that make room for newer ones are counted")
     CHECK(counts(server, &libwebsock_statistics::refused_for_newer));
 }
 
+TEST_CASE("events that wait are counted one by one, not the client that they are of")
+{
+    constexpr unsigned long long kMessages = 200;
+    Server server({.onmessage = [](Scene &scene, auto *, auto *) { scene.gate.wait(); }});
+    Client client = Client::open(server.port());
+    Client other = Client::open(server.port());
+    for (unsigned long long i = 0; i < kMessages; i++)
+        client.send_text("one of many");
+    other.send_text("a single one");
+    // One of each is running.
+    CHECK(eventually([&] { return server.stats().events_queued == kMessages - 1; }));
+    CHECK(server.stats().workers_busy == 2);
+    server.gate().open();
+    CHECK(eventually([&] { return server.stats().events_queued == 0; }));
+}
+
 TEST_CASE("clients are counted by the code they ended with")
 {
     Server server;

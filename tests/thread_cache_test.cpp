@@ -2,6 +2,7 @@
 #include "thread_cache.h"
 
 #include "test_server.h"
+#include "thread_creation.h"
 
 #include <doctest/doctest.h>
 
@@ -9,6 +10,7 @@
 #include <condition_variable>
 #include <mutex>
 #include <set>
+#include <thread>
 
 using namespace websock;
 using test::eventually;
@@ -102,5 +104,33 @@ TEST_CASE("a thread that cannot be made is EAGAIN, and those that are there go o
     CHECK(jobs.running() == 1);
     jobs.let_return();
 }
+
+#ifdef THREAD_CREATION_CAN_BE_HELD
+
+TEST_CASE("a thread may have done its job and be gone before its creation has returned")
+{
+    Jobs jobs;
+    jobs.let_return();
+    bool on_stack = false;
+    {
+        ThreadCache cache;
+        cache.stop_parking();
+        // As some C libraries do, the id is stored when the thread has been joined already.
+        const test::ThreadCreation late([&](const pthread_t *id, const auto &create) {
+            const int error = create();
+            CHECK(eventually([&] { return jobs.threads().size() == 1; }));
+            cache.stop(); // joins it, and frees what it was kept in
+            const auto at = reinterpret_cast<uintptr_t>(id);
+            const auto here = reinterpret_cast<uintptr_t>(__builtin_frame_address(0));
+            on_stack = at > here && at - here < 64 * 1024; // of who creates, who is still there
+            return error;
+        });
+        std::thread creator([&] { REQUIRE(cache.run(kOptions, Jobs::job, &jobs) == 0); });
+        creator.join();
+    }
+    CHECK(on_stack);
+}
+
+#endif
 
 TEST_SUITE_END();

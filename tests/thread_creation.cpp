@@ -8,7 +8,7 @@
 namespace {
 
 struct Instead {
-    std::function<int(const test::ThreadCreation::Create &)> function;
+    std::function<int(const pthread_t *, const test::ThreadCreation::Create &)> function;
     pthread_t owner;
 };
 
@@ -19,7 +19,7 @@ std::atomic<std::shared_ptr<const Instead>> instead;
 
 namespace test {
 
-ThreadCreation::ThreadCreation(std::function<int(const Create &)> function)
+ThreadCreation::ThreadCreation(std::function<int(const pthread_t *, const Create &)> function)
 {
     instead = std::make_shared<const Instead>(std::move(function), ::pthread_self());
 }
@@ -35,11 +35,13 @@ extern "C" int pthread_create(pthread_t *id, const pthread_attr_t *attributes,
 {
     using Function = decltype(&::pthread_create);
     static const auto system = reinterpret_cast<Function>(::dlsym(RTLD_NEXT, "pthread_create"));
-    const auto create = [=] { return system(id, attributes, entry, argument); };
     const std::shared_ptr<const Instead> now = instead;
     if (!now || ::pthread_equal(now->owner, ::pthread_self()))
-        return create();
-    return now->function(create);
+        return system(id, attributes, entry, argument);
+    pthread_t made{};
+    const int error = now->function(id, [&] { return system(&made, attributes, entry, argument); });
+    *id = made;
+    return error;
 }
 
 #endif

@@ -18,13 +18,14 @@
 
 namespace test {
 
-// While it lives, pthread_create of other threads than the test's goes through instead, which
-// returns what it returns; create does what pthread_create would have done. One at a time.
+// While it lives, pthread_create by other threads than the test's becomes a call of instead;
+// create() does what it would have done, but for storing the id, which comes when instead
+// has returned. id is where. One at a time.
 class ThreadCreation
 {
   public:
     using Create = std::function<int()>;
-    explicit ThreadCreation(std::function<int(const Create &create)> instead);
+    explicit ThreadCreation(std::function<int(const pthread_t *id, const Create &create)> instead);
     ~ThreadCreation();
     ThreadCreation(const ThreadCreation &) = delete;
     ThreadCreation &operator=(const ThreadCreation &) = delete;

@@ -266,7 +266,8 @@ struct libwebsock_context {
     size_t max_queued_bytes;       /* 4 MiB: per client, memory kept by messages that wait
                                     * for callbacks (then its socket is not read), and bytes
                                     * that wait for it to read (then send_all drops it, 1008) */
-    size_t connection_stack_bytes; /* 131072: stack of a connection's thread */
+    size_t connection_stack_bytes; /* 131072: stack of a connection's thread; what the
+                                    * system needs and 24 KiB at least, else EINVAL */
 
     void *priv; /* the library's */
 
@@ -279,8 +280,8 @@ struct libwebsock_context {
                                 * place of the one whose handshake has not advanced for the
                                 * longest time, which is reset; those that are with onrequest
                                 * keep theirs. 0: no limit */
-    size_t worker_stack_bytes; /* 1 MiB: stack of each thread that runs callbacks; what
-                                * their local variables need, and more */
+    size_t worker_stack_bytes; /* 1048576: stack of each thread that runs callbacks, with
+                                * all they call; at least as connection_stack_bytes */
 };
 
 /* What libwebsock_stats fills in. Set size to sizeof(libwebsock_statistics)
@@ -296,7 +297,7 @@ typedef struct libwebsock_statistics {
     unsigned long long bytes_in; /* HTTP handshakes and frame headers included; with TLS, what
                                   * is inside of it */
     unsigned long long bytes_out;
-    unsigned long long events_queued;      /* wait for a worker now */
+    unsigned long long events_queued;      /* whose callbacks have not begun yet, now */
     unsigned long long workers;            /* threads that run callbacks, idle ones included */
     unsigned long long workers_busy;       /* of those, in a callback now */
     unsigned long long longest_callback_ms; /* how long the oldest running callback has run */
@@ -417,8 +418,8 @@ int libwebsock_stats(libwebsock_context *ctx, libwebsock_statistics *out);
  *
  * Frames of different senders are never interleaved: a whole message sent
  * between the fragments of another one is kept, and leaves behind the last.
- * Small messages sent from inside a callback may leave together, at most 1 ms
- * late. A send blocks while the peer does not read; once the peer has taken nothing
+ * Small messages sent from inside a callback may leave together, some 2 ms late
+ * at most. A send blocks while the peer does not read; once the peer has taken nothing
  * for send_timeout_ms, the connection is dropped. A callback that sends to its own
  * client does not wait like that: what the client does not take is kept for it, up to
  * max_queued_bytes or one message, and the client's next events wait until it has
