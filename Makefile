@@ -4,6 +4,7 @@
 #   make run-tls    the same over TLS, at https://127.0.0.1:8443/
 #   make check      every test
 #   make bench      measures this machine, beside other libraries; QUICK=1 is shorter
+#   make siege      many attackers and one honest client; QUICK=1 is shorter, SIEGE="--only NAME"
 #   make fuzz       every fuzz target for SECONDS=60 each; TARGETS="frame tls" for some
 #   make soak       the demo under all kinds of clients for SECONDS=60; draws build/soak/soak.png
 #   make install    PREFIX=/usr/local DESTDIR=
@@ -71,7 +72,7 @@ bench_peers := $(addprefix $(bench_dir)/peers/,\
   $(call with_header,boost/beast.hpp,beast_sync beast_async) \
   $(call with_header,websocketpp/server.hpp,websocketpp))
 
-.PHONY: all demo run run-tls deps check test-programs conformance-program syntax bench bench-programs fuzz fuzz-programs soak install uninstall clean
+.PHONY: all demo run run-tls deps check test-programs conformance-program syntax bench bench-programs siege siege-programs fuzz fuzz-programs soak install uninstall clean
 .DELETE_ON_ERROR:
 
 all: $(archive) demo
@@ -100,7 +101,7 @@ $(BUILD)/%.o: %.c
 	$(CC) $(cppflags) -I$(BUILD)/demo $(CPPFLAGS) $(cflags) $(CFLAGS) -c $< -o $@
 
 # Compiles everything and keeps nothing: what another compiler has to say.
-syntax: $(patsubst %,$(BUILD)/%.ok,$(wildcard src/*.cpp tests/*.cpp tests/conformance/*.cpp tests/bench/*.cpp tests/fuzz/*.cpp demo/*.c tests/*.c tests/bench/*.c))
+syntax: $(patsubst %,$(BUILD)/%.ok,$(wildcard src/*.cpp tests/*.cpp tests/conformance/*.cpp tests/bench/*.cpp tests/siege/*.cpp tests/fuzz/*.cpp demo/*.c tests/*.c tests/bench/*.c tests/siege/*.c))
 $(BUILD)/%.cpp.ok: %.cpp
 	@mkdir -p $(@D)
 	$(CXX) $(cppflags) -MT $@ -MF $@.d $(cxxflags) -fsyntax-only $< && touch $@
@@ -189,6 +190,28 @@ $(bench_peers): cppflags += -DNDEBUG
 $(bench_dir)/peers/libwebsockets: bench_libs := -lwebsockets
 $(bench_peers): cxxflags += -std=c++17
 
+# SIEGE=... for run.py's other options, as SIEGE="--only NAME".
+siege_dir := $(BUILD)/siege
+siege_clients := $(addprefix $(siege_dir)/,besiege honest newcomer)
+siege_programs := $(siege_clients) $(addprefix $(siege_dir)/,half_key_update server)
+siege:
+	@sh tests/deps.sh build
+	@$(MAKE) --no-print-directory siege-programs
+	/usr/bin/python3 -B tests/siege/run.py --build $(siege_dir) $(if $(QUICK),--quick) $(SIEGE)
+
+siege-programs: $(siege_programs)
+$(siege_dir)/besiege: $(BUILD)/tests/siege/attack.o
+$(siege_clients): $(siege_dir)/%: $(BUILD)/tests/siege/%.o $(BUILD)/tests/siege/link.o \
+  $(addprefix $(BUILD)/tests/bench/,exchange.o stream.o settings.o meter.o)
+# It forges with the tests' own client.
+$(siege_dir)/half_key_update: $(BUILD)/tests/siege/half_key_update.o $(archive) \
+  $(addprefix $(BUILD)/tests/,tls_forger.o client.o client_protocol.o stream.o stream_tls.o \
+  wire.o certificates.o)
+$(siege_dir)/server: $(BUILD)/tests/siege/server.o $(archive)
+$(siege_programs):
+	@mkdir -p $(@D)
+	$(CXX) $(sanitize) $(LDFLAGS) $(sort $(filter %.o,$^)) $(filter %.a,$^) $(libs) -o $@
+
 # A fuzz target is one file; what it shares with others is in the other files there.
 fuzz_targets := frame handshake utf8 mask connection tls
 fuzz_programs := $(addprefix $(BUILD)/tests/fuzz/,$(fuzz_targets))
@@ -258,4 +281,4 @@ uninstall:
 clean:
 	rm -rf $(BUILD)
 
--include $(src_objects:.o=.d) $(test_objects:.o=.d) $(wildcard $(BUILD)/demo/*.d $(BUILD)/tests/*.d $(BUILD)/tests/bench/*.d $(BUILD)/tests/bench/peers/*.d $(BUILD)/tests/conformance/*.d $(BUILD)/tests/fuzz/*.d)
+-include $(src_objects:.o=.d) $(test_objects:.o=.d) $(wildcard $(BUILD)/demo/*.d $(BUILD)/tests/*.d $(BUILD)/tests/bench/*.d $(BUILD)/tests/bench/peers/*.d $(BUILD)/tests/siege/*.d $(BUILD)/tests/conformance/*.d $(BUILD)/tests/fuzz/*.d)

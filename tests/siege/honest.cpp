@@ -1,0 +1,166 @@
+// honest.cpp: the client that wants to be served while others attack: honest PORT plain|tls.
+// Sends 20 bytes of text every 2 ms, whether or not the echoes before have come. Prints
+// "ready" when some have, measures from a line on stdin until stdin ends, and says as JSON how
+// long they took, those included that have not come yet.
+#include "frames.h"
+
+#include "../bench/exchange.h"
+#include "../bench/meter.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <deque>
+#include <optional>
+#include <poll.h>
+#include <unistd.h>
+
+namespace {
+
+constexpr int64_t kEvery = 2'000'000;
+constexpr size_t kFirst = 50;
+constexpr size_t kMostUnderWay = 10000;
+
+using namespace bench;
+
+class Honest
+{
+  public:
+    explicit Honest(Stream stream) : stream_(std::move(stream))
+    {
+        set_blocking(stream_.fd(), false);
+    }
+
+    void run()
+    {
+        int64_t due = now_ns();
+        while (!over_ && !lost_) {
+            wait_until(due);
+            receive();
+            if (now_ns() < due)
+                continue;
+            send();
+            due = std::max(due + kEvery, now_ns() + kEvery / 2); // catches up with nothing
+        }
+        for (const int64_t sent_at : under_way_)
+            add(now_ns() - sent_at);
+        std::printf("{\"count\": %llu, \"worst_ms\": %.3f, \"p99_ms\": %.3f, \"lost\": %s}\n",
+                    static_cast<unsigned long long>(latencies_.total()),
+                    static_cast<double>(worst_) / 1e6,
+                    std::min(latencies_.quantile(0.99) / 1e3, static_cast<double>(worst_) / 1e6),
+                    lost_ ? "true" : "false");
+    }
+
+  private:
+    void wait_until(int64_t due)
+    {
+        pollfd ready[] = {{.fd = stream_.fd(), .events = POLLIN, .revents = 0},
+                          {.fd = STDIN_FILENO, .events = POLLIN, .revents = 0}};
+        const timespec limit{.tv_sec = 0, .tv_nsec = std::max<int64_t>(due - now_ns(), 0)};
+        (void)ppoll(ready, 2, &limit, nullptr);
+        if (ready[1].revents != 0)
+            take_order();
+    }
+
+    void take_order()
+    {
+        char line[16];
+        over_ = read(STDIN_FILENO, line, sizeof line) <= 0;
+        if (over_)
+            return;
+        latencies_.clear();
+        worst_ = 0;
+    }
+
+    void send()
+    {
+        if (under_way_.size() >= kMostUnderWay || !unsent_.empty())
+            return retry();
+        // FIN and text, 20 bytes, with a mask that changes nothing.
+        char frame[32];
+        const int size =
+            std::snprintf(frame, sizeof frame, "\x81\x94%c%c%c%c%020zu", 0, 0, 0, 0, sent_++);
+        under_way_.push_back(now_ns());
+        unsent_.assign(frame, static_cast<size_t>(size));
+        retry();
+    }
+
+    void retry()
+    {
+        if (unsent_.empty())
+            return;
+        const iovec part{unsent_.data(), unsent_.size()};
+        const ssize_t n = stream_.send({&part, 1});
+        if (n > 0)
+            unsent_.erase(0, static_cast<size_t>(n));
+        else if (errno != EAGAIN)
+            lost_ = true;
+    }
+
+    void receive()
+    {
+        for (;;) {
+            const ssize_t n = stream_.receive(buffer_);
+            if (n < 0 && errno == EAGAIN)
+                return;
+            if (n <= 0) {
+                lost_ = true;
+                return;
+            }
+            frames_.feed({buffer_.data(), static_cast<size_t>(n)},
+                         [&](unsigned opcode, std::string_view payload) {
+                             if (opcode == 1)
+                                 take_echo(payload);
+                         });
+        }
+    }
+
+    void take_echo(std::string_view payload)
+    {
+        char expected[32];
+        std::snprintf(expected, sizeof expected, "%020zu", received_++);
+        if (payload != expected || under_way_.empty())
+            give_up("another echo");
+        add(now_ns() - under_way_.front());
+        under_way_.pop_front();
+        if (received_ == kFirst) {
+            std::puts("ready");
+            std::fflush(stdout);
+        }
+    }
+
+    void add(int64_t took)
+    {
+        latencies_.add(took);
+        worst_ = std::max(worst_, took);
+    }
+
+    Stream stream_;
+    siege::Frames frames_;
+    std::deque<int64_t> under_way_; // when each was sent
+    std::string unsent_;            // the rest of the last one
+    size_t sent_ = 0;
+    size_t received_ = 0;
+    Histogram latencies_;
+    int64_t worst_ = 0;
+    bool over_ = false;
+    bool lost_ = false;
+    std::vector<char> buffer_ = std::vector<char>(256 * 1024);
+};
+
+} // namespace
+
+int main(int argc, char **argv)
+{
+    if (argc != 3)
+        give_up("usage: honest PORT plain|tls");
+    Settings settings;
+    settings.port = static_cast<uint16_t>(std::atoi(argv[1]));
+    settings.tls = std::string_view(argv[2]) == "tls";
+    std::optional<TlsClient> tls;
+    if (settings.tls)
+        tls.emplace(settings);
+    Honest(connect_and_open(settings, tls ? &*tls : nullptr)).run();
+    return 0;
+}

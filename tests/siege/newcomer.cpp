@@ -1,0 +1,147 @@
+// newcomer.cpp: one who comes anew every 50 ms while others attack: newcomer PORT plain|tls.
+// Connects, makes the handshakes, has 20 bytes echoed and leaves, from a line on stdin until
+// stdin ends. Then it says as JSON how long that took, and how often it did not succeed; one
+// that was turned away, or had no echo within ten seconds, has not.
+#include "frames.h"
+#include "link.h"
+
+#include "../bench/exchange.h"
+#include "../bench/meter.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+
+namespace {
+
+using namespace bench;
+
+constexpr int64_t kEvery = 50'000'000;
+constexpr int64_t kPatience = 10'000'000'000;
+constexpr std::string_view kQuestion{"\x81\x94\0\0\0\0abcdefghijklmnopqrst", 26};
+
+bool over()
+{
+    pollfd ready{.fd = STDIN_FILENO, .events = POLLIN, .revents = 0};
+    return poll(&ready, 1, 0) != 0;
+}
+
+class Visit
+{
+  public:
+    Visit(uint16_t port, TlsClient *tls) : link_(port, tls) {}
+
+    enum class Outcome { served, turned_away, broken_off };
+    Outcome make()
+    {
+        while (now_ns() - began_ < kPatience) {
+            if (over())
+                return Outcome::broken_off;
+            if (!wait() || !go_on())
+                return Outcome::turned_away;
+            if (is_served_)
+                return Outcome::served;
+        }
+        return Outcome::turned_away;
+    }
+    int64_t took() const { return now_ns() - began_; }
+
+  private:
+    enum class Stage { connecting, securing, upgrading, asking };
+
+    // False: the connection has failed.
+    bool wait()
+    {
+        const short wanted = stage_ == Stage::connecting ? POLLOUT : POLLIN;
+        pollfd ready{.fd = link_.fd(), .events = wanted, .revents = 0};
+        has_come_ = poll(&ready, 1, 10) == 1;
+        return (ready.revents & POLLERR) == 0;
+    }
+
+    bool go_on()
+    {
+        if (!has_come_)
+            return true;
+        if (stage_ <= Stage::securing) {
+            stage_ = Stage::securing;
+            const siege::Progress progress = link_.secure();
+            if (progress != siege::Progress::done)
+                return progress != siege::Progress::ended;
+            stage_ = Stage::upgrading;
+            return link_.send(kHandshake) == kHandshake.size();
+        }
+        char bytes[4096];
+        const std::optional<size_t> n = link_.receive(bytes);
+        if (!n)
+            return false;
+        const std::string_view received(bytes, *n);
+        return stage_ == Stage::upgrading ? upgrade(received) : listen(received);
+    }
+
+    bool upgrade(std::string_view received)
+    {
+        answer_ += received;
+        const size_t end = answer_.find("\r\n\r\n");
+        if (end == answer_.npos)
+            return true;
+        if (!accepts_upgrade(answer_.substr(0, end + 4)) ||
+            link_.send(kQuestion) != kQuestion.size())
+            return false;
+        stage_ = Stage::asking;
+        return listen(answer_.substr(end + 4));
+    }
+
+    bool listen(std::string_view received)
+    {
+        frames_.feed(received, [&](unsigned opcode, std::string_view payload) {
+            is_served_ |= opcode == 1 && payload == kQuestion.substr(6);
+        });
+        return true;
+    }
+
+    const int64_t began_ = now_ns();
+    siege::Link link_;
+    Stage stage_ = Stage::connecting;
+    bool has_come_ = false;
+    bool is_served_ = false;
+    std::string answer_;
+    siege::Frames frames_;
+};
+
+void wait_for_line()
+{
+    char line[16];
+    if (read(STDIN_FILENO, line, sizeof line) <= 0)
+        give_up("stdin has ended");
+}
+
+} // namespace
+
+int main(int argc, char **argv)
+{
+    if (argc != 3)
+        give_up("usage: newcomer PORT plain|tls");
+    const auto port = static_cast<uint16_t>(std::atoi(argv[1]));
+    std::optional<TlsClient> tls;
+    if (std::string_view(argv[2]) == "tls")
+        tls.emplace(Settings{});
+    wait_for_line();
+    int64_t worst = 0;
+    size_t count = 0;
+    size_t turned_away = 0;
+    while (!over()) {
+        Visit visit(port, tls ? &*tls : nullptr);
+        const Visit::Outcome outcome = visit.make();
+        worst = std::max(worst, visit.took()); // also of one that would have gone on
+        count += outcome == Visit::Outcome::served;
+        turned_away += outcome == Visit::Outcome::turned_away;
+        const timespec pause{.tv_sec = 0, .tv_nsec = kEvery};
+        (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, nullptr);
+    }
+    std::printf("{\"count\": %zu, \"turned_away\": %zu, \"worst_ms\": %.3f}\n", count, turned_away,
+                static_cast<double>(worst) / 1e6);
+    return 0;
+}
