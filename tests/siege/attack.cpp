@@ -78,7 +78,7 @@ Attack behind_a_callback(const std::string &again)
 {
     return {.path = "/block?1000000",
             .once = frame(kFin, kText, 1),
-            .again = block_of(again),
+            .again = again,
             .reads = Reads::everything};
 }
 
@@ -87,6 +87,10 @@ using Make = std::function<Attack(size_t size)>;
 const std::map<std::string_view, Make> kAttacks = {
     // Readers of what is sent to all.
     {"deaf", [](size_t) { return Attack{.path = "/sink"}; }},
+    {"chat",
+     [](size_t size) {
+         return Attack{.path = "/chat", .again = frame(kFin, kText, size), .per_second = 50};
+     }},
     {"slow", [](size_t) { return Attack{.path = "/sink", .reads = Reads::slowly}; }},
     {"fragments", [](size_t) { return Attack{.path = "/fragments", .reads = Reads::everything}; }},
     {"deaf fragments", [](size_t) { return Attack{.path = "/fragments"}; }},
@@ -95,41 +99,55 @@ const std::map<std::string_view, Make> kAttacks = {
     {"pings",
      [](size_t) { return Attack{.path = "/sink", .again = block_of(frame(kFin, kPing, 125))}; }},
     {"unread echoes",
-     [](size_t size) { return Attack{.path = "/echo", .again = frame(kFin, kText, size)}; }},
+     [](size_t size) {
+         return Attack{.path = "/echo", .again = block_of(frame(kFin, kText, size))};
+     }},
     {"slow echoes",
      [](size_t size) {
-         return Attack{.path = "/echo", .again = frame(kFin, kText, size), .reads = Reads::slowly};
+         return Attack{
+             .path = "/echo", .again = block_of(frame(kFin, kText, size)), .reads = Reads::slowly};
      }},
 
     // What waits behind a callback.
     {"empty controls",
-     [](size_t) { return behind_a_callback(frame(kFin, kPing, 0) + frame(kFin, kPong, 0)); }},
-    {"full controls",
-     [](size_t) { return behind_a_callback(frame(kFin, kPing, 125) + frame(kFin, kPong, 125)); }},
-    {"empty fragments behind a callback",
      [](size_t) {
-         // A tiny message, to hold what it came with, in every 65,535 empty fragments.
-         Attack attack = behind_a_callback("x");
-         attack.again = frame(kMore, kText, 1) + times(65535, frame(kMore, kContinue, 0)) +
-                        frame(kFin, kContinue, 0);
+         return behind_a_callback(block_of(frame(kFin, kPing, 0) + frame(kFin, kPong, 0)));
+     }},
+    {"full controls",
+     [](size_t) {
+         return behind_a_callback(block_of(frame(kFin, kPing, 125) + frame(kFin, kPong, 125)));
+     }},
+    {"empty fragments",
+     [](size_t) {
+         // A tiny one among 65,535.
+         Attack attack = behind_a_callback(times(65535, frame(kMore, kContinue, 0)) +
+                                           frame(kMore, kContinue, 1));
+         attack.once += frame(kMore, kText, 1);
          return attack;
      }},
-    {"tiny messages", [](size_t) { return behind_a_callback(frame(kFin, kText, 1)); }},
-    {"tiny messages and pings",
+    // One tiny message to as much as is received at once, which it may keep from being freed.
+    {"sparse messages",
      [](size_t) {
-         // One tiny message to a chunk that is received.
-         return behind_a_callback(frame(kFin, kText, 1) + times(500, frame(kFin, kPong, 125)));
+         return behind_a_callback(frame(kFin, kText, 1) + frame(kMore, kText, 0) +
+                                  times(43000, frame(kMore, kContinue, 0)) +
+                                  frame(kFin, kContinue, 0));
      }},
+    {"sparse messages and pongs",
+     [](size_t) {
+         return behind_a_callback(frame(kFin, kText, 1) + times(2000, frame(kFin, kPong, 125)));
+     }},
+    {"tiny messages", [](size_t) { return behind_a_callback(block_of(frame(kFin, kText, 1))); }},
     {"tiny fragments",
      [](size_t) {
-         return behind_a_callback(frame(kMore, kText, 1) + times(100, frame(kMore, kContinue, 1)) +
-                                  frame(kFin, kContinue, 1));
+         return behind_a_callback(block_of(frame(kMore, kText, 1) +
+                                           times(100, frame(kMore, kContinue, 1)) +
+                                           frame(kFin, kContinue, 1)));
      }},
 
     // Callbacks that block: a burst for each attacker, a message a second, all the time.
     {"burst",
      [](size_t) {
-         return Attack{.path = "/block?100000", .once = times(4000, frame(kFin, kText, 1))};
+         return Attack{.path = "/block?2000000", .once = times(4000, frame(kFin, kText, 1))};
      }},
     {"blocked",
      [](size_t) {
@@ -171,6 +189,9 @@ const std::map<std::string_view, Make> kAttacks = {
                        .repeats = 1000};
      }},
 
+    {"large messages",
+     [](size_t size) { return Attack{.path = "/sink", .again = frame(kFin, kText, size)}; }},
+
     // Promises.
     {"announced",
      [](size_t size) { return Attack{.path = "/sink", .once = header(kFin, kBinary, size)}; }},
@@ -178,6 +199,14 @@ const std::map<std::string_view, Make> kAttacks = {
      [](size_t size) {
          return Attack{
              .path = "/sink", .once = header(kFin, kBinary, size), .again = "x", .per_second = 10};
+     }},
+    {"trickle at once",
+     [](size_t size) {
+         return Attack{.path = "/sink", .once = header(kFin, kBinary, size), .again = "x"};
+     }},
+    {"too much announced",
+     [](size_t) {
+         return Attack{.path = "/sink", .once = header(kFin, kBinary, size_t{1} << 62)};
      }},
     {"gathered",
      [](size_t size) {
@@ -202,6 +231,11 @@ const std::map<std::string_view, Make> kAttacks = {
                        .once = times(100, frame(kFin, kText, 100)),
                        .hangs_up = true,
                        .connects_per_second = 1000};
+     }},
+
+    {"crowd",
+     [](size_t size) {
+         return Attack{.path = "/echo", .once = frame(kFin, kText, size), .hangs_up = true};
      }},
 
     // Memory that is not needed any more.

@@ -152,7 +152,7 @@ class Siege
 
     void drive(Attacker &attacker, uint32_t events)
     {
-        if ((events & EPOLLERR) != 0 || (events & EPOLLHUP) != 0)
+        if ((events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP)) != 0)
             return lose(attacker);
         if (attacker.phase == Phase::securing && !secure(attacker, events))
             return;
@@ -292,7 +292,7 @@ class Siege
         if (attacker.wants_to_write == wanted && !always)
             return;
         attacker.wants_to_write = wanted;
-        uint32_t interest = 0;
+        uint32_t interest = EPOLLRDHUP;
         if (wanted)
             interest |= EPOLLOUT;
         if (attack_.reads == Reads::everything)

@@ -27,12 +27,17 @@ TLS_HANDSHAKE = 16 * KIB  # what OpenSSL keeps until it is complete
 WORKER = 16 * KIB  # of a thread whose callback blocks
 OF_ALL = 4 * MIB  # that the process may take once, whoever attacks it
 
-# Every kind of settings and transport there is, from the most to the least instructive.
-ALL_RUNS = ((DEFAULT, PLAIN), (STRICT, TLS), (WORKERS, PLAIN), (DEFAULT, TLS), (STRICT, PLAIN),
-            (WORKERS, TLS))
-# Where the program's own callbacks use up 16 workers, what waits for them waits by contract.
-UNLIMITED = ((DEFAULT, PLAIN), (DEFAULT, TLS))
-UNLIMITED_OR_64 = ((DEFAULT, PLAIN), (STRICT, TLS), (DEFAULT, TLS), (STRICT, PLAIN))
+# The runs of a case, from the most to the least telling: with few workers where workers may be
+# held up, else with the defaults.
+FEW_WORKERS = ((WORKERS, PLAIN), (STRICT, TLS), (DEFAULT, PLAIN), (DEFAULT, TLS),
+               (WORKERS, TLS), (STRICT, PLAIN))
+FEW_WORKERS_TLS = ((WORKERS, TLS), (STRICT, TLS), (DEFAULT, TLS))
+MEMORY = ((DEFAULT, PLAIN), (STRICT, TLS), (DEFAULT, TLS), (STRICT, PLAIN), (WORKERS, PLAIN),
+          (WORKERS, TLS))
+PLAIN_AND_TLS = ((DEFAULT, PLAIN), (STRICT, TLS))
+# Where the program's own callbacks use up the workers, what waits for them waits by contract.
+NO_LIMIT = ((DEFAULT, PLAIN), (DEFAULT, TLS))
+NO_LIMIT_TLS = ((DEFAULT, TLS),)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +52,7 @@ class Case:
     holds: tuple = ()
     size: int = 100
     server: tuple = ()  # further settings, and what it sends to all
-    runs: tuple = ALL_RUNS
+    runs: tuple = FEW_WORKERS
     newcomers: bool = False  # come all the time, and must be served as well
     gives_back: bool = False  # its memory at the end counts, not that at the peak
     seconds: tuple = (0, 0)  # instead of the usual time: (full, quick)
@@ -60,78 +65,95 @@ def to_all(size, count, every_ms):
     return (("broadcast_bytes", size), ("broadcast_count", count), ("broadcast_every_ms", every_ms))
 
 
-SMALL_TO_ALL = to_all(100, 20, 1)
+SMALL_TO_ALL = to_all(100, 100, 1)
 LARGE_TO_ALL = to_all(64 * KIB, 1, 20)
+
+CIPHER = (("ciphersuites", "TLS_AES_128_GCM_SHA256"),)  # the one that can be forged
 
 CASES = (
     Case("nobody", "idle", (0, 0), newcomers=True),
 
     # Who does not read.
-    Case("deaf, 100 B to all", "deaf", (64, 64), ("out",), server=SMALL_TO_ALL),
+    Case("deaf, 100 B to all", "deaf", (24, 24), ("out",), server=SMALL_TO_ALL),
     Case("deaf, 64 KiB to all", "deaf", (64, 64), ("out",), server=LARGE_TO_ALL),
+    Case("deaf in a chat", "chat", (24, 24), ("in", "out", "worker"), size=4000),
     Case("pongs unread", "pings", (64, 64)),
-    Case("half a KeyUpdate", "", (64, 64), server=(("ciphersuites", "TLS_AES_128_GCM_SHA256"),),
-         runs=((WORKERS, TLS), (STRICT, TLS), (DEFAULT, TLS)), program="half_key_update"),
-    Case("half a KeyUpdate, to all", "", (64, 64), ("out",),
-         server=(("ciphersuites", "TLS_AES_128_GCM_SHA256"), *SMALL_TO_ALL),
-         runs=((WORKERS, TLS), (STRICT, TLS), (DEFAULT, TLS)), program="half_key_update"),
+    Case("half a KeyUpdate", "", (64, 64), server=CIPHER, runs=FEW_WORKERS_TLS,
+         program="half_key_update"),
+    Case("half a KeyUpdate, to all", "", (64, 64), ("out",), server=(*CIPHER, *SMALL_TO_ALL),
+         runs=FEW_WORKERS_TLS, program="half_key_update"),
+    Case("the same, short of threads", "", (64, 64), ("out",), runs=NO_LIMIT_TLS,
+         server=(*CIPHER, *SMALL_TO_ALL, ("spare_mib", 128)), program="half_key_update"),
     Case("echoes unread, 100 B", "unread echoes", (64, 64), ("in", "out", "worker")),
-    Case("echoes unread, 1 MiB", "unread echoes", (16, 16), ("in", "out", "frame", "worker"),
+    Case("echoes unread, 1 MiB", "unread echoes", (64, 64), ("in", "out", "frame", "worker"),
          size=MIB),
     Case("slow, 64 KiB to all", "slow", (64, 64), ("out",), server=LARGE_TO_ALL),
     Case("slow, echoes of 100 B", "slow echoes", (64, 64), ("in", "out", "worker")),
 
     # What waits while a callback blocks.
-    Case("empty pings, pongs", "empty controls", (4, 4), ("in", "worker")),
-    Case("pings, pongs of 125 B", "full controls", (4, 4), ("in", "worker")),
-    Case("empty fragments", "empty fragments behind a callback", (4, 4), ("in", "worker")),
-    Case("1-byte messages", "tiny messages", (4, 4), ("in", "worker")),
-    Case("1-byte messages, pongs", "tiny messages and pings", (4, 4), ("in", "worker")),
-    Case("1-byte fragments", "tiny fragments", (4, 4), ("in", "worker")),
+    Case("empty pings, pongs", "empty controls", (4, 4), ("in", "worker"), runs=MEMORY),
+    Case("pings, pongs of 125 B", "full controls", (4, 4), ("in", "worker"), runs=MEMORY),
+    Case("empty fragments", "empty fragments", (4, 4), ("in", "worker"), runs=MEMORY),
+    Case("1 B, then empty fragments", "sparse messages", (4, 4), ("in", "worker"), runs=MEMORY),
+    Case("1 B, then pongs", "sparse messages and pongs", (4, 4), ("in", "worker"), runs=MEMORY),
+    Case("1-byte messages", "tiny messages", (4, 4), ("in", "worker"), runs=MEMORY),
+    Case("1-byte fragments", "tiny fragments", (4, 4), ("in", "worker"), runs=MEMORY),
 
     # Messages that wait for another one's last fragment.
-    Case("between fragments", "fragments", (16, 16), ("out",), server=to_all(20, 50, 1)),
-    Case("between fragments, deaf", "deaf fragments", (16, 16), ("out",),
-         server=to_all(20, 50, 1)),
+    Case("between fragments", "fragments", (4, 4), ("out",), server=to_all(20, 500, 1)),
+    Case("between fragments, deaf", "deaf fragments", (4, 4), ("out",),
+         server=to_all(20, 500, 1)),
 
     # Callbacks that block.
     Case("concurrent burst", "burst", (1, 1), ("in", "worker"),
-         server=(("concurrent_events", 1),), runs=UNLIMITED_OR_64),
-    Case("8,000 callbacks block", "blocked", (8000, 2000), ("in", "worker"), runs=UNLIMITED,
+         server=(("concurrent_events", 1),), runs=((STRICT, TLS), *NO_LIMIT)),
+    Case("8,000 callbacks block", "blocked", (8000, 2000), ("in", "worker"), runs=NO_LIMIT,
          seconds=(5, 3)),
-    Case("callbacks block 100 us", "blocked shortly", (64, 64), ("in", "worker"), runs=UNLIMITED),
+    Case("callbacks block 100 us", "blocked shortly", (64, 64), ("in", "worker"), runs=NO_LIMIT),
 
     # Handshakes.
-    Case("idle connects", "idle", (6000, 6000), ("request",), newcomers=True),
-    Case("half requests", "half requests", (1000, 1000), ("request",), newcomers=True),
-    Case("connects, 8,000/s", "connects", (4000, 4000), ("request",), newcomers=True),
+    Case("6,000 idle connects", "idle", (6000, 6000), ("request",), newcomers=True,
+         runs=((STRICT, PLAIN), (DEFAULT, TLS))),
+    Case("half requests", "half requests", (1000, 1000), ("request",), newcomers=True,
+         runs=PLAIN_AND_TLS),
+    Case("connects, 8,000/s", "connects", (4000, 4000), ("request",), newcomers=True,
+         runs=PLAIN_AND_TLS),
     Case("ClientHellos, 4,000/s", "hellos", (4000, 4000), ("request",), newcomers=True,
-         runs=((DEFAULT, TLS), (STRICT, TLS), (WORKERS, TLS))),
+         runs=((DEFAULT, TLS), (STRICT, TLS))),
     Case("sessions, 2,000/s", "sessions", (200, 200), ("request",), newcomers=True),
-    Case("malformed, 4,000/s", "malformed", (200, 200), ("request",), newcomers=True),
-    Case("malformed, log unread", "malformed", (200, 200), ("request",), newcomers=True, log_is_read=False,
-         server=(("keep_log", 1),)),
-    Case("beyond max_connections", "connects", (500, 500),
+    Case("malformed, 4,000/s", "malformed", (200, 200), ("request",), newcomers=True,
+         runs=PLAIN_AND_TLS),
+    Case("malformed, log unread", "malformed", (200, 200), ("request",), newcomers=True,
+         log_is_read=False, server=(("keep_log", 1),)),
+    Case("beyond max_connections", "connects", (500, 500), runs=PLAIN_AND_TLS,
          server=(("max_connections", 100),)),
-    Case("100,000 headers", "headers", (4, 4), ("request",)),
+    Case("100,000 headers", "headers", (4, 4), ("request",), runs=PLAIN_AND_TLS),
 
     # Bursts.
-    Case("a million messages", "million messages", (1, 1), ("in",)),
-    Case("10^7 empty fragments", "ten million empty fragments", (1, 1), ("in",)),
+    Case("a million messages", "million messages", (1, 1), ("in",), runs=PLAIN_AND_TLS),
+    Case("10^7 empty fragments", "ten million empty fragments", (1, 1), ("in",),
+         runs=PLAIN_AND_TLS),
+    Case("messages of 16 MiB", "large messages", (16, 16),
+         ("in", "frame", "frame", "worker"), size=16 * MIB, runs=PLAIN_AND_TLS),
+    Case("a byte at a time", "trickle at once", (16, 16), size=16 * MIB, runs=PLAIN_AND_TLS),
 
     # Promises that are not kept.
-    Case("16 MiB announced", "announced", (1000, 1000), size=16 * MIB),
-    Case("16 MiB, 10 B/s", "trickle", (1000, 1000), size=16 * MIB),
-    Case("1 MiB, never the end", "gathered", (64, 64), ("message",), size=MIB),
+    Case("16 MiB announced", "announced", (1000, 1000), size=16 * MIB, runs=PLAIN_AND_TLS),
+    Case("2^62 bytes announced", "too much announced", (1000, 1000), runs=PLAIN_AND_TLS),
+    Case("16 MiB, 10 B/s", "trickle", (1000, 1000), size=16 * MIB, runs=PLAIN_AND_TLS),
+    Case("1 MiB, never the end", "gathered", (64, 64), ("message",), size=MIB,
+         runs=PLAIN_AND_TLS),
 
     # Ends.
     Case("Close unanswered", "close unanswered", (1000, 1000), ("worker",)),
     Case("Close, and deaf", "close and deaf", (64, 64), ("in", "out", "worker")),
     Case("resets, 1,000/s", "resets", (200, 200), newcomers=True),
+    Case("2,000 come and go", "crowd", (2000, 1000), ("in", "frame", "worker"), size=16 * KIB,
+         runs=PLAIN_AND_TLS),
 
     # Memory that is not needed any more.
     Case("heartbeats after 1 MiB", "heartbeats", (64, 64), size=MIB, gives_back=True,
-         seconds=(8, 4)),
+         seconds=(8, 5), runs=MEMORY),
 )
 
 

@@ -21,8 +21,10 @@ static struct told {
     long broadcast_bytes;                  /* of one message to all; 0: none is sent */
     long broadcast_count;                  /* so many at once */
     long broadcast_every_ms;
-    long keep_log; /* the default onlog; else none */
-} told = {NULL, NULL, NULL, 0, 1, 1, 0};
+    long keep_log;  /* the default onlog; else none */
+    long spare_mib; /* of addresses, from "go" on, so that threads run out; 0: as many as there are
+                     */
+} told = {NULL, NULL, NULL, 0, 1, 1, 0, 0};
 
 /* Guards figures and fragmented. */
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -69,6 +71,9 @@ static int onmessage(libwebsock_client_state *client, libwebsock_message *msg)
     }
     if (has_path(client, "/sink")) {
         return 0;
+    }
+    if (has_path(client, "/chat")) {
+        return libwebsock_send_all_binary(client->ctx, msg->payload, (size_t)msg->payload_len);
     }
     return libwebsock_send_text_with_length(client, msg->payload, (size_t)msg->payload_len);
 }
@@ -161,6 +166,25 @@ static void report(void)
     pthread_mutex_unlock(&mutex);
 }
 
+/* A worker needs so much for its stack, and a client's thread a little. */
+static void run_short_of_addresses(void)
+{
+    struct rlimit limit;
+    unsigned long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+
+    if (file == NULL || fscanf(file, "%lu", &pages) != 1) {
+        fputs("server: /proc/self/statm cannot be read\n", stderr);
+        exit(1);
+    }
+    fclose(file);
+    limit.rlim_cur = pages * (rlim_t)sysconf(_SC_PAGESIZE) + (rlim_t)told.spare_mib * 1024 * 1024;
+    limit.rlim_max = limit.rlim_cur;
+    if (setrlimit(RLIMIT_AS, &limit) != 0) {
+        perror("setrlimit");
+    }
+}
+
 static void *listen_to_stdin(void *ctx)
 {
     char line[16];
@@ -169,6 +193,9 @@ static void *listen_to_stdin(void *ctx)
         start(send_fragments, NULL);
         if (told.broadcast_bytes > 0) {
             start(broadcast, ctx);
+        }
+        if (told.spare_mib > 0) {
+            run_short_of_addresses();
         }
     }
     report();
@@ -216,7 +243,7 @@ static int be_told(libwebsock_context *ctx, const char *name, const char *value)
            SETTING(SIZE, max_handshake_bytes) || SETTING(SIZE, max_queued_bytes) ||
            TOLD(TEXT, key) || TOLD(TEXT, cert) || TOLD(TEXT, ciphersuites) ||
            TOLD(LONG, broadcast_bytes) || TOLD(LONG, broadcast_count) ||
-           TOLD(LONG, broadcast_every_ms) || TOLD(LONG, keep_log);
+           TOLD(LONG, broadcast_every_ms) || TOLD(LONG, keep_log) || TOLD(LONG, spare_mib);
 }
 
 static void parse(libwebsock_context *ctx, int argc, char **argv)
