@@ -98,6 +98,7 @@ const std::map<std::string_view, Make> kAttacks = {
     // Answers that they provoke.
     {"pings",
      [](size_t) { return Attack{.path = "/sink", .again = block_of(frame(kFin, kPing, 125))}; }},
+    {"key updates", [](size_t) { return Attack{.path = "/sink", .updates_keys = true}; }},
     {"unread echoes",
      [](size_t size) {
          return Attack{.path = "/echo", .again = block_of(frame(kFin, kText, size))};

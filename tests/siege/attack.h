@@ -23,6 +23,7 @@ struct Attack {
     size_t repeats = 0;       // of that; 0: endless
     double per_second = 0;    // of that, for one attacker; 0: as fast as the socket takes it
     Reads reads = Reads::nothing;
+    bool updates_keys = false;      // all the time, and wants the server's to be updated as well
     bool hangs_up = false;          // with a reset, when all has been sent
     double connects_per_second = 0; // of all together; each makes room for itself by resetting
                                     // the oldest. 0: all at once, and again 200 ms after an end

@@ -26,6 +26,7 @@ constexpr int64_t kComesBackAfter = kSecond / 5;
 constexpr int64_t kPatience = 10 * kSecond; // until it attacks with those that got in
 constexpr size_t kAtATime = 256 * 1024;     // sent for one before the next one's turn
 constexpr size_t kAtOnce = 256;             // connections being made, of those that come at once
+constexpr int kUpdatesAtATime = 200;
 constexpr int kSmallBuffer = 4096;
 
 enum class Phase { absent, securing, upgrading, open };
@@ -249,9 +250,23 @@ class Siege
             if (attacker.offset == all.size())
                 step(attacker);
         }
+        if (attack_.updates_keys)
+            return update_keys(attacker);
         want_to_write(attacker, false);
         if (attack_.hangs_up)
             leave(attacker);
+    }
+
+    void update_keys(Attacker &attacker)
+    {
+        for (int i = 0; i < kUpdatesAtATime; ++i) {
+            const Progress progress = attacker.link->update_keys();
+            if (progress == Progress::ended)
+                return lose(attacker);
+            if (progress == Progress::later)
+                break;
+        }
+        want_to_write(attacker, true);
     }
 
     void step(Attacker &attacker)

@@ -44,7 +44,8 @@ NO_LIMIT_TLS = ((DEFAULT, TLS),)
 class Case:
     """Pairs of counts are (plain, TLS). holds: what an attacker may make the server hold, of
     "in" and "out" (what waits in each direction), "frame", "message" (its fragments), "worker"
-    (for a callback of its own), "request" (until it is answered). sizes: of its messages, as far as the settings allow it."""
+    (for a callback of its own), "request" (until it is answered), "tls" (what it provokes
+    there). size: of its messages, as far as the settings allow it."""
 
     name: str
     attack: str
@@ -57,7 +58,7 @@ class Case:
     gives_back: bool = False  # its memory at the end counts, not that at the peak
     seconds: tuple = (0, 0)  # instead of the usual time: (full, quick)
     program: str = "besiege"
-    log_is_read: bool = True
+    log: str = "none"  # or what is at its other end: "nobody reads", "nobody is there"
 
 
 def to_all(size, count, every_ms):
@@ -74,10 +75,11 @@ CASES = (
     Case("nobody", "idle", (0, 0), newcomers=True),
 
     # Who does not read.
-    Case("deaf, 100 B to all", "deaf", (24, 24), ("out",), server=SMALL_TO_ALL),
-    Case("deaf, 64 KiB to all", "deaf", (64, 64), ("out",), server=LARGE_TO_ALL),
+    Case("deaf, small ones to all", "deaf", (24, 24), ("out",), server=SMALL_TO_ALL),
+    Case("deaf, large ones to all", "deaf", (64, 64), ("out",), server=LARGE_TO_ALL),
     Case("deaf in a chat", "chat", (24, 24), ("in", "out", "worker"), size=4000),
     Case("pongs unread", "pings", (64, 64)),
+    Case("KeyUpdates, answers unread", "key updates", (64, 64), ("tls",), runs=FEW_WORKERS_TLS),
     Case("half a KeyUpdate", "", (64, 64), server=CIPHER, runs=FEW_WORKERS_TLS,
          program="half_key_update"),
     Case("half a KeyUpdate, to all", "", (64, 64), ("out",), server=(*CIPHER, *SMALL_TO_ALL),
@@ -87,7 +89,7 @@ CASES = (
     Case("echoes unread, 100 B", "unread echoes", (64, 64), ("in", "out", "worker")),
     Case("echoes unread, 1 MiB", "unread echoes", (64, 64), ("in", "out", "frame", "worker"),
          size=MIB),
-    Case("slow, 64 KiB to all", "slow", (64, 64), ("out",), server=LARGE_TO_ALL),
+    Case("slow, large ones to all", "slow", (64, 64), ("out",), server=LARGE_TO_ALL),
     Case("slow, echoes of 100 B", "slow echoes", (64, 64), ("in", "out", "worker")),
 
     # What waits while a callback blocks.
@@ -124,7 +126,9 @@ CASES = (
     Case("malformed, 4,000/s", "malformed", (200, 200), ("request",), newcomers=True,
          runs=PLAIN_AND_TLS),
     Case("malformed, log unread", "malformed", (200, 200), ("request",), newcomers=True,
-         log_is_read=False, server=(("keep_log", 1),)),
+         log="nobody reads"),
+    Case("malformed, log's reader gone", "malformed", (200, 200), ("request",), newcomers=True,
+         log="nobody is there", runs=PLAIN_AND_TLS),
     Case("beyond max_connections", "connects", (500, 500), runs=PLAIN_AND_TLS,
          server=(("max_connections", 100),)),
     Case("100,000 headers", "headers", (4, 4), ("request",), runs=PLAIN_AND_TLS),
@@ -164,6 +168,19 @@ def size_of(case, settings):
     return min(case.size, message if "message" in case.holds else frame)
 
 
+def told(case, settings):
+    """All that the server is told: its settings, and what is the case's. A message to all is at
+    most a quarter of what may wait for a client, or who reads would be dropped with the deaf;
+    then there are the more of them."""
+    values = {**SETTINGS[settings], **dict(case.server), "keep_log": int(case.log != "none")}
+    most = values.get("max_queued_bytes", QUEUED) // 4
+    size = values.get("broadcast_bytes", 0)
+    if size > most:
+        values["broadcast_bytes"] = most
+        values["broadcast_count"] *= size // most
+    return values
+
+
 def bound(case, settings, transport):
     """Bytes for each attacker."""
     queued = SETTINGS[settings].get("max_queued_bytes", QUEUED)
@@ -171,7 +188,7 @@ def bound(case, settings, transport):
     size = size_of(case, settings)
     parts = {"in": queued, "out": queued + (TLS_AHEAD if transport == TLS else 0),
              "frame": size, "message": 2 * size, "worker": WORKER,
-             "request": request + (TLS_HANDSHAKE if transport == TLS else 0)}
+             "tls": TLS_AHEAD, "request": request + (TLS_HANDSHAKE if transport == TLS else 0)}
     attackers = case.count[transport == TLS]
     return (IDLE[transport] + sum(parts[part] for part in case.holds)
             + OF_ALL / max(attackers, 1))

@@ -65,6 +65,16 @@ Progress Link::secure()
     return later_or_ended(result) ? Progress::later : Progress::ended;
 }
 
+Progress Link::update_keys()
+{
+    if (!ssl_)
+        return Progress::ended;
+    ERR_clear_error();
+    // Refused while the one before is still to be sent.
+    (void)SSL_key_update(ssl_.get(), SSL_KEY_UPDATE_REQUESTED);
+    return secure(); // sends it
+}
+
 std::optional<size_t> Link::receive(std::span<char> into)
 {
     if (!ssl_) {

@@ -28,6 +28,9 @@ class Link
     // The TLS handshake, as far as it goes now.
     Progress secure();
 
+    // One KeyUpdate that asks for the server's; later: the socket does not take it now.
+    Progress update_keys();
+
     // How many bytes there were, or were taken; nullopt: it has ended. After 0 the same
     // bytes must be sent next.
     std::optional<size_t> receive(std::span<char> into);
