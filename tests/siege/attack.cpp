@@ -193,6 +193,12 @@ const std::map<std::string_view, Make> kAttacks = {
     {"large messages",
      [](size_t size) { return Attack{.path = "/sink", .again = frame(kFin, kText, size)}; }},
 
+    {"single bytes",
+     [](size_t size) {
+         return Attack{
+             .path = "/sink", .again = block_of(frame(kFin, kText, size)), .bytes_at_once = 1};
+     }},
+
     // Promises.
     {"announced",
      [](size_t size) { return Attack{.path = "/sink", .once = header(kFin, kBinary, size)}; }},
@@ -200,10 +206,6 @@ const std::map<std::string_view, Make> kAttacks = {
      [](size_t size) {
          return Attack{
              .path = "/sink", .once = header(kFin, kBinary, size), .again = "x", .per_second = 10};
-     }},
-    {"trickle at once",
-     [](size_t size) {
-         return Attack{.path = "/sink", .once = header(kFin, kBinary, size), .again = "x"};
      }},
     {"too much announced",
      [](size_t) {

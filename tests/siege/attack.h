@@ -16,12 +16,13 @@ enum class Reads {
 inline constexpr size_t kSlowBytes = 4096;
 
 struct Attack {
-    std::string path = {};    // of the upgrade; "": it makes none
-    bool in_the_open = false; // even of a TLS port: its bytes are no TLS, or forged
-    std::string once = {};    // what it sends first
-    std::string again = {};   // and then over and over, whole
-    size_t repeats = 0;       // of that; 0: endless
-    double per_second = 0;    // of that, for one attacker; 0: as fast as the socket takes it
+    std::string path = {};             // of the upgrade; "": it makes none
+    bool in_the_open = false;          // even of a TLS port: its bytes are no TLS, or forged
+    std::string once = {};             // what it sends first
+    std::string again = {};            // and then over and over, whole
+    size_t repeats = 0;                // of that; 0: endless
+    size_t bytes_at_once = 256 * 1024; // before the next attacker's turn
+    double per_second = 0; // of that, for one attacker; 0: as fast as the socket takes it
     Reads reads = Reads::nothing;
     bool updates_keys = false;      // all the time, and wants the server's to be updated as well
     bool hangs_up = false;          // with a reset, when all has been sent

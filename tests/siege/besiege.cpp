@@ -24,7 +24,6 @@ constexpr int64_t kSecond = 1'000'000'000;
 constexpr int64_t kTick = 5'000'000;
 constexpr int64_t kComesBackAfter = kSecond / 5;
 constexpr int64_t kPatience = 10 * kSecond; // until it attacks with those that got in
-constexpr size_t kAtATime = 256 * 1024;     // sent for one before the next one's turn
 constexpr size_t kAtOnce = 256;             // connections being made, of those that come at once
 constexpr int kUpdatesAtATime = 200;
 constexpr int kSmallBuffer = 4096;
@@ -233,7 +232,7 @@ class Siege
 
     void send(Attacker &attacker)
     {
-        size_t left = kAtATime;
+        size_t left = attack_.bytes_at_once;
         while (!has_all_sent(attacker)) {
             const bool is_paced = attack_.per_second > 0 && !attacker.once;
             if (left == 0 || (is_paced && attacker.offset == 0 && bench::now_ns() < attacker.due))
