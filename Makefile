@@ -201,6 +201,7 @@ siege:
 
 siege-programs: $(siege_programs)
 $(siege_dir)/besiege: $(BUILD)/tests/siege/attack.o
+$(siege_dir)/honest $(siege_dir)/newcomer: $(BUILD)/tests/siege/opening.o
 $(siege_clients): $(siege_dir)/%: $(BUILD)/tests/siege/%.o $(BUILD)/tests/siege/link.o \
   $(addprefix $(BUILD)/tests/bench/,exchange.o stream.o settings.o meter.o)
 # It forges with the tests' own client.

@@ -31,6 +31,7 @@ exec /usr/bin/python3 -B tests/run.py --time-limit 400 --jobs 3 \
     "examples:unittest:$py tests/examples.py" \
     "runner:unittest:$py tests/run_test.py" \
     "soak's judgement:unittest:$py tests/soak/judgement_test.py" \
+    "siege's judgement:unittest:$py tests/siege/table_test.py" \
     "fuzz corpus, frames:command:build/asan/tests/fuzz/frame tests/fuzz/corpus/frame" \
     "fuzz corpus, handshakes:command:build/asan/tests/fuzz/handshake tests/fuzz/corpus/handshake" \
     "fuzz corpus, UTF-8:command:build/asan/tests/fuzz/utf8 tests/fuzz/corpus/utf8" \

@@ -1,5 +1,5 @@
 // besiege.cpp: does one attack with many sockets in one epoll: besiege PORT plain|tls ATTACK
-// COUNT SIZE. Prints "ready" when all are there that get in, and attacks from a line on stdin
+// COUNT SIZE. Prints "ready" when all have tried to get in, and attacks from a line on stdin
 // until stdin ends. Then it says as JSON how many ended under it, and what was sent.
 #include "attack.h"
 #include "link.h"
@@ -23,7 +23,7 @@ namespace {
 constexpr int64_t kSecond = 1'000'000'000;
 constexpr int64_t kTick = 5'000'000;
 constexpr int64_t kComesBackAfter = kSecond / 5;
-constexpr int64_t kPatience = 10 * kSecond; // until it attacks with those that got in
+constexpr int64_t kPatience = 10 * kSecond; // then it attacks with those that got in
 constexpr size_t kAtOnce = 256;             // connections being made, of those that come at once
 constexpr int kUpdatesAtATime = 200;
 constexpr int kSmallBuffer = 4096;
@@ -109,9 +109,11 @@ class Siege
                 send(attacker);
     }
 
+    // Each has tried to get in.
     bool is_complete() const
     {
-        return attack_.connects_per_second > 0 || open_now_ == attackers_.size();
+        return attack_.connects_per_second > 0 ||
+               (connected_ >= attackers_.size() && under_way_ == 0);
     }
 
     void connect_absent(int64_t now)

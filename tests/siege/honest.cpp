@@ -3,23 +3,24 @@
 // "ready" when some have, measures from a line on stdin until stdin ends, and says as JSON how
 // long they took, those included that have not come yet.
 #include "frames.h"
+#include "opening.h"
 
-#include "../bench/exchange.h"
 #include "../bench/meter.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
 #include <optional>
 #include <poll.h>
 #include <unistd.h>
+#include <vector>
 
 namespace {
 
 constexpr int64_t kEvery = 2'000'000;
 constexpr size_t kFirst = 50;
+constexpr int kSetupMs = 10000;
 constexpr size_t kMostUnderWay = 10000;
 
 using namespace bench;
@@ -27,13 +28,11 @@ using namespace bench;
 class Honest
 {
   public:
-    explicit Honest(Stream stream) : stream_(std::move(stream))
-    {
-        set_blocking(stream_.fd(), false);
-    }
+    Honest(uint16_t port, TlsClient *tls) : opening_(port, tls), link_(opening_.link()) {}
 
     void run()
     {
+        open();
         int64_t due = now_ns();
         while (!over_ && !lost_) {
             wait_until(due);
@@ -53,9 +52,22 @@ class Honest
     }
 
   private:
+    void open()
+    {
+        for (;;) {
+            const siege::Progress progress =
+                opening_.wait(kSetupMs) ? opening_.go_on() : siege::Progress::ended;
+            if (progress == siege::Progress::ended)
+                give_up("honest: no connection");
+            if (progress == siege::Progress::done)
+                break;
+        }
+        take(opening_.rest());
+    }
+
     void wait_until(int64_t due)
     {
-        pollfd ready[] = {{.fd = stream_.fd(), .events = POLLIN, .revents = 0},
+        pollfd ready[] = {{.fd = link_.fd(), .events = POLLIN, .revents = 0},
                           {.fd = STDIN_FILENO, .events = POLLIN, .revents = 0}};
         const timespec limit{.tv_sec = 0, .tv_nsec = std::max<int64_t>(due - now_ns(), 0)};
         (void)ppoll(ready, 2, &limit, nullptr);
@@ -90,30 +102,28 @@ class Honest
     {
         if (unsent_.empty())
             return;
-        const iovec part{unsent_.data(), unsent_.size()};
-        const ssize_t n = stream_.send({&part, 1});
-        if (n > 0)
-            unsent_.erase(0, static_cast<size_t>(n));
-        else if (errno != EAGAIN)
-            lost_ = true;
+        const std::optional<size_t> n = link_.send(unsent_);
+        unsent_.erase(0, n.value_or(0));
+        lost_ |= !n;
     }
 
     void receive()
     {
         for (;;) {
-            const ssize_t n = stream_.receive(buffer_);
-            if (n < 0 && errno == EAGAIN)
+            const std::optional<size_t> n = link_.receive(buffer_);
+            lost_ |= !n;
+            if (!n || *n == 0)
                 return;
-            if (n <= 0) {
-                lost_ = true;
-                return;
-            }
-            frames_.feed({buffer_.data(), static_cast<size_t>(n)},
-                         [&](unsigned opcode, std::string_view payload) {
-                             if (opcode == 1)
-                                 take_echo(payload);
-                         });
+            take({buffer_.data(), *n});
         }
+    }
+
+    void take(std::string_view bytes)
+    {
+        frames_.feed(bytes, [&](unsigned opcode, std::string_view payload) {
+            if (opcode == 1)
+                take_echo(payload);
+        });
     }
 
     void take_echo(std::string_view payload)
@@ -136,7 +146,8 @@ class Honest
         worst_ = std::max(worst_, took);
     }
 
-    Stream stream_;
+    siege::Opening opening_;
+    siege::Link &link_;
     siege::Frames frames_;
     std::deque<int64_t> under_way_; // when each was sent
     std::string unsent_;            // the rest of the last one
@@ -161,6 +172,6 @@ int main(int argc, char **argv)
     std::optional<TlsClient> tls;
     if (settings.tls)
         tls.emplace(settings);
-    Honest(connect_and_open(settings, tls ? &*tls : nullptr)).run();
+    Honest(settings.port, tls ? &*tls : nullptr).run();
     return 0;
 }

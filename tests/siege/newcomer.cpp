@@ -3,9 +3,8 @@
 // stdin ends. Then it says as JSON how long that took, and how often it did not succeed; one
 // that was turned away, or had no echo within ten seconds, has not.
 #include "frames.h"
-#include "link.h"
+#include "opening.h"
 
-#include "../bench/exchange.h"
 #include "../bench/meter.h"
 
 #include <algorithm>
@@ -32,7 +31,7 @@ bool over()
 class Visit
 {
   public:
-    Visit(uint16_t port, TlsClient *tls) : link_(port, tls) {}
+    Visit(uint16_t port, TlsClient *tls) : opening_(port, tls) {}
 
     enum class Outcome { served, turned_away, broken_off };
     Outcome make()
@@ -40,7 +39,7 @@ class Visit
         while (now_ns() - began_ < kPatience) {
             if (over())
                 return Outcome::broken_off;
-            if (!wait() || !go_on())
+            if (!opening_.wait(10) || !go_on())
                 return Outcome::turned_away;
             if (is_served_)
                 return Outcome::served;
@@ -50,64 +49,39 @@ class Visit
     int64_t took() const { return now_ns() - began_; }
 
   private:
-    enum class Stage { connecting, securing, upgrading, asking };
-
-    // False: the connection has failed.
-    bool wait()
-    {
-        const short wanted = stage_ == Stage::connecting ? POLLOUT : POLLIN;
-        pollfd ready{.fd = link_.fd(), .events = wanted, .revents = 0};
-        has_come_ = poll(&ready, 1, 10) == 1;
-        return (ready.revents & POLLERR) == 0;
-    }
-
+    // False: the connection has ended.
     bool go_on()
     {
-        if (!has_come_)
-            return true;
-        if (stage_ <= Stage::securing) {
-            stage_ = Stage::securing;
-            const siege::Progress progress = link_.secure();
-            if (progress != siege::Progress::done)
-                return progress != siege::Progress::ended;
-            stage_ = Stage::upgrading;
-            return link_.send(kHandshake) == kHandshake.size();
-        }
-        char bytes[4096];
-        const std::optional<size_t> n = link_.receive(bytes);
-        if (!n)
-            return false;
-        const std::string_view received(bytes, *n);
-        return stage_ == Stage::upgrading ? upgrade(received) : listen(received);
+        if (has_asked_)
+            return listen();
+        const siege::Progress progress = opening_.go_on();
+        if (progress != siege::Progress::done)
+            return progress != siege::Progress::ended;
+        has_asked_ = true;
+        take(opening_.rest());
+        return opening_.link().send(kQuestion) == kQuestion.size();
     }
 
-    bool upgrade(std::string_view received)
+    bool listen()
     {
-        answer_ += received;
-        const size_t end = answer_.find("\r\n\r\n");
-        if (end == answer_.npos)
-            return true;
-        if (!accepts_upgrade(answer_.substr(0, end + 4)) ||
-            link_.send(kQuestion) != kQuestion.size())
-            return false;
-        stage_ = Stage::asking;
-        return listen(answer_.substr(end + 4));
+        char bytes[4096];
+        const std::optional<size_t> n = opening_.link().receive(bytes);
+        if (n)
+            take({bytes, *n});
+        return n.has_value();
     }
 
-    bool listen(std::string_view received)
+    void take(std::string_view received)
     {
         frames_.feed(received, [&](unsigned opcode, std::string_view payload) {
             is_served_ |= opcode == 1 && payload == kQuestion.substr(6);
         });
-        return true;
     }
 
     const int64_t began_ = now_ns();
-    siege::Link link_;
-    Stage stage_ = Stage::connecting;
-    bool has_come_ = false;
+    siege::Opening opening_;
+    bool has_asked_ = false;
     bool is_served_ = false;
-    std::string answer_;
     siege::Frames frames_;
 };
 
