@@ -195,7 +195,7 @@ siege_dir := $(BUILD)/siege
 siege_clients := $(addprefix $(siege_dir)/,besiege honest newcomer)
 siege_programs := $(siege_clients) $(addprefix $(siege_dir)/,half_key_update server)
 siege:
-	@sh tests/deps.sh build
+	@sh tests/deps.sh siege
 	@$(MAKE) --no-print-directory siege-programs
 	/usr/bin/python3 -B tests/siege/run.py --build $(siege_dir) $(if $(QUICK),--quick) $(SIEGE)
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what is missing to build (deps.sh build), to build and test (deps.sh check), to
-# run the soak (deps.sh soak) or the benchmark (deps.sh bench) on Debian. Looks for the
+# run the soak (deps.sh soak), the siege (deps.sh siege) or the benchmark (deps.sh bench) on Debian. Looks for the
 # things themselves, wherever they came from, and is silent when all are there.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -10,7 +10,7 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin # Debian keeps nginx there, and out o
 as_root=''
 [ "$(id -u)" -eq 0 ] || as_root=sudo
 
-usage() { echo "usage: tests/deps.sh build|check|soak|bench" >&2; exit 2; }
+usage() { echo "usage: tests/deps.sh build|check|soak|siege|bench" >&2; exit 2; }
 
 # need PACKAGES WHAT TEST...: WHAT is there if the command TEST... succeeds.
 need()
@@ -73,6 +73,7 @@ look()
     need openssl "the openssl program" program openssl
     [ "$1" = build ] && return
     need python3 "Python at /usr/bin/python3" program /usr/bin/python3
+    [ "$1" = siege ] && return
     if [ "$1" = bench ]; then
         look_for_bench
         return
@@ -151,7 +152,7 @@ need_program()
 
 [ $# -eq 1 ] || usage
 case $1 in
-build | check | soak | bench) ;;
+build | check | soak | siege | bench) ;;
 *) usage ;;
 esac
 
