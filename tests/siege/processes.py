@@ -38,10 +38,10 @@ class Program:
     def report(self):
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.close()
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"{self.name} has failed")
-        return json.loads(line)
+        for line in self.process.stdout:
+            if line.startswith("{"):  # the rest are callbacks that print
+                return json.loads(line)
+        raise RuntimeError(f"{self.name} has failed")
 
     def end(self):
         self.process.kill()

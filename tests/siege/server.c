@@ -1,7 +1,7 @@
 /* server.c: libwebsock under siege: server [NAME=VALUE]..., where NAME is a setting of
  * libwebsock_context, or one of those in be_told below. What a client gets is in the path
  * that it asks for. Prints "port N"; "go" on stdin begins to send to all; at the end of
- * stdin it prints what that took, as JSON, and waits to be killed. */
+ * stdin it prints what that took, as a line of JSON, and waits to be killed. */
 #include <websock/websock.h>
 
 #include <errno.h>
@@ -24,7 +24,8 @@ static struct told {
     long keep_log;  /* the default onlog; else none */
     long spare_mib; /* of addresses, from "go" on, so that threads run out; 0: as many as there are
                      */
-} told = {NULL, NULL, NULL, 0, 1, 1, 0, 0};
+    long default_callbacks; /* those that print, except onmessage */
+} told = {NULL, NULL, NULL, 0, 1, 1, 0, 0, 0};
 
 /* Guards figures and fragmented. */
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -243,7 +244,8 @@ static int be_told(libwebsock_context *ctx, const char *name, const char *value)
            SETTING(SIZE, max_handshake_bytes) || SETTING(SIZE, max_queued_bytes) ||
            TOLD(TEXT, key) || TOLD(TEXT, cert) || TOLD(TEXT, ciphersuites) ||
            TOLD(LONG, broadcast_bytes) || TOLD(LONG, broadcast_count) ||
-           TOLD(LONG, broadcast_every_ms) || TOLD(LONG, keep_log) || TOLD(LONG, spare_mib);
+           TOLD(LONG, broadcast_every_ms) || TOLD(LONG, keep_log) || TOLD(LONG, spare_mib) ||
+           TOLD(LONG, default_callbacks);
 }
 
 static void parse(libwebsock_context *ctx, int argc, char **argv)
@@ -298,10 +300,12 @@ int main(int argc, char **argv)
     }
     raise_file_limit();
     parse(ctx, argc, argv);
-    ctx->onopen = onopen;
     ctx->onmessage = onmessage;
-    ctx->onclose = NULL;
-    ctx->onframetoolarge = NULL;
+    if (!told.default_callbacks) {
+        ctx->onopen = onopen;
+        ctx->onclose = NULL;
+        ctx->onframetoolarge = NULL;
+    }
     if (!told.keep_log) {
         ctx->onlog = NULL;
     }
