@@ -24,10 +24,10 @@ int Flusher::start(int look_ms)
         Lock lock(mutex_);
         ends_ = false; // an earlier start may have failed
     }
-    epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
+    epoll_ = above_stdio(epoll_create1(EPOLL_CLOEXEC));
     if (!epoll_)
         return errno;
-    wake_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    wake_ = above_stdio(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (!wake_)
         return errno;
     epoll_event event{.events = EPOLLIN, .data = {.fd = wake_.get()}};
