@@ -25,7 +25,10 @@ namespace {
 using Gate = HandshakeGate;
 using Step = HandshakeGate::Step;
 
-TimePoint far() { return in_ms(60'000); }
+// What ends before half of it has not ended by a deadline.
+constexpr std::chrono::seconds kFar{30};
+
+TimePoint far() { return Clock::now() + kFar; }
 
 // A connection's thread that wants a place once, and notes it when it has got one.
 class Comer
@@ -222,8 +225,10 @@ TEST_CASE("who waits in the gate leaves it at the deadline, or when the connecti
     REQUIRE(cut_off.waits());
     Comer patient(gate, "patient", order);
     REQUIRE(patient.waits());
+    const TimePoint soon = Clock::now() + kFar / 2;
     cut_off.turn_away();
     CHECK_FALSE(cut_off.gets_in());
+    CHECK(Clock::now() < soon);
     CHECK(gate.waiting() == 1);
     place.reset();
     CHECK(patient.gets_in());
@@ -262,7 +267,7 @@ TEST_CASE("nobody is let in while a crowd waits, and is refused when it does so 
 
 TEST_CASE("who waits to be let in is let in when somebody leaves")
 {
-    Gate gate(1, std::chrono::minutes(1));
+    Gate gate(1, kFar);
     Crowd crowd(gate);
     std::atomic<bool> returned = false;
     bool let_in = false;
@@ -271,19 +276,23 @@ TEST_CASE("who waits to be let in is let in when somebody leaves")
         returned = true;
     });
     CHECK_FALSE(returned);
+    const TimePoint soon = Clock::now() + kFar / 2;
     crowd.one_leaves();
     thread.join();
     CHECK(let_in);
+    CHECK(Clock::now() < soon);
 }
 
 TEST_CASE("a server that stops holds nobody back who waits to be let in")
 {
-    Gate gate(1, std::chrono::minutes(1));
+    Gate gate(1, kFar);
     Crowd crowd(gate);
     std::thread thread([&] { CHECK_FALSE(gate.let_in()); });
+    const TimePoint soon = Clock::now() + kFar / 2;
     gate.stop_holding_back();
     thread.join();
     CHECK_FALSE(gate.let_in());
+    CHECK(Clock::now() < soon);
 }
 
 TEST_CASE("a TLS handshake computes nothing without a place in the gate, and keeps none")
@@ -311,10 +320,12 @@ TEST_CASE("a TLS connection that is shut does not wait in the gate any longer")
     Gate gate(0);
     Server server(gate);
     Transport::Opening opening;
+    const TimePoint soon = Clock::now() + kFar / 2;
     std::thread thread([&] { opening = server.transport().open(far(), [] {}); });
     CHECK(eventually([&] { return gate.waiting() == 1; }));
     server.transport().shut();
     thread.join();
+    CHECK(Clock::now() < soon);
     CHECK(opening.result == Transport::Opening::gone);
     CHECK_FALSE(server.has_answered());
 }
