@@ -3,6 +3,7 @@
 #   make run        the demo server, at http://127.0.0.1:8080/ (PORT=...)
 #   make run-tls    the same over TLS, at https://127.0.0.1:8443/
 #   make check      every test
+#   make check-foreign   the protocol's tests on 32 bits, arm64 and big-endian, in qemu
 #   make bench      measures this machine, beside other libraries; QUICK=1 is shorter
 #   make siege      many attackers and one honest client; QUICK=1 is shorter, SIEGE="--only NAME"
 #   make fuzz       every fuzz target for SECONDS=60 each; TARGETS="frame tls" for some
@@ -60,6 +61,11 @@ conformance_objects := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard tests/conformanc
   $(addprefix $(BUILD)/tests/,main.o client.o client_protocol.o stream.o stream_tls.o wire.o \
   test_server.o certificates.o)
 
+# What another machine could do otherwise: bytes, lengths and their order.
+foreign := $(BUILD)/tests/foreign
+foreign_objects := $(conformance_objects) $(patsubst %,$(BUILD)/tests/%_test.o,buffer frame \
+  frame_encode frame_refusal handshake handshake_refusal handshake_response mask utf8)
+
 bench_dir := $(BUILD)/bench
 bench_clients := $(addprefix $(bench_dir)/,load churn idle fanout crowd)
 bench_floors := $(addprefix $(bench_dir)/,thread_floor epoll_floor)
@@ -72,7 +78,7 @@ bench_peers := $(addprefix $(bench_dir)/peers/,\
   $(call with_header,boost/beast.hpp,beast_sync beast_async) \
   $(call with_header,websocketpp/server.hpp,websocketpp))
 
-.PHONY: all demo run run-tls deps check test-programs conformance-program syntax bench bench-programs siege siege-programs fuzz fuzz-programs soak install uninstall clean
+.PHONY: all demo run run-tls deps check check-foreign test-programs conformance-program syntax bench bench-programs siege siege-programs fuzz fuzz-programs soak install uninstall clean
 .DELETE_ON_ERROR:
 
 all: $(archive) demo
@@ -136,6 +142,8 @@ $(test_objects) $(filter $(BUILD)/tests/conformance/%,$(conformance_objects)): o
 $(BUILD)/tests/utf8_test.o: override CXXFLAGS += -O1
 $(conformance): $(conformance_objects) $(src_objects)
 	$(CXX) $(sanitize) $(LDFLAGS) $^ $(libs) -o $@
+$(foreign): $(foreign_objects) $(src_objects)
+	$(CXX) $(sanitize) $(LDFLAGS) $^ $(libs) -o $@
 $(BUILD)/tests/default_server: $(BUILD)/tests/default_server.o $(archive)
 $(BUILD)/tests/tls_server: $(BUILD)/tests/tls_server.o $(archive)
 $(BUILD)/tests/fork_server: $(BUILD)/tests/fork_server.o $(archive)
@@ -161,6 +169,10 @@ deps:
 
 check: deps
 	@sh tests/check.sh
+
+check-foreign:
+	@sh tests/deps.sh foreign
+	@sh tests/foreign.sh
 
 # BENCH=... for run.py's other options. The peers are looked for again when deps.sh is done.
 bench:

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Installs what is missing to build (deps.sh build), to build and test (deps.sh check), to
-# run the soak (deps.sh soak), the siege (deps.sh siege) or the benchmark (deps.sh bench) on Debian. Looks for the
+# Installs what is missing to build (deps.sh build), to build and test (deps.sh check), also
+# for other machines (deps.sh foreign), to run the soak (deps.sh soak), the siege
+# (deps.sh siege) or the benchmark (deps.sh bench) on Debian. Looks for the
 # things themselves, wherever they came from, and is silent when all are there.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -10,7 +11,7 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin # Debian keeps nginx there, and out o
 as_root=''
 [ "$(id -u)" -eq 0 ] || as_root=sudo
 
-usage() { echo "usage: tests/deps.sh build|check|soak|siege|bench" >&2; exit 2; }
+usage() { echo "usage: tests/deps.sh build|check|foreign|soak|siege|bench" >&2; exit 2; }
 
 # need PACKAGES WHAT TEST...: WHAT is there if the command TEST... succeeds.
 need()
@@ -61,6 +62,17 @@ look_for_bench()
     need libwebsocketpp-dev "websocketpp's headers" header websocketpp/server.hpp
 }
 
+look_for_foreign()
+{
+    for triplet in arm-linux-gnueabihf aarch64-linux-gnu s390x-linux-gnu; do
+        need "g++-$triplet" "a compiler for $triplet" program "$triplet-g++"
+    done
+    need qemu-user-static qemu program qemu-s390x-static
+    need clang clang program clang++
+    need doctest-dev doctest header doctest/doctest.h
+    need libevent-dev "libevent's headers" header event2/event.h
+}
+
 look()
 {
     missing_packages='' missing=''
@@ -76,6 +88,10 @@ look()
     [ "$1" = siege ] && return
     if [ "$1" = bench ]; then
         look_for_bench
+        return
+    fi
+    if [ "$1" = foreign ]; then
+        look_for_foreign
         return
     fi
     need python3-websockets "Python's websockets" python_module websockets
@@ -150,9 +166,38 @@ need_program()
     fi
 }
 
+# Other machines' OpenSSL, to build/foreign/openssl. With package lists of its own, apt need
+# not be told of further architectures, which would be for good, and for the whole system.
+foreign=build/foreign/openssl
+foreign_architectures='armhf arm64 s390x'
+
+foreign_apt() # COMMAND...
+{
+    mkdir -p "$foreign/lists/partial" "$foreign/cache/archives/partial"
+    (cd "$foreign" && apt-get -o APT::Sandbox::User=root -o Acquire::Languages=none \
+        -o APT::Architecture=armhf -o APT::Architectures::=armhf \
+        -o APT::Architectures::=arm64 -o APT::Architectures::=s390x \
+        -o Dir::State::status=/dev/null \
+        -o "Dir::State::lists=$PWD/lists" -o "Dir::Cache=$PWD/cache" "$@")
+}
+
+need_foreign_openssl()
+{
+    [ ! -e "$foreign/complete" ] || return 0
+    echo "deps.sh: missing: OpenSSL for $foreign_architectures. Unpacking Debian's packages"
+    foreign_apt -qq update || echo "deps.sh: going on with the package lists there are" >&2
+    for architecture in $foreign_architectures; do
+        rm -f "$foreign"/*.deb
+        foreign_apt download "libssl-dev:$architecture" &&
+            dpkg-deb -x "$foreign"/libssl-dev_*_"$architecture".deb "$foreign/$architecture" ||
+            return 1
+    done
+    touch "$foreign/complete"
+}
+
 [ $# -eq 1 ] || usage
 case $1 in
-build | check | soak | siege | bench) ;;
+build | check | foreign | soak | siege | bench) ;;
 *) usage ;;
 esac
 
@@ -167,5 +212,6 @@ if [ -n "$missing" ]; then
 fi
 case $1 in
 check) need_program nginx usr/sbin/nginx && need_program prometheus usr/bin/promtool ;;
+foreign) need_foreign_openssl ;;
 bench) need_program nginx usr/sbin/nginx ;;
 esac

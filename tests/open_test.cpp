@@ -202,14 +202,15 @@ TEST_CASE("a limit that no memory can hold makes wait fail, and the log names it
     } limits[] = {{&libwebsock_context::max_frame_payload, "max_frame_payload"},
                   {&libwebsock_context::max_message_payload, "max_message_payload"},
                   {&libwebsock_context::max_handshake_bytes, "max_handshake_bytes"}};
-    for (const auto &[limit, name] : limits) {
+    for (const auto &tried : limits) {
         for (size_t bad : {SIZE_MAX, SIZE_MAX - 14, SIZE_MAX / 4 + 1}) {
-            CAPTURE(name);
+            CAPTURE(tried.name);
             Server server({.start = false});
-            server.context()->*limit = bad;
+            server.context()->*tried.limit = bad;
             libwebsock_stop(server.context()); // a wait that takes it does not serve for ever
             CHECK(error_of(libwebsock_wait(server.context())) == EINVAL);
-            CHECK(server.log().has(LIBWEBSOCK_LOG_ERROR, {"the setting " + name, "out of range"}));
+            CHECK(server.log().has(LIBWEBSOCK_LOG_ERROR,
+                                   {"the setting " + tried.name, "out of range"}));
         }
     }
 }
