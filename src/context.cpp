@@ -83,6 +83,8 @@ int Context::bind(const char *host, const char *port) { return listen(host, port
 
 int Context::bind_tls(const char *host, const char *port, const libwebsock_tls_options &given)
 {
+    if (is_another_process_s())
+        return EPERM;
     TlsOptions options;
     TlsConfig::Loaded loaded;
     loaded.error = copy_options(given, options, loaded.why);
@@ -361,6 +363,9 @@ int Context::run()
     server_.log.attach(server_.dispatcher);
     server_pid_ = getpid();
     state_ = State::running;
+    wake_fd_ = stop_fd_.get();
+    if (stopped_)
+        wake();
     return 0;
 }
 
@@ -372,11 +377,8 @@ int Context::make_stop_fd()
     UniqueFd fd = above_stdio(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (!fd)
         return errno;
-    wake_fd_ = fd.get();
     stop_fd_ = std::move(fd);
     stop_fd_pid_ = getpid();
-    if (stopped_)
-        wake();
     return 0;
 }
 

@@ -83,7 +83,7 @@ class Context
     // Both are for signal handlers, too. The eventfd is made when serving begins, since children
     // that are forked before must not share it; what is said earlier is kept in stopped_.
     std::atomic<bool> stopped_{false};
-    std::atomic<int> wake_fd_{-1};     // stop_fd_
+    std::atomic<int> wake_fd_{-1};     // stop_fd_, once threads look at it
     std::atomic<pid_t> server_pid_{0}; // the process that the threads are in, if there are any
     Server server_;
 
@@ -93,7 +93,8 @@ class Context
     bool waiting_ GUARDED_BY(mutex_) = false;       // a thread is in wait()
     bool accepting_ GUARDED_BY(mutex_) = false;     // listeners have threads
     bool gave_up_ GUARDED_BY(mutex_) = false;       // a drain has timed out
-    UniqueFd stop_fd_; // an eventfd; once written to it stays readable. Made by run()
+    // An eventfd; once written to it stays readable. Made by run(), and the same from then on.
+    UniqueFd stop_fd_;
     pid_t stop_fd_pid_ GUARDED_BY(mutex_) = 0; // the process that has made it
     std::vector<std::unique_ptr<Listener>> listeners_ GUARDED_BY(mutex_);
 };

@@ -145,8 +145,8 @@ bool own_up(int fd, Stream &stream, TimePoint deadline)
     const size_t done = put(fd, notice, deadline);
     if (done == notice.size())
         return true;
-    stream.lost += lost;
     stream.cut = done == 0 ? cut : !(cut && done == 1); // that one was the newline
+    stream.lost += lost;
     return false;
 }
 
@@ -161,9 +161,9 @@ void print_text(int fd, std::string_view text)
     const size_t done = told ? put(fd, text, deadline) : 0;
     stream.stuck = done < text.size();
     if (done < text.size()) {
-        ++stream.lost;
         if (done > 0)
-            stream.cut = true;
+            stream.cut = true; // before it is counted: who says how many were lost ends it
+        ++stream.lost;
     }
     errno = saved_errno;
 }
