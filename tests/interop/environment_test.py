@@ -228,19 +228,21 @@ class FullPipeTest(Case):
         return [end.detach() for end in socket.socketpair()]
 
     def test_a_full_stdout_holds_up_nobody_s_messages_nor_the_end(self):
-        reader, writer = os.pipe()
-        process = self.start([SERVER], stdout=writer)
-        port = int(os.read(reader, 20))
-        self.fill(writer)
-        client = self.upgrade(port)
-        for _ in range(100):
-            client.sendall(frame(TEXT, b"x" * 1000))
-        # Its Close is told to onclose behind the messages, and then the server has no client.
-        client.close()
-        self.stop(process)
-        os.close(reader)
-        self.assertTrue(os.get_blocking(writer))  # the flag is not the library's
-        os.close(writer)
+        for make in (os.pipe, self.socket_pair, os.openpty):  # the last one: a terminal
+            with self.subTest(make=make.__name__):
+                reader, writer = make()
+                process = self.start([SERVER], stdout=writer)
+                port = int(os.read(reader, 20))
+                self.fill(writer)
+                client = self.upgrade(port)
+                for _ in range(100):
+                    client.sendall(frame(TEXT, b"x" * 1000))
+                # Its end is told to onclose behind the messages, and then there is no client.
+                client.close()
+                self.stop(process)
+                self.assertTrue(os.get_blocking(writer))  # the flag is not the library's
+                os.close(reader)
+                os.close(writer)
 
 
 class NamesTest(Case):
