@@ -104,7 +104,7 @@ TEST_CASE("an inbox is idle until something is put in, and again when all has ru
 TEST_CASE("an inbox counts a chunk whole, once for all events that hold it, until the last is done")
 {
     constexpr size_t kLimit = 10'000;
-    for (size_t concurrent : {0, 4}) {
+    for (size_t concurrent : {size_t{0}, size_t{4}}) {
         CAPTURE(concurrent);
         Inbox inbox(kLimit, concurrent);
         // Whether there was no room for it within this time; then it is put in all the same.

@@ -145,7 +145,9 @@ TEST_CASE("with concurrent_events, so many messages of one client run at a time 
         int setting;
         size_t at_once;
     } cases[] = {{1, 16}, {3, 3}, {40, 40}};
-    for (const auto &[setting, at_once] : cases) {
+    for (const auto &one : cases) {
+        const int setting = one.setting;
+        const size_t at_once = one.at_once;
         CAPTURE(setting);
         std::atomic<size_t> running = 0, most = 0, passed = 0;
         Server server({.settings = [&](auto *context) { context->concurrent_events = setting; },
@@ -166,7 +168,7 @@ TEST_CASE("with concurrent_events, so many messages of one client run at a time 
         for (int i = 0; i < 200; i++)
             all += encode_frame(true, WS_OPCODE_TEXT, "one of many");
         greedy.send_raw(all);
-        CHECK(eventually([&, n = at_once] { return running == n; }));
+        CHECK(eventually([&] { return running == at_once; }));
         Client other = Client::open(server.port());
         for (int i = 0; i < 100; i++) { // time for one more, if it could
             other.send_binary("is it my turn?");
