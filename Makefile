@@ -37,6 +37,7 @@ WERROR ?=
 warnings := -Wall -Wextra -Wpedantic -Wshadow -Wconversion $(WERROR)
 ifneq ($(findstring clang,$(CXX)),)
 warnings += -Wthread-safety
+sanitize += $(if $(SANITIZE),-fsanitize-link-c++-runtime) # programs in C have C++ inside
 else
 no_unique := -fno-gnu-unique # symbols that objcopy leaves alone; clang makes none
 endif
@@ -106,8 +107,9 @@ $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(cppflags) -I$(BUILD)/demo $(CPPFLAGS) $(cflags) $(CFLAGS) -c $< -o $@
 
-# Compiles everything and keeps nothing: what another compiler has to say.
-syntax: $(patsubst %,$(BUILD)/%.ok,$(wildcard src/*.cpp tests/*.cpp tests/conformance/*.cpp tests/bench/*.cpp tests/siege/*.cpp tests/fuzz/*.cpp demo/*.c tests/*.c tests/bench/*.c tests/siege/*.c))
+# Compiles everything, or SOURCES, and keeps nothing: what another compiler has to say.
+SOURCES ?= src/*.cpp tests/*.cpp tests/conformance/*.cpp tests/bench/*.cpp tests/siege/*.cpp tests/fuzz/*.cpp demo/*.c tests/*.c tests/bench/*.c tests/siege/*.c
+syntax: $(patsubst %,$(BUILD)/%.ok,$(wildcard $(SOURCES)))
 $(BUILD)/%.cpp.ok: %.cpp
 	@mkdir -p $(@D)
 	$(CXX) $(cppflags) -MT $@ -MF $@.d $(cxxflags) -fsyntax-only $< && touch $@
@@ -138,6 +140,18 @@ $(BUILD)/tests/unit: $(test_objects) $(src_objects)
 # Tests are compiled more often than they run, and wait when they do: -O0 halves their
 # build. The library is built as ever. Of several -O the last one counts.
 $(test_objects) $(filter $(BUILD)/tests/conformance/%,$(conformance_objects)): override CXXFLAGS += -O0
+# With PRECOMPILED=1 they read the headers that nearly all of them include only once, which
+# halves their build again; for make check, since an edit of one file would wait for it.
+ifneq ($(PRECOMPILED),)
+precompiled := $(BUILD)/tests/precompiled.h
+precompiled_objects := $(filter-out %/utf8_test.o,$(test_objects) $(conformance_objects))
+$(precompiled_objects): $(precompiled).gch
+$(precompiled_objects): cppflags += -include $(precompiled)
+$(precompiled).gch: tests/precompiled.h
+	@mkdir -p $(@D)
+	cp $< $(precompiled)
+	$(CXX) $(CPPFLAGS) $(cxxflags) $(CXXFLAGS) -O0 -x c++-header $(precompiled) -o $@
+endif
 # But for this one, which goes through millions of byte sequences.
 $(BUILD)/tests/utf8_test.o: override CXXFLAGS += -O1
 $(conformance): $(conformance_objects) $(src_objects)
