@@ -99,11 +99,12 @@ $(archive): $(src_objects) src/symbols.list
 	$(OBJCOPY) --keep-global-symbols=src/symbols.list $(BUILD)/libwebsock.o
 	$(AR) rcs $@ $(BUILD)/libwebsock.o
 
-$(BUILD)/%.o: %.cpp
+# The flags above are as much a part of an object as its source is.
+$(BUILD)/%.o: %.cpp Makefile
 	@mkdir -p $(@D)
 	$(CXX) $(cppflags) $(CPPFLAGS) $(cxxflags) $(CXXFLAGS) -c $< -o $@
 
-$(BUILD)/%.o: %.c
+$(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(cppflags) -I$(BUILD)/demo $(CPPFLAGS) $(cflags) $(CFLAGS) -c $< -o $@
 
