@@ -45,10 +45,11 @@ class Case(unittest.TestCase):
         self.connections.append(connection)
         return connection, stream
 
-    def leave(self):
-        """All clients: a server that stops waits for their Close otherwise."""
-        for connection in self.connections:
+    def leave(self, staying=()):
+        """All clients but those: a server that stops waits for their Close otherwise."""
+        for connection in set(self.connections) - set(staying):
             connection.shutdown(socket.SHUT_RDWR)
+            self.connections.remove(connection)
 
     def read_frame(self, stream):
         first_byte, length = stream.read(2)
@@ -91,6 +92,7 @@ class BeforeServingTest(Case):
             client = self.connect()
             clients.setdefault(self.ask(client), client)
         self.assertEqual(set(clients), {first, second})
+        self.leave(staying=[connection for connection, _ in clients.values()])
 
         os.kill(first, signal.SIGTERM)
         connection, stream = clients[first]
