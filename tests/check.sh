@@ -12,7 +12,7 @@ pre='PRECOMPILED=1' # but for one build, which shows that each test includes wha
 # and so checks the locking (-Wthread-safety) of what that has; the rest it only reads.
 tsan='BUILD=build/tsan SANITIZE=thread'
 asan='BUILD=build/asan SANITIZE=address,undefined CC=clang CXX=clang++'
-rest="'SOURCES=tests/conformance/*.cpp tests/bench/*.cpp tests/bench/*.c demo/libevent.c'"
+rest="'SOURCES=tests/conformance/*.cpp tests/bench/*.cpp tests/bench/*.c tests/siege/*.cpp tests/siege/*.c demo/libevent.c'"
 # The tests of a server, once more with TLS below.
 tls=TEST_TRANSPORT=tls
 quick='CFLAGS=-O1 CXXFLAGS=-O1'
