@@ -145,7 +145,7 @@ $(test_objects) $(filter $(BUILD)/tests/conformance/%,$(conformance_objects)): o
 # halves their build again; for make check, since an edit of one file would wait for it.
 ifneq ($(PRECOMPILED),)
 precompiled := $(BUILD)/tests/precompiled.h
-precompiled_objects := $(filter-out %/utf8_test.o,$(test_objects) $(conformance_objects))
+precompiled_objects := $(sort $(filter-out %/utf8_test.o,$(test_objects) $(conformance_objects)))
 $(precompiled_objects): $(precompiled).gch
 $(precompiled_objects): cppflags += -include $(precompiled)
 $(precompiled).gch: tests/precompiled.h

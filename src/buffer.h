@@ -86,6 +86,7 @@ class ReceiveBuffer
 
     // After so long without much, what is large is given up.
     static constexpr int kCalmMs = 1000;
+    size_t shared_capacity() const { return shared_capacity_; } // of a chunk for many frames
     // Whether it has more than a quiet connection needs.
     bool is_large() const { return shared_capacity_ > kSmallChunk || limit_ > kSmallChunk; }
     // Gives that up.

@@ -174,7 +174,7 @@ class Connection final : public Runnable
     bool upgraded_ = false; // the 101 has left
 
     // The workers' alone, one after the other:
-    bool opened_ = false;        // onopen was called
+    bool opened_ = false; // onopen was called
     // Not with concurrent_events: a batch that goes on when what it has sent has left, and
     // what is to be run of it then.
     Inbox::Taken suspended_;

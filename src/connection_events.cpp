@@ -24,7 +24,7 @@ void Connection::run(Progress &progress, std::vector<uint8_t> &spare) noexcept
     if (batch.empty())
         return;
     for (size_t i = 0; i < taken.posts; ++i)
-        server_.dispatcher.post(*this);
+        server_.dispatcher.post(*this, true); // with concurrent_events, which is for such
     // With concurrent_events other workers may be in a batch of their own.
     const bool gathers = server_.settings.concurrent_events == 0;
     if (gathers)

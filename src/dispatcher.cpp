@@ -104,7 +104,7 @@ int Dispatcher::add_worker()
     return error;
 }
 
-void Dispatcher::post(Runnable &runnable)
+void Dispatcher::post(Runnable &runnable, bool sleeps)
 {
     runnable.retain();
     Lock lock(mutex_);
@@ -113,8 +113,11 @@ void Dispatcher::post(Runnable &runnable)
         append(runnable);
     }
     queued_.store(queued_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-    if (active_ < allowed_active_)
-        wake_one();
+    const bool woken = (sleeps || active_ < allowed_active_) && wake_one();
+    if (sleeps && !woken) {
+        ++wanted_;
+        growth_wake_.signal();
+    }
     if (monitor_parked_) {
         monitor_parked_ = false;
         now_ = Clock::now().time_since_epoch().count(); // it was not kept meanwhile

@@ -123,8 +123,9 @@ class Dispatcher
     // some worker is still in a callback; try again, or never destroy this.
     bool stop(TimePoint deadline);
 
-    // Queues a runnable, to be run once. Never fails or waits.
-    void post(Runnable &runnable) EXCLUDES(mutex_);
+    // Queues a runnable, to be run once. Never fails or waits. sleeps: it is known for sleeping
+    // in its events, so there is to be a worker for it without a look of the monitor.
+    void post(Runnable &runnable, bool sleeps = false) EXCLUDES(mutex_);
 
     // Calls runnable.expired() at the given time, once, unless forgotten before; only
     // the first time given to a runnable counts.

@@ -10,9 +10,18 @@ namespace {
 
 constexpr int kSoonMs = 1000;   // connections seldom go one by one
 constexpr int kPauseMs = 10000; // for the program's other threads: an arena is locked meanwhile
+constexpr size_t kMuch = 8 * 1024 * 1024;
 constexpr int kLaterMs = 12000; // parked threads leave after 5 s, idle workers after 10
 
 } // namespace
+
+void HeapTrimmer::gave_up(size_t bytes)
+{
+    if (given_up_.fetch_add(bytes) + bytes < kMuch)
+        return;
+    given_up_ = 0;
+    trim_soon();
+}
 
 void HeapTrimmer::trim_soon()
 {

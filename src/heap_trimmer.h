@@ -12,6 +12,9 @@ class HeapTrimmer final : public Runnable
   public:
     explicit HeapTrimmer(Dispatcher &dispatcher) : dispatcher_(dispatcher) {}
 
+    // So much was given up at once, as buffers are. When that has come to much, trims soon.
+    void gave_up(size_t bytes);
+
     // Trims in a second, or when ten have passed since the last time, and once more when the
     // threads have left that are not needed any more. Any thread, while the dispatcher runs.
     void trim_soon();
@@ -28,6 +31,7 @@ class HeapTrimmer final : public Runnable
     std::atomic<TimePoint> not_before_{TimePoint::min()};
     std::atomic<bool> once_more_{false};
     std::atomic<bool> posted_{false}; // and not run yet
+    std::atomic<size_t> given_up_{0}; // bytes, since trim_soon() was last called for them
 };
 
 } // namespace websock

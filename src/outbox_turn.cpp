@@ -297,10 +297,11 @@ bool Outbox::is_backed_up()
 }
 
 // Only what the peer has asked for by its own messages counts: who is sent much by others is
-// heard all the same.
+// heard all the same. Nor does what waits for a last fragment, which a callback may be to send.
 bool Outbox::is_backed_up_locked() const
 {
-    return batch_has_sent_ && state() != State::ended && queued_bytes() > backlog();
+    return batch_has_sent_ && state() != State::ended &&
+           pending_.size() + unsent_in_flight() > backlog();
 }
 
 // What has been added since then does not keep it waiting.

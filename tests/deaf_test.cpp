@@ -117,6 +117,24 @@ TEST_CASE("whoever did not read its answers gets them all when it does, and is h
     sender.get();
 }
 
+TEST_CASE("messages that wait for a last fragment do not keep the callback that sends it waiting")
+{
+    const std::string whole(300 * 1024, 'w');
+    Server server({.onmessage = [&](Scene &, auto *client, auto *msg) {
+        const bool first = std::string(msg->payload) == "begin";
+        libwebsock_send_fragment(client, "part", 4,
+                                 first ? WS_OPCODE_TEXT : WS_OPCODE_CONTINUE | WS_FRAGMENT_FIN);
+        if (first)
+            libwebsock_send_binary(client, whole.data(), whole.size());
+    }});
+    Client client = Client::open(server.port());
+    client.send_text("begin");
+    client.send_text("end");
+    CHECK(client.receive_frame().payload == "part");
+    CHECK(client.receive_frame().payload == "part");
+    CHECK(client.receive_frame().payload.size() == whole.size());
+}
+
 TEST_CASE("who is sent much by others is heard although it does not read")
 {
     Server server({.onmessage = [](Scene &, auto *, auto *) {}});

@@ -21,7 +21,7 @@ namespace test {
 
 ThreadCreation::ThreadCreation(std::function<int(const pthread_t *, const Create &)> function)
 {
-    instead = std::make_shared<const Instead>(std::move(function), ::pthread_self());
+    instead = std::make_shared<const Instead>(Instead{std::move(function), ::pthread_self()});
 }
 
 ThreadCreation::~ThreadCreation() { instead.store({}); }
