@@ -204,10 +204,15 @@ void Dispatcher::work(Worker &worker)
         if (done)
             done->release(); // without the lock: it may be the end of a connection
         done = nullptr;
-        if (!next)
+        if (!next) {
+            Lock lock(mutex_);
             next = park(worker);
-        if (!next)
-            return leave(worker);
+            if (!next) {
+                std::unique_ptr<Worker> before = leave(worker);
+                lock.unlock();
+                return join(std::move(before));
+            }
+        }
         slept = run(worker, *next);
         done = next;
     }
@@ -268,7 +273,6 @@ void Dispatcher::unlink_fresh(Worker &worker)
 Runnable *Dispatcher::park(Worker &worker)
 {
     TimePoint leave_at = Clock::now() + options_.idle_leaves;
-    Lock lock(mutex_);
     for (;;) {
         if (Runnable *runnable = take(worker))
             return runnable;
@@ -289,15 +293,10 @@ Runnable *Dispatcher::park(Worker &worker)
 }
 
 // Each one that leaves joins the one that has left before it, so that at most one thread
-// that has ended is there at a time.
-void Dispatcher::leave(Worker &worker)
+// that has ended is there at a time. Returns that one.
+std::unique_ptr<Dispatcher::Worker> Dispatcher::leave(Worker &worker)
 {
-    std::unique_ptr<Worker> before;
-    {
-        Lock lock(mutex_);
-        before = std::exchange(left_, take_out(worker));
-    }
-    join(std::move(before));
+    return std::exchange(left_, take_out(worker));
 }
 
 void Dispatcher::join(std::unique_ptr<Worker> left)

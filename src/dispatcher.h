@@ -178,8 +178,8 @@ class Dispatcher
     bool run(Worker &worker, Runnable &runnable);
     void finish(Worker &worker, bool slept) REQUIRES(mutex_);
     void unlink_fresh(Worker &worker) REQUIRES(mutex_);
-    Runnable *park(Worker &worker) EXCLUDES(mutex_);
-    void leave(Worker &worker) EXCLUDES(mutex_);
+    Runnable *park(Worker &worker) REQUIRES(mutex_);
+    std::unique_ptr<Worker> leave(Worker &worker) REQUIRES(mutex_);
     static void join(std::unique_ptr<Worker> left);
     void append(Runnable &runnable) REQUIRES(mutex_);
     bool wake_one() REQUIRES(mutex_);
