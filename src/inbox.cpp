@@ -168,7 +168,7 @@ Inbox::Taken Inbox::take(std::span<Event> into)
 size_t Inbox::waiting()
 {
     Lock lock(mutex_);
-    // Of those that were taken, one runs; with concurrent_, each of them does.
+    // Of those that were taken one runs, and which is not known; with concurrent_, each does.
     const size_t taken = concurrent_ || running_ == 0 ? 0 : running_ - 1;
     return queue_.size() - head_ + taken + (closed_ ? 1 : 0);
 }

@@ -64,7 +64,7 @@ class Inbox
     };
     Taken take(std::span<Event> into) EXCLUDES(mutex_);
 
-    // Events that have not begun to run.
+    // Events that have not begun to run; of a batch that is running, all but one count.
     size_t waiting() EXCLUDES(mutex_);
 
     // Says that these have run. True: the connection must be posted.
