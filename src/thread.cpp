@@ -22,6 +22,9 @@ namespace {
 // By a sanitizer, for data of its own.
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 constexpr bool kStacksAreEnlarged = true;
+#elif defined(__has_feature)
+constexpr bool kStacksAreEnlarged =
+    __has_feature(thread_sanitizer) || __has_feature(address_sanitizer);
 #else
 constexpr bool kStacksAreEnlarged = false;
 #endif
