@@ -31,6 +31,9 @@ CXXFLAGS ?= -O2 -g
 # thread, or address,undefined: for the instrumented test programs.
 SANITIZE ?=
 sanitize := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all)
+ifneq ($(findstring undefined,$(SANITIZE)),)
+sanitize += -fno-sanitize=vptr # it needs descriptors to look, and some tests leave it none
+endif
 
 # -Werror, for the tests; not for users, whose compiler may know more warnings.
 WERROR ?=
