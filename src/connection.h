@@ -35,7 +35,7 @@ namespace websock {
 
 struct Server;
 
-class Connection final : public Runnable
+class Connection final : public Outbox::Owner
 {
   public:
     // Takes the transport over, unless it throws std::bad_alloc.
@@ -73,6 +73,7 @@ class Connection final : public Runnable
     void run(Progress &progress, std::vector<uint8_t> &spare) noexcept override;
     void late() noexcept override;
     void expired() noexcept override;
+    void drained() noexcept override;
     void retain() noexcept override { references_.fetch_add(1, std::memory_order_relaxed); }
     void release() noexcept override;
     const char *name() const noexcept override { return peer_.c_str(); }
@@ -125,8 +126,10 @@ class Connection final : public Runnable
 
     // Workers: connection_events.cpp.
     Inbox::Taken take(std::array<Event, kBatch> &events, std::span<Event> &batch);
-    bool suspend(std::span<Event> rest);
+    bool keep_for_later(std::span<Event> rest);
+    bool is_paused();
     bool end_batch(const Inbox::Taken &taken);
+    void run(std::span<Event> batch, Progress &progress) noexcept;
     void handle(Event &event) noexcept;
     void call(Event &event);
     void log_thrown(const char *what) noexcept;

@@ -18,6 +18,10 @@ namespace websock {
 // to be destroyed, it ends the process.
 void Connection::run(Progress &progress, std::vector<uint8_t> &spare) noexcept
 {
+    // With concurrent_events other workers may be in a batch of their own.
+    const bool gathers = server_.settings.concurrent_events == 0;
+    if (!gathers && is_paused())
+        return;
     std::array<Event, kBatch> events;
     std::span<Event> batch;
     const Inbox::Taken taken = take(events, batch);
@@ -25,25 +29,48 @@ void Connection::run(Progress &progress, std::vector<uint8_t> &spare) noexcept
         return;
     for (size_t i = 0; i < taken.posts; ++i)
         server_.dispatcher.post(*this, true); // with concurrent_events, which is for such
-    // With concurrent_events other workers may be in a batch of their own.
-    const bool gathers = server_.settings.concurrent_events == 0;
     if (gathers)
         outbox_.begin_batch(spare);
     const bool is_last = batch.front().kind == Event::closed;
-    while (!batch.empty()) {
-        progress.begin_event();
-        handle(batch.front());
-        batch.front().chunk = nullptr;
-        batch = batch.subspan(1);
-        if (gathers && outbox_.is_backed_up() && suspend(batch))
-            break;
-    }
+    run(batch, progress);
     if (gathers && !end_batch(taken))
         return; // somebody else may be here by now
     if (inbox_.finished(taken))
         server_.dispatcher.post(*this);
     if (is_last)
         part();
+}
+
+// Runs them, or, if the client leaves much of the answers unread, keeps the rest for later.
+void Connection::run(std::span<Event> batch, Progress &progress) noexcept
+{
+    Outbox::Answering answering(outbox_);
+    while (!batch.empty()) {
+        progress.begin_event();
+        answering.begin_event();
+        handle(batch.front());
+        batch.front().chunk = nullptr;
+        batch = batch.subspan(1);
+        if (!batch.empty() && outbox_.is_backed_up() && keep_for_later(batch))
+            return;
+    }
+}
+
+// With concurrent_events: whether nothing is to be run before the client has read.
+bool Connection::is_paused()
+{
+    if (!outbox_.is_backed_up())
+        return false;
+    inbox_.pause();
+    if (!outbox_.suspend() && inbox_.go_on())
+        server_.dispatcher.post(*this);
+    return true;
+}
+
+void Connection::drained() noexcept
+{
+    if (server_.settings.concurrent_events == 0 || inbox_.go_on())
+        server_.dispatcher.post(*this);
 }
 
 // False: the batch goes on, or is finished, in another run.
@@ -76,8 +103,8 @@ Inbox::Taken Connection::take(std::array<Event, kBatch> &events, std::span<Event
     return taken;
 }
 
-// Keeps the rest of a batch for later. False: there is no memory for that.
-bool Connection::suspend(std::span<Event> rest)
+// False: there is no memory for that.
+bool Connection::keep_for_later(std::span<Event> rest)
 try {
     not_run_.reserve(rest.size());
     std::move(rest.begin(), rest.end(), std::back_inserter(not_run_));

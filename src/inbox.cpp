@@ -122,10 +122,24 @@ size_t Inbox::may_run(size_t most) const
 // Whether the connection must be posted: it has something to run, and is not posted.
 bool Inbox::schedule()
 {
-    if (posted_ > 0 || may_run(1) == 0)
+    if (paused_ || posted_ > 0 || may_run(1) == 0)
         return false;
     posted_ = 1;
     return true;
+}
+
+void Inbox::pause()
+{
+    Lock lock(mutex_);
+    --posted_;
+    paused_ = true;
+}
+
+bool Inbox::go_on()
+{
+    Lock lock(mutex_);
+    paused_ = false;
+    return schedule();
 }
 
 Inbox::Taken Inbox::take(std::span<Event> into)
@@ -159,7 +173,7 @@ Inbox::Taken Inbox::take(std::span<Event> into)
         if (queue_.capacity() > kKeptCapacity)
             queue_.shrink_to_fit();
     }
-    const size_t more = may_run(most_running_);
+    const size_t more = paused_ ? 0 : may_run(most_running_);
     taken.posts = more - std::min(posted_, more);
     posted_ += taken.posts;
     return taken;

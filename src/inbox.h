@@ -44,6 +44,11 @@ class Inbox
     // connection must be posted.
     bool put_closed() EXCLUDES(mutex_);
 
+    // Instead of take(), by a run() that is to take nothing now: nothing is posted until
+    // go_on(), which is true if the connection must be posted.
+    void pause() EXCLUDES(mutex_);
+    bool go_on() EXCLUDES(mutex_);
+
     // Waits until all events that were put in have run, at most until deadline.
     void wait_until_run(TimePoint deadline) EXCLUDES(mutex_);
 
@@ -91,6 +96,7 @@ class Inbox
     bool exclusive_running_ GUARDED_BY(mutex_) = false;
     size_t posted_ GUARDED_BY(mutex_) = 0;   // so often, and not taken from since
     bool closed_ GUARDED_BY(mutex_) = false; // put in, and not taken yet
+    bool paused_ GUARDED_BY(mutex_) = false;
     bool takes_no_more_ GUARDED_BY(mutex_) = false;
     bool cut_off_ GUARDED_BY(mutex_) = false;
     bool waited_for_ GUARDED_BY(mutex_) = false; // the connection's thread waits for room_

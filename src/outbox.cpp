@@ -36,6 +36,8 @@ void make_room(std::vector<uint8_t> &bytes, size_t more)
 
 } // namespace
 
+thread_local constinit Outbox::OfThread Outbox::answering_;
+
 int Outbox::open(std::string_view response, TimePoint deadline)
 {
     Lock lock(mutex_);
@@ -64,7 +66,8 @@ int Outbox::send(bool fin, Opcode opcode, std::span<const uint8_t> payload)
     Lock lock(mutex_);
     if (state() != State::open)
         return ENOTCONN;
-    batch_has_sent_ = batch_has_sent_ || in_batch();
+    if (is_answer())
+        answer_bytes_ += frame.size();
     if (is_gathered(frame))
         return place(frame, fin, opcode, Way::gather);
     if (const int error = take_turn(); error != 0)
@@ -81,7 +84,9 @@ bool Outbox::is_gathered(Frame frame) const
 {
     if (gathering_ && pending_.size() + frame.size() <= kGatherBytes)
         return true;
-    return (blocked_ || turn_ != Turn::free) && in_batch() && frame.size() <= room_for_answer();
+    const bool is_left = (blocked_ || turn_ != Turn::free) && frame.size() <= room_for_answer();
+    answering_.has_left_one = answering_.has_left_one || is_left;
+    return is_left;
 }
 
 // Gives a frame its place among the others, which is what decides about fragments: in

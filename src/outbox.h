@@ -35,10 +35,21 @@ class Outbox final : private Flusher::Blocked
         size_t trace_frames;
     };
 
-    // owner is posted when end_batch() says so. It expires close_timeout_ms after a Close frame
-    // of ours, and must drop the connection then.
+    class Owner : public Runnable
+    {
+      public:
+        // What end_batch() or suspend() was about has left, or the connection has ended. Under
+        // the outbox's lock.
+        virtual void drained() noexcept = 0;
+
+      protected:
+        ~Owner() = default;
+    };
+
+    // owner expires close_timeout_ms after a Close frame of ours, and must drop the connection
+    // then.
     Outbox(Transport &transport, const Limits &limits, Dispatcher &dispatcher, Flusher &flusher,
-           Runnable &owner)
+           Owner &owner)
         : transport_(transport), trace_(limits.trace_frames), limits_(limits),
           dispatcher_(dispatcher), flusher_(flusher), owner_(owner)
     {
@@ -56,9 +67,9 @@ class Outbox final : private Flusher::Blocked
     // All of these return an errno value, 0 for success, as the public functions
     // document them.
 
-    // Sends one frame; waits while the peer does not read. Between begin_batch() and
-    // end_batch(), their thread leaves a frame behind instead: up to max_queued_bytes together,
-    // or one of any size.
+    // Sends one frame; waits while the peer does not read. A thread that is in callbacks of this
+    // client (Answering) leaves it to the Flusher instead: up to max_queued_bytes, and in each
+    // callback one of any size.
     int send(bool fin, Opcode opcode, std::span<const uint8_t> payload) EXCLUDES(mutex_);
 
     // Sends a whole encoded message, or queues it. Never waits. ENOBUFS: too much is
@@ -80,21 +91,35 @@ class Outbox final : private Flusher::Blocked
     // The transport has something of its own to send.
     void nudge() EXCLUDES(mutex_);
 
+    // As long as one of these lives, its thread runs callbacks of this client.
+    class Answering
+    {
+      public:
+        explicit Answering(const Outbox &outbox) { answering_ = {&outbox, false}; }
+        ~Answering() { answering_ = {}; }
+        Answering(const Answering &) = delete;
+        Answering &operator=(const Answering &) = delete;
+
+        void begin_event() { answering_.has_left_one = false; }
+    };
+
+    // Whether the client has left so much unread of what its callbacks have sent that no further
+    // one should run.
+    bool is_backed_up() EXCLUDES(mutex_);
+    // Has the owner told when that has left. False: it has.
+    bool suspend() EXCLUDES(mutex_);
+
     // Between these two, small frames are gathered, to leave together. Until end_batch()
     // returns, lent is the outbox's, for that: a thread that lends the same one to each
     // connection in turn has it in its cache. No lock is needed to begin: whoever does not
     // see it yet writes at once.
     void begin_batch(std::vector<uint8_t> &lent)
     {
-        batch_thread_.store(pthread_self(), std::memory_order_relaxed);
         lent_.store(&lent, std::memory_order_release);
         gathering_.store(true, std::memory_order_relaxed);
     }
-    // Never waits. False: the batch has sent, and much has not left. The owner is posted as soon
-    // as it has, or the connection has ended, and is to begin no other batch before.
+    // Never waits. False: as of suspend(), and there is to be no other batch before.
     bool end_batch() EXCLUDES(mutex_);
-    // Whether end_batch() would say so: the batch should end. Its thread.
-    bool is_backed_up() EXCLUDES(mutex_);
     // The batch takes its time: what was gathered leaves now, and what follows at once.
     void hurry() EXCLUDES(mutex_);
 
@@ -145,11 +170,8 @@ class Outbox final : private Flusher::Blocked
     int place(Frame frame, bool fin, Opcode opcode, Way way) REQUIRES(mutex_);
     int add(Frame frame, Way way) REQUIRES(mutex_);
     bool is_gathered(Frame frame) const REQUIRES(mutex_);
-    bool in_batch() const
-    {
-        return lent_.load(std::memory_order_relaxed) != nullptr &&
-               pthread_equal(batch_thread_.load(std::memory_order_relaxed), pthread_self());
-    }
+    bool is_answer() const { return answering_.outbox == this; }
+    bool suspend_locked() REQUIRES(mutex_);
     int advance_fragments(bool fin, Opcode opcode, std::span<const uint8_t> payload)
         REQUIRES(mutex_);
     int hold(Frame frame) REQUIRES(mutex_);
@@ -166,11 +188,12 @@ class Outbox final : private Flusher::Blocked
     bool is_backed_up_locked() const REQUIRES(mutex_);
     // What a client may leave unread before the callbacks of its next messages have to wait.
     size_t backlog() const { return std::min(kMostBacklog, limits_.max_queued_bytes / 2); }
-    // What a batch may leave behind now. It begins with no more than a backlog, and so always
-    // has room for its first message.
+    // What a callback may leave to the Flusher now. One that waits would hold a worker up.
     size_t room_for_answer() const REQUIRES(mutex_)
     {
-        return queued_bytes() <= backlog() ? SIZE_MAX : room();
+        if (!is_answer())
+            return 0;
+        return answering_.has_left_one ? room() : SIZE_MAX;
     }
     size_t room() const REQUIRES(mutex_)
     {
@@ -206,6 +229,14 @@ class Outbox final : private Flusher::Blocked
 
     static constexpr size_t kMostBacklog = 64 * 1024;
 
+    // Of the calling thread. In a library that dlopen(3) has loaded, others are allocated at first
+    // use, and glibc ends the process where it cannot.
+    struct OfThread {
+        const Outbox *outbox = nullptr;
+        bool has_left_one = false;
+    };
+    [[gnu::tls_model("initial-exec")]] static thread_local constinit OfThread answering_;
+
     // In this order, so that what every message needs lies together.
     Mutex mutex_;
     Transport &transport_;                     // written to by the holder of the turn
@@ -214,7 +245,6 @@ class Outbox final : private Flusher::Blocked
     Turn turn_ GUARDED_BY(mutex_) = Turn::free;
     std::atomic<bool> blocked_{false}; // the Flusher watches, and nobody else tries; written
                                        // under mutex_
-    bool batch_has_sent_ GUARDED_BY(mutex_) = false;
     bool suspended_ GUARDED_BY(mutex_) = false;     // the owner waits for the end of loads_until_
     bool writing_ended_ GUARDED_BY(mutex_) = false; // the transport has been told so
     bool unsent_ GUARDED_BY(mutex_) = false;        // the transport's, before all of these
@@ -224,11 +254,11 @@ class Outbox final : private Flusher::Blocked
     unsigned quiet_waiters_ GUARDED_BY(mutex_) = 0; // threads that wait for quiet_
     // What it points to is guarded by mutex_; nullptr: no batch is under way.
     std::atomic<std::vector<uint8_t> *> lent_{nullptr};
-    std::atomic<pthread_t> batch_thread_{};             // written by that thread, before lent_
     std::vector<uint8_t> pending_ GUARDED_BY(mutex_);   // leaves behind in_flight_, in this order
     std::vector<uint8_t> in_flight_ GUARDED_BY(mutex_); // leaves next; sent_ of it have left.
                                                         // Not changed while the turn is taken
     size_t sent_ GUARDED_BY(mutex_) = 0;
+    size_t answer_bytes_ GUARDED_BY(mutex_) = 0;  // sent by callbacks since nothing was left
     uint64_t loads_ GUARDED_BY(mutex_) = 0;       // times that pending_ became in_flight_
     uint64_t loads_until_ GUARDED_BY(mutex_) = 0; // the last one that suspended_ is about
     Totals totals_ GUARDED_BY(mutex_);
@@ -242,7 +272,7 @@ class Outbox final : private Flusher::Blocked
     const Limits limits_;
     Dispatcher &dispatcher_; // these two are used under mutex_, and not once ended: they may be
     Flusher &flusher_;       // gone then
-    Runnable &owner_;
+    Owner &owner_;
     Stall stall_;     // the holder of the turn's
     Cond turn_given_; // the turn is offered, or the connection has ended
     Cond quiet_;      // nobody writes and nothing is left, or state_ has changed

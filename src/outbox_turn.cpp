@@ -79,6 +79,7 @@ void Outbox::pass_turn(bool writable)
     }
     if (blocked_.exchange(false))
         flusher_.forget(*this);
+    answer_bytes_ = 0;
     resume_owner_if_sent();
     wake_quiet_waiters();
 }
@@ -200,7 +201,7 @@ int Outbox::write(Frame frame)
         if (const int error = write_out({}, 0); error != 0)
             return error;
     }
-    return write_out(frame, in_batch() ? room_for_answer() : 0);
+    return write_out(frame, room_for_answer());
 }
 
 // The same, with one of both before frame. may_leave: so much of it may be left to the Flusher
@@ -229,6 +230,10 @@ int Outbox::write_out(Frame frame, size_t may_leave)
             return 0; // all of it had left before
         return totals_.timed_out ? ETIMEDOUT : ENOTCONN;
     }
+    if (error == EAGAIN)
+        answering_.has_left_one = true;
+    else
+        answer_bytes_ = 0;
     keep_rest(written, frame);
     resume_owner_if_sent();
     return state() == State::ended ? ENOMEM : 0;
@@ -282,10 +287,20 @@ bool Outbox::end_batch()
     gathering_ = false;
     flush_if_due();
     lent_.store(nullptr, std::memory_order_relaxed);
+    return !suspend_locked();
+}
+
+bool Outbox::suspend()
+{
+    Lock lock(mutex_);
+    return suspend_locked();
+}
+
+bool Outbox::suspend_locked()
+{
     suspended_ = is_backed_up_locked();
-    batch_has_sent_ = false;
     loads_until_ = loads_ + (pending_.empty() ? 0 : 1);
-    return !suspended_;
+    return suspended_;
 }
 
 bool Outbox::is_backed_up()
@@ -300,7 +315,7 @@ bool Outbox::is_backed_up()
 // heard all the same. Nor does what waits for a last fragment, which a callback may be to send.
 bool Outbox::is_backed_up_locked() const
 {
-    return batch_has_sent_ && state() != State::ended &&
+    return state() != State::ended && answer_bytes_ > backlog() &&
            pending_.size() + unsent_in_flight() > backlog();
 }
 
@@ -313,8 +328,10 @@ void Outbox::resume_owner_if_sent()
 
 void Outbox::resume_owner()
 {
-    if (std::exchange(suspended_, false))
-        dispatcher_.post(owner_);
+    if (!std::exchange(suspended_, false))
+        return;
+    answer_bytes_ = 0; // what was sent meanwhile is for the next time
+    owner_.drained();
 }
 
 void Outbox::hurry()

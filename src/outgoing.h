@@ -5,15 +5,16 @@
 #include "thread.h"
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 
 namespace websock {
 
-// All of them in bytes since the connection began, and as they stand on the wire.
+// In bytes, as they stand on the wire; the first two since the connection began.
 struct Outgoing {
     uint64_t written = 0; // given to the system
     uint64_t taken = 0;   // of those, what the peer's system has acknowledged
-    uint64_t invited = 0; // what the peer has ever had room for: grows as its program reads
+    size_t window = 0;    // for how many more the peer has room now; 0 where that is not known
 };
 
 // Since when a peer has taken nothing of what waits for it. One thread at a time.

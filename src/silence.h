@@ -30,10 +30,10 @@ class Silence
             ping_at_ = kUnknown;
             return Verdict::ping;
         }
-        // invited: its program reads. taken: its system does, which no program may be behind
-        // any more; that counts for what is before the ping.
+        // A window grows when its program reads. That bytes are taken says only that its system
+        // is there, and counts for what is before the ping.
         const bool alive =
-            now.invited > before.invited || (ping_may_wait_ && now.taken > before.taken);
+            now.window > before.window || (ping_may_wait_ && now.taken > before.taken);
         if (ping_at_ == kUnknown && !has_pending)
             ping_at_ = now.written;
         ping_may_wait_ = ping_may_wait_ && now.taken < ping_at_;

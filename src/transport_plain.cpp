@@ -68,7 +68,7 @@ class PlainTransport final : public Transport
     {
         const uint64_t written = written_.load(std::memory_order_relaxed);
         const uint64_t taken = written - std::min<uint64_t>(written, unacknowledged(fd_.get()));
-        return {.written = written, .taken = taken, .invited = taken + peer_window(fd_.get())};
+        return {.written = written, .taken = taken, .window = peer_window(fd_.get())};
     }
 
     void shut() override { (void)shutdown(fd_.get(), SHUT_RDWR); }

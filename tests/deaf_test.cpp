@@ -81,40 +81,55 @@ TEST_CASE("clients that do not read what is sent to all hold up no callback")
 
 TEST_CASE("clients that ask and do not read the answers hold up no callback")
 {
-    for (const size_t size : {size_t{1000}, kMiB}) {
-        CAPTURE(size);
-        Server server({.settings =
-                           [](auto *context) {
-                               give_two_workers(context);
-                               context->max_queued_bytes = 64 * 1024;
-                           },
-                       .onmessage = echo});
-        std::vector<Client> deaf = open_many(kDeaf, server.port(), {.receive_buffer = 4096});
-        const std::string question = encode_frame(true, WS_OPCODE_BINARY, std::string(size, 'x'));
-        for (Client &client : deaf)
-            send_until_stuck(client, question);
-        check_is_served(server);
+    for (const int concurrent : {0, 1}) {
+        for (const size_t size : {size_t{1000}, kMiB}) {
+            CAPTURE(concurrent);
+            CAPTURE(size);
+            Server server({.settings =
+                               [&](auto *context) {
+                                   give_two_workers(context);
+                                   context->max_queued_bytes = 64 * 1024;
+                                   context->concurrent_events = concurrent;
+                               },
+                           .onmessage = echo});
+            std::vector<Client> deaf = open_many(kDeaf, server.port(), {.receive_buffer = 4096});
+            const std::string question =
+                encode_frame(true, WS_OPCODE_BINARY, std::string(size, 'x'));
+            for (Client &client : deaf)
+                send_until_stuck(client, question);
+            check_is_served(server);
+        }
     }
 }
 
 TEST_CASE("whoever did not read its answers gets them all when it does, and is heard again")
 {
     constexpr size_t kMessages = 2000;
-    Server server({.settings = [](auto *context) { context->max_queued_bytes = 64 * 1024; },
-                   .onmessage = echo});
-    Client client(server.port(), {.receive_buffer = 4096});
-    client.handshake();
-    const std::string padding(5000, '.');
-    std::future<void> sender = std::async(std::launch::async, [&] {
-        for (size_t i = 0; i < kMessages; i++)
-            client.send_text(std::to_string(i) + padding);
-    });
-    CHECK(eventually([&] { return server.stats().messages_in > 30; }));
-    size_t right = 0;
-    for (size_t i = 0; i < kMessages; i++)
-        right += client.receive_text() == std::to_string(i) + padding;
-    CHECK(right == kMessages);
-    sender.get();
+    for (const int concurrent : {0, 1}) {
+        CAPTURE(concurrent);
+        Server server({.settings =
+                           [&](auto *context) {
+                               context->max_queued_bytes = 64 * 1024;
+                               context->concurrent_events = concurrent;
+                           },
+                       .onmessage = echo});
+        Client client(server.port(), {.receive_buffer = 4096});
+        client.handshake();
+        const std::string padding(5000, '.');
+        std::future<void> sender = std::async(std::launch::async, [&] {
+            for (size_t i = 0; i < kMessages; i++)
+                client.send_text(std::to_string(i) + padding);
+        });
+        CHECK(eventually([&] { return server.stats().messages_in > 30; }));
+        size_t right = 0;
+        for (size_t i = 0; i < kMessages; i++) {
+            const std::string text = client.receive_text();
+            right +=
+                text.ends_with(padding) && (concurrent == 1 || text == std::to_string(i) + padding);
+        }
+        CHECK(right == kMessages);
+        sender.get();
+    }
 }
 
 TEST_CASE("messages that wait for a last fragment do not keep the callback that sends it waiting")
@@ -193,6 +208,21 @@ TEST_CASE("a peer that takes what waits for it is not silent, and is pinged behi
     slow.send_text("I have read it");
     CHECK(slow.receive_past_pings().payload == "I have read it");
     CHECK(server.events().count(Kind::close) == 0);
+}
+
+TEST_CASE("a peer whose system takes what it does not read is silent all the same")
+{
+    Server server({.settings = [](auto *context) { context->idle_timeout_ms = 600; }});
+    Client deaf(server.port());
+    deaf.handshake();
+    server.events().wait(Kind::open);
+    int sent = 0;
+    for (; server.events().count(Kind::close) == 0 && sent < 200; sent++) {
+        CHECK(libwebsock_send_all_text(server.context(), "tick") == 0);
+        std::this_thread::sleep_for(std::chrono::milliseconds(20)); // its pace
+    }
+    CHECK(sent < 100);
+    CHECK(server.events().wait(Kind::close).text == "silent for 600 ms");
 }
 
 TEST_CASE("a peer that has stopped reading is dropped in time, with or without a sender")

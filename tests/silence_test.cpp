@@ -16,7 +16,7 @@ constexpr uint64_t kWindow = 1000;
 
 Outgoing taken(uint64_t taken, uint64_t written)
 {
-    return {.written = written, .taken = taken, .invited = kWindow};
+    return {.written = written, .taken = taken, .window = kWindow};
 }
 
 } // namespace
@@ -64,9 +64,9 @@ TEST_CASE("silence: what is sent behind the ping keeps nobody alive who only ack
 TEST_CASE("silence: who makes room by reading is alive, wherever the ping is")
 {
     Silence silence;
-    CHECK(silence.judge({.written = 10, .taken = 10, .invited = 1000}, false) == Verdict::ping);
-    CHECK(silence.judge({.written = 12, .taken = 12, .invited = 1500}, false) == Verdict::alive);
-    CHECK(silence.judge({.written = 12, .taken = 12, .invited = 1500}, false) == Verdict::dead);
+    CHECK(silence.judge({.written = 10, .taken = 10, .window = 100}, false) == Verdict::ping);
+    CHECK(silence.judge({.written = 12, .taken = 12, .window = 500}, false) == Verdict::alive);
+    CHECK(silence.judge({.written = 12, .taken = 12, .window = 500}, false) == Verdict::dead);
 }
 
 TEST_CASE("a stall is over when nothing was taken for as long, and each byte begins it again")
