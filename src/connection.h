@@ -95,7 +95,8 @@ class Connection final : public Outbox::Owner
     bool ask_hook(HookAnswer &answer, TimePoint deadline);
     bool answer_request(const HookAnswer &answer, TimePoint deadline);
     bool upgrade(const std::string &response, TimePoint deadline);
-    bool refuse(const Refusal &refusal, Refused as, TimePoint deadline);
+    bool refuse(const Refusal &refusal, Refused as, TimePoint deadline,
+                const ExtraHeaders &extra = {});
     bool end_with(const std::string &response, Refused as, TimePoint deadline);
     bool write(const std::string &response, TimePoint deadline);
 

@@ -140,7 +140,8 @@ bool Connection::answer_request(const HookAnswer &hook, TimePoint deadline)
             Refused::plain_http, deadline);
     }
     if (!request_.is_websocket())
-        return refuse({426, "this is a WebSocket server"}, Refused::request, deadline);
+        return refuse({426, "this is a WebSocket server"}, Refused::request, deadline,
+                      hook.headers);
     return upgrade(upgrade_response(request_, hook.protocol, hook.headers), deadline);
 }
 
@@ -159,10 +160,11 @@ bool Connection::upgrade(const std::string &response, TimePoint deadline)
     return queue({.kind = Event::open, .chunk = nullptr}) && hand_over();
 }
 
-bool Connection::refuse(const Refusal &refusal, Refused as, TimePoint deadline)
+bool Connection::refuse(const Refusal &refusal, Refused as, TimePoint deadline,
+                        const ExtraHeaders &extra)
 {
     end_reason_ = "refused with " + std::to_string(refusal.status) + ": " + refusal.reason;
-    return end_with(refusal_response(refusal, request_.is_head()), as, deadline);
+    return end_with(refusal_response(refusal, request_.is_head(), extra), as, deadline);
 }
 
 // Gives the last answer there will be. Always false: there is no WebSocket connection.

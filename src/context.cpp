@@ -510,6 +510,8 @@ int Context::port()
 
 int Context::send_all(std::span<const uint8_t> frame)
 {
+    if (is_another_process_s())
+        return EPERM;
     int result = 0;
     for (const Ref<Connection> &connection : server_.registry.snapshot()) {
         if (connection->offer(frame) == ENOMEM)

@@ -129,7 +129,7 @@ std::string plain_response(int status, std::string_view content_type, std::strin
 
 // A refusal: plain_response with a text/plain body of one line that gives the
 // reason, and Allow: GET for 405.
-std::string refusal_response(const Refusal &refusal, bool head_only);
+std::string refusal_response(const Refusal &refusal, bool head_only, ExtraHeaders extra = {});
 
 // RFC 9110: "Not Found" for 404; "Unknown" for what it does not know.
 const char *status_text(int status);

@@ -188,9 +188,8 @@ std::string plain_response(int status, std::string_view content_type, std::strin
     return out;
 }
 
-std::string refusal_response(const Refusal &refusal, bool head_only)
+std::string refusal_response(const Refusal &refusal, bool head_only, ExtraHeaders extra)
 {
-    ExtraHeaders extra;
     if (refusal.status == 405) {
         extra.emplace_back("Allow", "GET"); // RFC 9110 15.5.6
     }

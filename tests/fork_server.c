@@ -48,6 +48,7 @@ static void be_a_child(libwebsock_context *ctx)
     say_result("wait", libwebsock_wait(ctx));
     say_result("bind", libwebsock_bind(ctx, "127.0.0.1", "0"));
     say_result("reload", libwebsock_reload_ssl(ctx));
+    say_result("send_all", libwebsock_send_all_text(ctx, "from nobody"));
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0) {
         say_result("bind_socket", libwebsock_bind_socket(ctx, pair[0]));
     }

@@ -22,6 +22,20 @@ using Request = const libwebsock_request *;
 
 } // namespace
 
+TEST_CASE("what onrequest adds is in every answer, that it gave none itself included")
+{
+    Server server({.onrequest = [](Scene &, auto *client, auto *) {
+        return libwebsock_add_response_header(client, "X-Served-By", "me") == 0 ? 0 : 500;
+    }});
+    Client browser(server.port());
+    browser.send_raw("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    const HttpAnswer answer = browser.receive_http();
+    CHECK(answer.status == 426);
+    CHECK(answer.header("X-Served-By") == "me");
+    Client client(server.port());
+    CHECK(client.handshake().header("X-Served-By") == "me");
+}
+
 TEST_CASE("the hook is told method, path, query and headers")
 {
     std::string seen;

@@ -48,7 +48,7 @@ size_t least_said(const char *name, size_t libwebsock_context::*setting, size_t 
 }
 
 // Whether a stack of this size is refused by name, and the least that is named serves.
-void check_least(const char *name, size_t libwebsock_context::*setting)
+[[maybe_unused]] void check_least(const char *name, size_t libwebsock_context::*setting)
 {
     const size_t least = least_said(name, setting, 64 * kKiB);
     CHECK(least > 64 * kKiB);
