@@ -201,7 +201,7 @@ bench:
 
 bench-programs: $(bench_programs) $(bench_peers)
 $(bench_clients): $(bench_dir)/%: $(addprefix $(BUILD)/tests/bench/,%.o peers.o exchange.o stream.o settings.o meter.o)
-$(bench_clients): bench_libs := -lssl -lcrypto
+$(bench_clients) $(bench_dir)/micro: bench_libs := -lssl -lcrypto
 $(bench_floors): $(bench_dir)/%: $(addprefix $(BUILD)/tests/bench/,%.o raw_echo.o)
 $(bench_dir)/micro: $(BUILD)/tests/bench/micro.o $(src_objects)
 $(bench_dir)/echo_server: $(BUILD)/tests/bench/echo_server.o $(archive)
