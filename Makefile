@@ -146,10 +146,11 @@ $(BUILD)/tests/unit: $(test_objects) $(src_objects)
 $(test_objects) $(filter $(BUILD)/tests/conformance/%,$(conformance_objects)): override CXXFLAGS += -O0
 # With PRECOMPILED=1 they read the headers that nearly all of them include only once, which
 # halves their build again; for make check, since an edit of one file would wait for it. Not
-# certificates.cpp, which the fuzz targets link without doctest.
+# what other programs link, without doctest.
 ifneq ($(PRECOMPILED),)
 precompiled := $(BUILD)/tests/precompiled.h
-precompiled_objects := $(sort $(filter-out %/utf8_test.o %/certificates.o,$(test_objects) $(conformance_objects)))
+precompiled_objects := $(sort $(filter-out $(addprefix %/,utf8_test.o certificates.o client.o \
+  client_protocol.o stream.o stream_tls.o tls_forger.o wire.o),$(test_objects) $(conformance_objects)))
 $(precompiled_objects): $(precompiled).gch
 $(precompiled_objects): cppflags += -include $(precompiled)
 $(precompiled).gch: tests/precompiled.h
@@ -236,7 +237,7 @@ $(siege_dir)/honest $(siege_dir)/newcomer: $(BUILD)/tests/siege/opening.o
 $(siege_clients): $(siege_dir)/%: $(BUILD)/tests/siege/%.o $(BUILD)/tests/siege/link.o \
   $(addprefix $(BUILD)/tests/bench/,exchange.o stream.o settings.o meter.o)
 # It forges with the tests' own client.
-$(siege_dir)/half_key_update: $(BUILD)/tests/siege/half_key_update.o $(archive) \
+$(siege_dir)/half_key_update: $(BUILD)/tests/siege/half_key_update.o $(src_objects) \
   $(addprefix $(BUILD)/tests/,tls_forger.o client.o client_protocol.o stream.o stream_tls.o \
   wire.o certificates.o)
 $(siege_dir)/server: $(BUILD)/tests/siege/server.o $(archive)
