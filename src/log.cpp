@@ -140,36 +140,42 @@ void Log::detach()
         dispatcher_ = nullptr;
         put_sums(kNever);
     }
-    deliver_waiting();
+    while (deliver_some()) {
+    }
 }
 
 void Log::run(Progress &progress, std::vector<uint8_t> &) noexcept
 {
     progress.begin_event();
-    deliver_waiting();
+    if (!deliver_some())
+        return;
+    Lock lock(mutex_);
+    if (dispatcher_) // behind the others, who may have waited for a slow onlog
+        dispatcher_->post(*this);
 }
 
-void Log::deliver_waiting()
+// Delivers the next lines, and what was lost behind them. Whether there are more; if not, it
+// is to be posted for the next.
+bool Log::deliver_some()
 {
-    std::vector<Line> lines;
-    size_t lost = 0;
     Lock lock(mutex_);
-    while (!waiting_.empty() || lost_ != 0) {
-        lines.clear();
-        lines.swap(waiting_);
-        lost = std::exchange(lost_, 0);
-        const Onlog receiver = onlog();
+    const Onlog receiver = onlog();
+    for (size_t i = 0; i < kLinesInARow && !waiting_.empty(); ++i) {
+        const Line line = std::move(waiting_.front());
+        waiting_.pop_front();
         lock.unlock();
-        for (const Line &line : lines)
-            deliver(receiver, line.level, line.text.c_str());
-        if (lost != 0) {
-            char text[64];
-            (void)std::snprintf(text, sizeof text, "%zu log lines were lost", lost);
-            deliver(receiver, LIBWEBSOCK_LOG_WARNING, text);
-        }
+        deliver(receiver, line.level, line.text.c_str());
         lock.lock();
     }
-    posted_ = false;
+    if (const size_t lost = std::exchange(lost_, 0); lost != 0) {
+        char text[64];
+        (void)std::snprintf(text, sizeof text, "%zu log lines were lost", lost);
+        lock.unlock();
+        deliver(receiver, LIBWEBSOCK_LOG_WARNING, text);
+        lock.lock();
+    }
+    posted_ = !waiting_.empty() || lost_ != 0;
+    return posted_;
 }
 
 void Log::deliver(Onlog receiver, int level, const char *text)

@@ -6,7 +6,9 @@
 #include "dispatcher.h"
 #include "line_limiter.h"
 
+#include <array>
 #include <cstdarg>
+#include <deque>
 #include <string>
 #include <vector>
 #include <websock/websock.h>
@@ -52,6 +54,7 @@ class Log final : public Runnable
     };
 
     static constexpr size_t kMostWaiting = 4096;     // lines
+    static constexpr size_t kLinesInARow = 16;       // and then it is others' turn
     static constexpr size_t kLongestLine = 1023;     // bytes; the last frames in it are the most
     using Text = std::array<char, kLongestLine + 1>; // with a NUL
 
@@ -62,7 +65,7 @@ class Log final : public Runnable
     void put_sums(TimePoint now) REQUIRES(mutex_);
     void queue(int level, const char *text) REQUIRES(mutex_);
     void deliver(Onlog receiver, int level, const char *text);
-    void deliver_waiting() EXCLUDES(mutex_);
+    bool deliver_some() EXCLUDES(mutex_);
 
     libwebsock_context &context_;
     Onlog onlog() const REQUIRES(mutex_) { return attached_ ? onlog_ : context_.onlog; }
@@ -71,9 +74,9 @@ class Log final : public Runnable
     bool attached_ GUARDED_BY(mutex_) = false; // ever; from then on the user's pointer is fixed
     Onlog onlog_ GUARDED_BY(mutex_) = nullptr;
     Dispatcher *dispatcher_ GUARDED_BY(mutex_) = nullptr;
-    std::vector<Line> waiting_ GUARDED_BY(mutex_);
-    size_t lost_ GUARDED_BY(mutex_) = 0; // no memory, or too many at once
-    bool posted_ GUARDED_BY(mutex_) = false;
+    std::deque<Line> waiting_ GUARDED_BY(mutex_);
+    size_t lost_ GUARDED_BY(mutex_) = 0;     // no memory, or too many at once
+    bool posted_ GUARDED_BY(mutex_) = false; // or about to be
     LineLimiter limiter_ GUARDED_BY(mutex_);
     bool expires_ GUARDED_BY(mutex_) = false; // expired() will be called
 };

@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <atomic>
 
 using namespace test;
 
@@ -202,4 +203,25 @@ TEST_CASE(
     CHECK(count_lines(server, ": refused, no room: ") + summed_up(server, "refused, no room") ==
           kFlood);
     CHECK(summed_up(server, "refused, no room") > 0);
+}
+
+TEST_CASE("a log that never ends takes its turns with the callbacks")
+{
+    static std::atomic<bool> goes_on; // each line causes another one
+    goes_on = true;
+    Server server({.settings =
+                       [](auto *context) {
+                           context->max_workers = 1;
+                           context->onlog = [](libwebsock_context *ctx, int, const char *) {
+                               if (goes_on)
+                                   (void)libwebsock_bind(ctx, "127.0.0.1", "no port");
+                           };
+                       },
+                   .onmessage = echo});
+    Client client = Client::open(server.port());
+    for (int i = 0; i < 100; i++) {
+        client.send_text("in between");
+        CHECK(client.receive_text() == "in between");
+    }
+    goes_on = false;
 }
