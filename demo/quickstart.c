@@ -1,4 +1,4 @@
-/* quickstart.c: the smallest server, as libwebsock(7) shows it. It sends every
+/* quickstart.c: the smallest server, as README.md shows it. It sends every
  * message back as text to whoever sent it; every check that a real program would
  * make is in echo.c. */
 #include <websock/websock.h>
@@ -13,5 +13,5 @@ int main(void)
     libwebsock_context *ctx = libwebsock_init(NULL, NULL, 1024);  /* largest frame payload, bytes */
     ctx->onmessage = onmessage;
     libwebsock_bind(ctx, "0.0.0.0", "1234");
-    libwebsock_wait(ctx);
+    return libwebsock_wait(ctx) == -1;
 }

@@ -292,7 +292,7 @@ UniqueFd Context::admit(UniqueFd socket, const sockaddr_storage &peer,
     if (error == 0)
         return {};
     const char *why = error == EAGAIN
-                          ? "no thread for it, or max_connections or max_handshakes are there"
+                          ? "no thread, or max_connections or max_handshakes reached"
                           : std::strerror(error);
     try {
         server_.log.write_limited(kNoRoomName, LIBWEBSOCK_LOG_WARNING, "%s: refused, no room: %s",

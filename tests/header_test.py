@@ -57,7 +57,7 @@ int main(void)
     libwebsock_context *ctx = libwebsock_init(NULL, NULL, 1024);  /* largest frame payload, bytes */
     ctx->onmessage = onmessage;
     libwebsock_bind(ctx, "0.0.0.0", "1234");
-    libwebsock_wait(ctx);
+    return libwebsock_wait(ctx) == -1;
 }
 """
 

@@ -101,8 +101,10 @@ typedef struct libwebsock_frame {
 
 /* How a connection ended, RFC 6455 7.1.5 and 7.1.6: the code and reason of the
  * peer's Close frame; WS_CLOSE_NO_CODE when that frame had none;
- * WS_CLOSE_DIRTY when the connection ended without one, and then reason is the
- * library's own word on why, such as "Connection reset by peer". */
+ * WS_CLOSE_DIRTY when no Close frame was read, and then reason is the library's
+ * own word on why, such as "Connection reset by peer". Once the library has found
+ * an error of the peer's, such as 1002, 1007 or 1009, it reads no Close any more:
+ * the code is always WS_CLOSE_DIRTY then. */
 typedef struct libwebsock_close_info {
     unsigned short code;
     char reason[124]; /* NUL-terminated UTF-8 */
@@ -210,7 +212,8 @@ struct libwebsock_context {
     /* Each complete message. */
     int (*onmessage)(libwebsock_client_state *client, libwebsock_message *msg);
     /* Exactly once for every client that had onopen, after all its other
-     * events. Sends fail with ENOTCONN by now. */
+     * events, unless libwebsock_wait fails with ETIMEDOUT. Sends fail with
+     * ENOTCONN by now. */
     int (*onclose)(libwebsock_client_state *client);
     /* A frame announces more payload than max_frame_payload. It may send, and
      * may close with a reason; when it returns, the connection is closed, with
@@ -226,60 +229,65 @@ struct libwebsock_context {
     /* A request has come, of HTTP/1.0 too, and nothing has been answered yet:
      * the place to check Origin, choose a subprotocol or serve a page. Returns 0 to go on
      * (with the upgrade, or with what libwebsock_respond set, or with 426 for
-     * plain HTTP), or 400 to 599 to refuse with that status. handshake_timeout_ms
-     * runs on meanwhile. NULL at first: upgrades are accepted, plain HTTP
-     * gets 426. See libwebsock_onrequest(3). */
+     * plain HTTP), or 400 to 599 to refuse with that status; anything else is
+     * refused with 500. handshake_timeout_ms runs on meanwhile. NULL at first:
+     * upgrades are accepted, plain HTTP gets 426. See libwebsock_onrequest(3). */
     int (*onrequest)(libwebsock_client_state *client, const libwebsock_request *request);
 
     /* One line of the log, without a newline, in UTF-8; what could act on a
      * terminal or end a line is escaped as in C, and so are backslashes. On a
      * worker while the server runs, on the calling thread before and after. The
-     * default one writes errors, warnings and infos to stderr, and waits for no
-     * reader; NULL is silence. */
+     * default one writes errors, warnings and infos to stderr, and a slow reader
+     * does not hold it up; NULL is silence. */
     void (*onlog)(libwebsock_context *ctx, int level, const char *text);
 
     /* Settings; the values given here are the defaults. One that makes no sense
-     * (a negative time, a handshake or send that may take no time, a limit of 0
-     * where that is not "none", a stack below 64 KiB, a frame, message or
-     * handshake of more than SIZE_MAX / 4, which is 1 GiB on 32 bits) makes
-     * libwebsock_wait fail with EINVAL and a logged line that names it. */
+     * (a negative time or concurrent_events, a handshake or send that may take no
+     * time, a limit of 0 where that is not "none", a stack below 64 KiB, more than
+     * 16 close_trace_frames, a frame, message or handshake of more than
+     * SIZE_MAX / 4, which is 1 GiB on 32 bits) makes libwebsock_wait fail with
+     * EINVAL and a logged line that names it. */
     int handshake_timeout_ms; /* 10000: from accept to the 101, TLS included */
     int idle_timeout_ms;      /* 120000: silence until a client is dropped; it is
-                               * pinged at half of it. Who takes what waits for it is
-                               * not silent. 0: never */
+                               * pinged at half of it. A client that is still taking
+                               * bytes sent before the Ping, or whose TCP receive window
+                               * grows (its program reads), is not silent. 0: never */
     int send_timeout_ms;      /* 30000: how long a client may take nothing of what waits
                                * for it; then it is dropped. Each byte begins it again */
     int close_timeout_ms;     /* 5000: wait for the peer's Close after ours */
     int drain_timeout_ms;     /* 5000: what libwebsock_stop leaves to clients and callbacks */
     int concurrent_events;    /* 0. 1: up to 16 messages of one client may run at the same
-                               * time, each on a worker; onopen and onclose still run alone.
-                               * More than 1: so many. Further ones wait, as in order */
+                               * time, each on a worker; those of a burst start at once.
+                               * n > 1: up to n. Further ones wait, in order. onopen and
+                               * onclose still run alone */
     int handle_signals;       /* 1: SIGINT and SIGTERM stop libwebsock_wait, if their
                                * disposition is the default one, and a second one cuts the
                                * drain short. 0: left alone */
     size_t max_connections;   /* 0: what the system gives. More are refused with 503 */
     size_t max_workers;       /* 0: no limit. Threads that run callbacks */
     size_t max_frame_payload; /* as given to libwebsock_init; 16 MiB if that was 0 */
-    size_t max_message_payload;    /* 16 MiB, or max_frame_payload if larger: all fragments
-                                    * of a message; more fails the connection with 1009 */
+    size_t max_message_payload;    /* 16 MiB, or what libwebsock_init was given if that is
+                                    * larger: all fragments of a message; more fails the
+                                    * connection with 1009. Whoever raises max_frame_payload
+                                    * later raises this, too */
     size_t max_handshake_bytes;    /* 16384: the request line and headers; more gets 431 */
     size_t max_queued_bytes;       /* 4 MiB: per client, memory kept by messages that wait
                                     * for callbacks (then its socket is not read), and bytes
-                                    * that wait for it to read (then send_all drops it, 1008) */
+                                    * that wait for it to read (then send_all closes it, 1008) */
     size_t connection_stack_bytes; /* 131072: stack of a connection's thread; what the
                                     * system needs and 24 KiB at least, else EINVAL */
 
     void *priv; /* the library's */
 
     size_t close_trace_frames; /* 8: when a connection ends by an error or at a deadline,
-                                * its line in the log names so many of its last frames
+                                * its line in the log names this many of its last frames
                                 * in each direction (at most 16). 0: none */
     int message_timeout_ms;    /* 300000: from the first byte of a message to its last; a
                                 * slower one fails the connection with 1008. 0: for ever */
     size_t max_handshakes;     /* 1000: connections that are not upgraded. One more takes the
                                 * place of the one whose handshake has not advanced for the
                                 * longest time, which is reset; those that are with onrequest
-                                * keep theirs. 0: no limit */
+                                * keep theirs. Keep it below max_connections. 0: no limit */
     size_t worker_stack_bytes; /* 1048576: stack of each thread that runs callbacks, with
                                 * all they call; at least as connection_stack_bytes */
 };
@@ -335,7 +343,7 @@ libwebsock_context *libwebsock_init(void *base, void *flags, size_t max_frame_pa
  * same for all addresses. May be called several
  * times, before and during libwebsock_wait. Any thread; blocks while the name is
  * resolved. Returns 0, or -1 and logs host, port and reason: EINVAL ctx or port
- * is NULL, or port is none; ENOENT host or port does not resolve; EADDRINUSE,
+ * is NULL, or port is not a valid port; ENOENT host or port does not resolve; EADDRINUSE,
  * EADDRNOTAVAIL, EACCES, EMFILE, ENOMEM as from socket(2), bind(2), listen(2);
  * ESHUTDOWN the context was stopped; EPERM it serves in another process. */
 int libwebsock_bind(libwebsock_context *ctx, const char *host, const char *port);
@@ -377,7 +385,7 @@ int libwebsock_reload_ssl(libwebsock_context *ctx);
  * still the caller's. Any thread; does not block. Returns 0, or -1 and logs
  * why: EINVAL ctx is NULL, or fd is no stream socket or neither listening nor
  * connected, or a setting is out of range; EBADF; ENOTSOCK; ENOMEM; EAGAIN no
- * thread can be had, or max_connections or max_handshakes are there (a
+ * thread can be had, or max_connections or max_handshakes is reached (a
  * connected peer has been sent 503); EMFILE or ENFILE; ESHUTDOWN the context was
  * stopped; EPERM it serves in another process. */
 int libwebsock_bind_socket(libwebsock_context *ctx, int fd);
@@ -388,15 +396,16 @@ int libwebsock_bind_socket(libwebsock_context *ctx, int fd);
 int libwebsock_port(const libwebsock_context *ctx);
 
 /* Serves until libwebsock_stop, or SIGINT or SIGTERM (handle_signals), then
- * drains: listeners close, clients get 1001, queued events run, threads are
- * joined; what is left after drain_timeout_ms, or at a second signal, is cut off,
- * and callbacks have another second. One thread at a time.
+ * drains: listeners close, clients get 1001, queued events run (but the Close has
+ * left, so what they send fails with ENOTCONN), threads are joined; what is left
+ * after drain_timeout_ms, or at a second signal, is cut off, and callbacks have
+ * another second. One thread at a time.
  * Returns 0; or -1: EINVAL ctx is NULL, nothing is bound or a setting is out of
  * range; EAGAIN or ENOMEM threads or memory are short; EMFILE or ENFILE descriptors
  * are; EBUSY another thread is here; ESHUTDOWN an earlier wait has ended; EPERM the
- * context serves in another process; ETIMEDOUT a callback did not return in time
- * (the log names its client, and libwebsock_free gives it one more second and
- * will then leave the context to it). */
+ * context serves in another process; ETIMEDOUT a callback did not return within
+ * that second (the log names its client, and libwebsock_free gives it one more
+ * second and will then leave the context to it). */
 int libwebsock_wait(libwebsock_context *ctx);
 
 /* Makes libwebsock_wait return, now or when it comes. Does not wait for it. Any
@@ -417,13 +426,16 @@ int libwebsock_stats(libwebsock_context *ctx, libwebsock_statistics *out);
 /* --- Sending: libwebsock_send_text(3), libwebsock_send_all_text(3) ---
  *
  * Frames of different senders are never interleaved: a whole message sent
- * between the fragments of another one is kept, and leaves behind the last.
- * Small messages sent from inside a callback may leave together, some 2 ms late
- * at most. A send blocks while the peer does not read; once the peer has taken nothing
- * for send_timeout_ms, the connection is dropped. A callback that sends to its own
- * client does not wait like that: what the client does not take is kept for it, up to
- * max_queued_bytes or one message, and the client's next events wait until it has
- * read (not with concurrent_events). Those that take a client return 0, or -1:
+ * between the fragments of another one is held back and sent after the last
+ * fragment. Small messages sent from inside a callback may leave together, some
+ * 2 ms late at most. A send blocks while the peer does not read; once the peer has
+ * taken nothing for send_timeout_ms, the connection is dropped.
+ * A callback that sends to its own client does not wait for it, also with
+ * concurrent_events: what the client does not take within 2 ms is queued. In each
+ * callback that is one message of any size, and otherwise up to max_queued_bytes;
+ * only a callback that sends more than that waits. While more than 64 KiB of answers
+ * are unread, or half of max_queued_bytes if that is less, the client's next
+ * callbacks wait until it has read them. Those that take a client return 0, or -1:
  *   EINVAL    an argument is NULL or not allowed
  *   EILSEQ    the text is not valid UTF-8 (RFC 6455 8.1); nothing was sent
  *   ENOTCONN  the connection is closing, closed, or not open yet
@@ -454,15 +466,16 @@ int libwebsock_send_fragment(libwebsock_client_state *client, const void *data, 
 int libwebsock_ping(libwebsock_client_state *client);
 
 /* Sends text, or binary data, to every open client. Never waits for one: what a
- * client cannot take now is queued for it, and a client with more than
- * max_queued_bytes queued is dropped with 1008. Any thread. Returns 0, or -1:
+ * client cannot take now is queued for it. A client for which nothing is queued
+ * takes one message of any size; otherwise one that does not fit into
+ * max_queued_bytes closes the client with 1008. Any thread. Returns 0, or -1:
  * EINVAL an argument is NULL; EILSEQ the text is not UTF-8; ENOMEM. */
 int libwebsock_send_all_text(libwebsock_context *ctx, const char *text);
 int libwebsock_send_all_binary(libwebsock_context *ctx, const void *data, size_t len);
 
 /* --- Closing: libwebsock_close(3) --- */
 
-/* Starts the closing handshake with 1000: a Close frame leaves behind what was
+/* Starts the closing handshake with 1000: a Close frame is sent after what was
  * already sent, the peer has close_timeout_ms to answer, then onclose runs.
  * Does not block. Returns 0, or -1: EINVAL client is NULL; ENOTCONN it is
  * closing or closed; ENOMEM it was cut off instead. RFC 6455 7.1.2. */
@@ -507,17 +520,19 @@ const char *libwebsock_request_header(const libwebsock_request *request, const c
  * did not offer it, or an argument is NULL; EPERM; ENOMEM. RFC 6455 4.2.2. */
 int libwebsock_accept_protocol(libwebsock_client_state *client, const char *name);
 
-/* Adds a header to whatever is answered. Returns 0, or -1: EINVAL name is no
- * token, value has a control character (CR, LF and NUL among them), or the
- * header is one the library writes itself (Connection, Upgrade, Content-Length,
- * Transfer-Encoding, Sec-WebSocket-*); EPERM; ENOMEM. Date is the library's, too, in
- * all answers but the upgrade, unless it is added here. */
+/* Adds a header to the upgrade, to what libwebsock_respond sets, or to the status
+ * that onrequest returns. A header added twice is sent twice; a Content-Type, Date
+ * or Retry-After replaces the one that would be sent otherwise. Returns 0, or -1:
+ * EINVAL name is no token, value has a control character (CR, LF and NUL among
+ * them), or the header is one the library writes itself (Connection, Upgrade,
+ * Content-Length, Transfer-Encoding, Sec-WebSocket-*); EPERM; ENOMEM. */
 int libwebsock_add_response_header(libwebsock_client_state *client, const char *name,
                                    const char *value);
 
 /* Answers with status (200 to 599), content_type (NULL for none) and a body
  * (copied; NULL when len is 0) instead of an upgrade, and closes the connection
- * behind it. HEAD gets no body. Returns 0, or -1: EINVAL; EPERM; ENOMEM. */
+ * after it. If onrequest then returns a status, that one is sent, with this body.
+ * HEAD gets no body. Returns 0, or -1: EINVAL; EPERM; ENOMEM. */
 int libwebsock_respond(libwebsock_client_state *client, int status, const char *content_type,
                        const void *body, size_t len);
 
