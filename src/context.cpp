@@ -291,9 +291,8 @@ UniqueFd Context::admit(UniqueFd socket, const sockaddr_storage &peer,
     const int error = serve(socket, peer, listener.tls().get());
     if (error == 0)
         return {};
-    const char *why = error == EAGAIN
-                          ? "no thread, or max_connections or max_handshakes reached"
-                          : std::strerror(error);
+    const char *why = error == EAGAIN ? "no thread, or max_connections or max_handshakes reached"
+                                      : std::strerror(error);
     try {
         server_.log.write_limited(kNoRoomName, LIBWEBSOCK_LOG_WARNING, "%s: refused, no room: %s",
                                   printable_address(peer).c_str(), why);

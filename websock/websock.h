@@ -268,8 +268,8 @@ struct libwebsock_context {
     size_t max_frame_payload; /* as given to libwebsock_init; 16 MiB if that was 0 */
     size_t max_message_payload;    /* 16 MiB, or what libwebsock_init was given if that is
                                     * larger: all fragments of a message; more fails the
-                                    * connection with 1009. Whoever raises max_frame_payload
-                                    * later raises this, too */
+                                    * connection with 1009. It does not grow with
+                                    * max_frame_payload when that is set later */
     size_t max_handshake_bytes;    /* 16384: the request line and headers; more gets 431 */
     size_t max_queued_bytes;       /* 4 MiB: per client, memory kept by messages that wait
                                     * for callbacks (then its socket is not read), and bytes
