@@ -237,8 +237,8 @@ struct libwebsock_context {
     /* One line of the log, without a newline, in UTF-8; what could act on a
      * terminal or end a line is escaped as in C, and so are backslashes. On a
      * worker while the server runs, on the calling thread before and after. The
-     * default one writes errors, warnings and infos to stderr, and a slow reader
-     * does not hold it up; NULL is silence. */
+     * default one writes errors, warnings and infos to stderr, where a slow reader
+     * holds it up for 10 ms at most; NULL is silence. */
     void (*onlog)(libwebsock_context *ctx, int level, const char *text);
 
     /* Settings; the values given here are the defaults. One that makes no sense
