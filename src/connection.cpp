@@ -411,7 +411,7 @@ void Connection::tell_of_made_room() noexcept
     end_level_ = LIBWEBSOCK_LOG_DEBUG;
     if (const unsigned long long count = server_.registry.made_room(); count != 0)
         server_.log.write(LIBWEBSOCK_LOG_WARNING,
-                          "max_handshakes are there: %llu made room for newer connections", count);
+                          "max_handshakes reached: %llu made room for newer connections", count);
 }
 
 // A socket closed with bytes unread resets the connection, and the peer may lose what

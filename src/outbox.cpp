@@ -181,9 +181,9 @@ int Outbox::offer(std::span<const uint8_t> bytes)
     if (state() != State::open)
         return ENOTCONN;
     try {
-        const size_t queued = queued_bytes();
-        const bool must_queue = queued > 0 || fragments_.under_way;
-        if (must_queue && bytes.size() > room()) {
+        // What a batch has gathered does not wait for the peer.
+        const bool must_wait = (turn_ != Turn::free || blocked_) && queued_bytes() > 0;
+        if ((must_wait || fragments_.under_way) && bytes.size() > room()) {
             (void)close_locked(1008, "does not read what it is sent", true);
             return ENOBUFS;
         }

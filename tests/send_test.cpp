@@ -211,6 +211,20 @@ TEST_CASE("messages that wait for the last fragment are not copied for each one 
     CHECK(right == kMessages);
 }
 
+TEST_CASE("what a callback has gathered is no reason to close a client that send_all reaches")
+{
+    Server server({.settings = [](auto *context) { context->max_queued_bytes = 1024; },
+                   .onmessage = [](Scene &, auto *client, auto *) {
+                       libwebsock_send_text(client, "small");
+                       const std::string large(2048, 'x');
+                       libwebsock_send_all_text(client->ctx, large.c_str());
+                   }});
+    Client client = Client::open(server.port());
+    client.send_text("go");
+    CHECK(client.receive_text() == "small");
+    CHECK(client.receive_text().size() == 2048);
+}
+
 TEST_CASE("send_all waits for the last fragment too")
 {
     Server server({.keep_handles = true});

@@ -520,8 +520,8 @@ const char *libwebsock_request_header(const libwebsock_request *request, const c
  * did not offer it, or an argument is NULL; EPERM; ENOMEM. RFC 6455 4.2.2. */
 int libwebsock_accept_protocol(libwebsock_client_state *client, const char *name);
 
-/* Adds a header to the upgrade, to what libwebsock_respond sets, or to the status
- * that onrequest returns. A header added twice is sent twice; a Content-Type, Date
+/* Adds a header to whatever is answered when onrequest returns: the upgrade, what
+ * libwebsock_respond sets, a status, or the 426 for plain HTTP. A header added twice is sent twice; a Content-Type, Date
  * or Retry-After replaces the one that would be sent otherwise. Returns 0, or -1:
  * EINVAL name is no token, value has a control character (CR, LF and NUL among
  * them), or the header is one the library writes itself (Connection, Upgrade,

@@ -17,7 +17,7 @@ SETTINGS = {
     WORKERS: {"max_workers": 16},
 }
 # Those of DEFAULT that a bound is made of.
-QUEUED, FRAME, MESSAGE, REQUEST = 4 * MIB, 16 * MIB, 16 * MIB, 8 * KIB
+QUEUED, FRAME, MESSAGE, REQUEST = 4 * MIB, 16 * MIB, 16 * MIB, 16 * KIB
 
 # libwebsock_limits(7): an idle client, without what the kernel keeps; and with TLS, what is
 # encrypted ahead and what TLS answers by itself.
