@@ -396,7 +396,11 @@ void Connection::finish() noexcept
         server_.registry.count_refused(refused_);
     if (!polite_)
         outbox_.end();
-    if (inbox_.put_closed())
+    // Who was never a client has no callback to come: a worker, for which that might have to
+    // wait, is not needed.
+    if (!upgraded_ && inbox_.idle())
+        part();
+    else if (inbox_.put_closed())
         server_.dispatcher.post(*this);
     if (polite_) {
         discard(got_close_ ? std::min(deadline, in_ms(kGoodbyeMs)) : deadline);

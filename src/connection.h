@@ -164,7 +164,8 @@ class Connection final : public Outbox::Owner
 
     RequestHook hook_;
     std::unique_ptr<Transport> owned_transport_;
-    std::atomic<int> parties_{2}; // its thread, and the worker that runs onclose: not done yet
+    std::atomic<int> parties_{2}; // its thread, and the worker that runs onclose, if there is
+                                  // one: not done yet
     const std::string peer_;
     const sockaddr_storage address_;
     const TimePoint accepted_at_ = Clock::now();

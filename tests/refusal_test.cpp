@@ -146,6 +146,31 @@ TEST_CASE("max_connections refuses, with 503 and Retry-After or an alert, until 
     CHECK(eventually(admitted));
 }
 
+TEST_CASE("who is refused leaves although all workers are in callbacks")
+{
+    Server server({.settings =
+                       [](auto *context) {
+                           context->max_workers = 1;
+                           context->max_connections = 2;
+                       },
+                   .onmessage = [](Scene &scene, auto *, auto *) { scene.gate.wait(); }});
+    Client blocked = Client::open(server.port());
+    blocked.send_text("block");
+    server.events().wait(Kind::message);
+    const auto is_refused_as_it_should = [&] {
+        Client bad(server.port(), {.tls = {.may_be_refused = true}});
+        if (over_tls() && bad.tls().error() != "")
+            return false; // no room
+        bad.send_raw("nonsense\r\n\r\n");
+        const int status = bad.receive_http().status;
+        bad.drain();
+        return status == 400;
+    };
+    for (int i = 0; i < 3; i++)
+        CHECK(eventually(is_refused_as_it_should));
+    server.gate().open();
+}
+
 TEST_CASE("a smaller max_handshake_bytes is kept")
 {
     Server server({.settings = [](auto *context) { context->max_handshake_bytes = 300; }});
