@@ -63,8 +63,10 @@ class Connection final : public Outbox::Owner
     const libwebsock_tls_info *public_tls() const { return tls_ ? &public_tls_ : nullptr; }
     int offer(std::span<const uint8_t> frame); // of send_all; see Outbox::offer
 
-    // Cuts the connection off; onclose still comes.
+    // Cuts the connection off; onclose still comes, behind what has been received before.
     void drop(std::string_view reason);
+    // The same, and behind the callback that is running now.
+    void abandon(std::string_view reason);
     // The server stops: 1001 for an open connection, the end for others.
     void go_away();
 

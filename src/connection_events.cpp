@@ -45,7 +45,7 @@ void Connection::run(Progress &progress, std::vector<uint8_t> &spare) noexcept
 void Connection::run(std::span<Event> batch, Progress &progress) noexcept
 {
     Outbox::Answering answering(outbox_);
-    while (!batch.empty()) {
+    while (!batch.empty() && (!inbox_.is_discarded() || batch.front().kind == Event::closed)) {
         progress.begin_event();
         answering.begin_event();
         handle(batch.front());
@@ -245,6 +245,12 @@ void Connection::drop(std::string_view reason)
     outbox_.drop(reason);
     inbox_.cut_off();
     hook_.abandon();
+}
+
+void Connection::abandon(std::string_view reason)
+{
+    inbox_.discard();
+    drop(reason);
 }
 
 void Connection::go_away()

@@ -465,7 +465,7 @@ bool Context::end_connections(TimePoint deadline, const Hurried &hurried)
     if (is_done(empty, deadline, hurried))
         return true;
     const char *why = hurried() ? "cut off by a second signal" : "cut off at the drain deadline";
-    registry.for_each([&](Connection &connection) { connection.drop(why); });
+    registry.for_each([&](Connection &connection) { connection.abandon(why); });
     return empty(in_ms(kGraceMs));
 }
 

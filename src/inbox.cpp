@@ -105,6 +105,20 @@ void Inbox::cut_off()
     room_.broadcast();
 }
 
+void Inbox::discard()
+{
+    Lock lock(mutex_);
+    cut_off_ = true;
+    discarded_ = true;
+    for (size_t i = head_; i < queue_.size(); ++i) {
+        const Ref<Chunk> &chunk = queue_[i].chunk;
+        bytes_ -= kEventCost + (chunk && chunk->remove_holder() ? chunk->cost() : 0);
+    }
+    queue_.clear();
+    head_ = 0;
+    room_.broadcast();
+}
+
 // How many may begin now, but no more than most.
 size_t Inbox::may_run(size_t most) const
 {

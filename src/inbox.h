@@ -58,6 +58,9 @@ class Inbox
 
     // Ends the waiting in these, now and later.
     void cut_off() EXCLUDES(mutex_);
+    // The same, and what waits is not run any more, but for the last event.
+    void discard() EXCLUDES(mutex_);
+    bool is_discarded() const { return discarded_.load(std::memory_order_relaxed); }
 
     // Takes events that may run now; none if there are none. With concurrent only one, and
     // posts says how often the connection must be posted again at once, for the next ones.
@@ -100,7 +103,8 @@ class Inbox
     bool takes_no_more_ GUARDED_BY(mutex_) = false;
     bool cut_off_ GUARDED_BY(mutex_) = false;
     bool waited_for_ GUARDED_BY(mutex_) = false; // the connection's thread waits for room_
-    std::atomic<bool> idle_{true};               // written under mutex_
+    std::atomic<bool> idle_{true};               // these two are written under mutex_
+    std::atomic<bool> discarded_{false};
     const bool concurrent_;
     const size_t most_running_;
     const size_t max_bytes_;

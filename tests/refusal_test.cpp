@@ -2,6 +2,7 @@
 // The parser's own cases are in handshake_test.cpp, the hook in request_test.cpp.
 #include "test_server.h"
 
+#include <atomic>
 #include <doctest/doctest.h>
 
 using namespace test;
@@ -148,12 +149,17 @@ TEST_CASE("max_connections refuses, with 503 and Retry-After or an alert, until 
 
 TEST_CASE("who is refused leaves although all workers are in callbacks")
 {
+    std::atomic<bool> returned = false;
     Server server({.settings =
                        [](auto *context) {
                            context->max_workers = 1;
                            context->max_connections = 2;
                        },
-                   .onmessage = [](Scene &scene, auto *, auto *) { scene.gate.wait(); }});
+                   .onmessage =
+                       [&](Scene &scene, auto *, auto *) {
+                           scene.gate.wait();
+                           returned = true;
+                       }});
     Client blocked = Client::open(server.port());
     blocked.send_text("block");
     server.events().wait(Kind::message);
@@ -168,6 +174,7 @@ TEST_CASE("who is refused leaves although all workers are in callbacks")
     };
     for (int i = 0; i < 3; i++)
         CHECK(eventually(is_refused_as_it_should));
+    CHECK_FALSE(returned);
     server.gate().open();
 }
 

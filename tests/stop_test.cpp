@@ -175,6 +175,32 @@ TEST_CASE("a stopped server takes nobody, not even during its drain")
     CHECK(server.join() == 0);
 }
 
+TEST_CASE("at the drain deadline messages whose callbacks have not begun are dropped")
+{
+    for (const bool stays : {true, false}) {
+        CAPTURE(stays);
+        constexpr size_t kMessages = 2000;
+        Server server({.settings = [](auto *context) { context->drain_timeout_ms = 100; },
+                       .onmessage =
+                           [](Scene &, auto *, auto *) {
+                               const timespec pause{.tv_sec = 0, .tv_nsec = 5'000'000};
+                               nanosleep(&pause, nullptr); // what is tried, not a wait
+                           }});
+        Client client = Client::open(server.port());
+        std::string messages;
+        for (size_t i = 0; i < kMessages; i++)
+            messages += encode_frame(true, WS_OPCODE_TEXT, "");
+        client.send_raw(messages);
+        server.events().wait(Kind::message);
+        if (!stays)
+            client.reset();
+        CHECK(server.stop_and_join() == 0); // in time: nothing is stuck
+        CHECK(server.events().count(Kind::message) < kMessages);
+        CHECK(server.events().count(Kind::close) == 1);
+        CHECK(server.events().all().back().kind == Kind::close);
+    }
+}
+
 TEST_CASE("clients that do not answer are cut off after drain_timeout_ms")
 {
     Server server({.settings = [](auto *context) {
