@@ -153,13 +153,11 @@ void Dispatcher::exchange(size_t a, size_t b)
 void Dispatcher::activate(Worker &worker)
 {
     exchange(worker.index, active_++);
-    note_limit();
 }
 
 void Dispatcher::deactivate(Worker &worker)
 {
     exchange(worker.index, --active_);
-    note_limit();
 }
 
 // Of an active worker.
@@ -169,17 +167,9 @@ std::unique_ptr<Dispatcher::Worker> Dispatcher::take_out(Worker &worker)
     exchange(worker.index, workers_.size() - 1);
     std::unique_ptr<Worker> out = std::move(workers_.back());
     workers_.pop_back();
-    note_limit();
     if (workers_.empty())
         all_left_.broadcast();
     return out;
-}
-
-void Dispatcher::note_limit()
-{
-    const bool most = options_.max_workers != 0 && workers_.size() >= options_.max_workers;
-    at_limit_.store(active_ == workers_.size() && (most || short_of_threads_),
-                    std::memory_order_relaxed);
 }
 
 void Dispatcher::work(Worker &worker)

@@ -132,13 +132,8 @@ class Dispatcher
     void expire_at(Runnable &runnable, TimePoint when) EXCLUDES(mutex_);
     void forget(Runnable &runnable) EXCLUDES(mutex_);
 
-    // Runnables wait, and no further worker can be had for them: max_workers are busy, or
-    // the system has refused the last one. Any thread; takes no lock.
-    bool short_of_workers() const
-    {
-        return at_limit_.load(std::memory_order_relaxed) &&
-               queued_.load(std::memory_order_relaxed) > 0;
-    }
+    // Whether something waits for a worker. Any thread.
+    bool has_waiting() const { return queued_.load(std::memory_order_relaxed) > 0; }
 
     struct Figures {
         size_t workers = 0;
@@ -187,7 +182,6 @@ class Dispatcher
     void deactivate(Worker &worker) REQUIRES(mutex_);
     void exchange(size_t a, size_t b) REQUIRES(mutex_);
     std::unique_ptr<Worker> take_out(Worker &worker) REQUIRES(mutex_);
-    void note_limit() REQUIRES(mutex_);
     int add_worker() EXCLUDES(mutex_);
 
     // monitor.cpp
@@ -220,7 +214,6 @@ class Dispatcher
     size_t wanted_ GUARDED_BY(mutex_) = 0;         // workers to be made
     // Has left, and is to be joined, by the next one that leaves or by stop().
     std::unique_ptr<Worker> left_ GUARDED_BY(mutex_);
-    std::atomic<bool> at_limit_{false};                // no worker can be had; written under mutex_
     bool short_of_threads_ GUARDED_BY(mutex_) = false; // the system refused the last one
     bool stopping_ GUARDED_BY(mutex_) = false;
     bool monitor_parked_ GUARDED_BY(mutex_) = false;

@@ -178,7 +178,6 @@ void Dispatcher::note_outcome(int error)
             wanted_ = 0; // until the monitor asks again
         const bool refused = error != 0 && error != EBUSY && error != ESHUTDOWN;
         const bool was_refused = std::exchange(short_of_threads_, refused);
-        note_limit();
         if (!refused || was_refused)
             return; // it is said once for each time
         waiting = queued_;

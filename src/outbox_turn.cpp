@@ -18,7 +18,8 @@ constexpr size_t kKeptCapacity = 1024;
 constexpr size_t kLentCapacity = 32 * 1024;
 // How often one thread writes what others have added meanwhile.
 constexpr int kRounds = 4;
-// How long a worker waits for a peer that reads, which is cheaper than to copy what is left.
+// How long a worker waits for a peer that reads, which is cheaper than to copy what is left,
+// while nobody else waits for a worker.
 constexpr int kPatienceMs = 2;
 
 iovec part(std::span<const uint8_t> bytes)
@@ -256,6 +257,8 @@ int Outbox::write_all(std::span<iovec> &parts, size_t may_leave)
         if (stall_.is_over(transport_.outgoing(), limits_.send_timeout_ms))
             return ETIMEDOUT;
         const bool may_go = may_leave > 0 && size_of(parts) <= may_leave;
+        if (may_go && dispatcher_.has_waiting())
+            return EAGAIN;
         const int error = transport_.wait_writable(
             in_ms(may_go ? kPatienceMs : Stall::look_ms(limits_.send_timeout_ms)));
         if (error == ETIMEDOUT && may_go)
