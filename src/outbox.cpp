@@ -265,9 +265,12 @@ void Outbox::nudge()
     if (state() == State::opening || state() == State::ended)
         return;
     unsent_ = true;
-    // It may be just what the Flusher has waited for.
-    if (turn_ == Turn::free && may_flush())
+    if (turn_ != Turn::free)
+        return;
+    if (may_flush())
         write_now({});
+    else if (blocked_)
+        leave_to_flusher(); // it may be just what that has waited for
 }
 
 // Throws std::bad_alloc.
