@@ -453,22 +453,26 @@ void Connection::describe_end() noexcept
     } catch (const std::bad_alloc &) {
         // What there is will do.
     }
+    const char *kind = upgraded_ ? "clients that failed or vanished" : name_of(refused_);
+    if (got_close_ && is_bad) {
+        server_.log.write_limited(kind, LIBWEBSOCK_LOG_INFO, "%s: closed, %u %s%s", peer_.c_str(),
+                                  unsigned{close_info_.code}, close_info_.reason, frames.c_str());
+        return;
+    }
     if (got_close_) {
-        server_.log.write(is_bad ? LIBWEBSOCK_LOG_INFO : LIBWEBSOCK_LOG_DEBUG,
-                          "%s: closed, %u %s%s", peer_.c_str(), unsigned{close_info_.code},
-                          close_info_.reason, frames.c_str());
+        server_.log.write(LIBWEBSOCK_LOG_DEBUG, "%s: closed, %u %s", peer_.c_str(),
+                          unsigned{close_info_.code}, close_info_.reason);
         return;
     }
     close_info_.code = WS_CLOSE_DIRTY;
     const std::span<const uint8_t> reason(reinterpret_cast<const uint8_t *>(end_reason_.data()),
                                           end_reason_.size());
     end_reason_.copy(close_info_.reason, utf8_prefix(reason, sizeof close_info_.reason - 1));
-    if (upgraded_ || end_level_ > LIBWEBSOCK_LOG_INFO)
-        server_.log.write(end_level_, "%s: %s%s", peer_.c_str(), end_reason_.c_str(),
-                          frames.c_str());
+    if (end_level_ > LIBWEBSOCK_LOG_INFO)
+        server_.log.write(end_level_, "%s: %s", peer_.c_str(), end_reason_.c_str());
     else
-        server_.log.write_limited(name_of(refused_), end_level_, "%s: %s", peer_.c_str(),
-                                  end_reason_.c_str());
+        server_.log.write_limited(kind, end_level_, "%s: %s%s", peer_.c_str(), end_reason_.c_str(),
+                                  upgraded_ ? frames.c_str() : "");
 }
 
 // "; last frames in: text 5 B 12 ms ago", for the log; "" if there were none.

@@ -9,6 +9,10 @@ namespace websock {
 
 namespace {
 
+// What is taken at a time ends with the event that makes so much payload, so that a client with
+// large messages does not keep a worker for 32 of them.
+constexpr uint64_t kTakenPayload = 16 * 1024;
+
 constexpr size_t kKeptCapacity = 32; // events; more is given back when the queue is empty
 
 // The queue may have twice the places that it needs, and while it grows a few more; with
@@ -171,9 +175,11 @@ Inbox::Taken Inbox::take(std::span<Event> into)
     }
     exclusive_running_ = exclusive(queue_[head_]);
     Taken taken;
+    uint64_t payload = 0;
     const size_t most = concurrent_ ? 1 : into.size();
-    while (taken.count < most && !empty()) {
+    while (taken.count < most && !empty() && payload < kTakenPayload) {
         Event &event = into[taken.count++] = std::move(queue_[head_++]);
+        payload += event.payload ? event.payload_len : 0;
         taken.bytes += kEventCost;
         if (concurrent_)
             taken.chunk = event.chunk;

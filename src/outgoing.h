@@ -12,9 +12,10 @@ namespace websock {
 
 // In bytes, as they stand on the wire; the first two since the connection began.
 struct Outgoing {
-    uint64_t written = 0; // given to the system
-    uint64_t taken = 0;   // of those, what the peer's system has acknowledged
-    size_t window = 0;    // for how many more the peer has room now; 0 where that is not known
+    int64_t written = 0; // given to the system
+    int64_t taken = 0;   // of those, what the peer's system has acknowledged. Without TCP the
+                         // system counts some more as not taken: it may be less, and below 0
+    size_t window = 0;   // for how many more the peer has room now; 0 where that is not known
 };
 
 // Since when a peer has taken nothing of what waits for it. One thread at a time.
@@ -42,7 +43,7 @@ class Stall
 
   private:
     bool is_known_ = false;
-    uint64_t taken_ = 0;
+    int64_t taken_ = 0;
     TimePoint since_{};
 };
 

@@ -38,9 +38,9 @@ size_t least_stack()
     for (size_t bytes = floor; bytes <= kMostStack; bytes *= 2) {
         size_t room = 0;
         const int error = room_on_stack(bytes, room);
-        if (error == 0)
+        if (error == 0 && room > 0)
             return whole_pages(std::max(floor, bytes - room + kLeastRoom));
-        if (error != EINVAL)
+        if (error != 0 && error != EINVAL)
             return 0;
     }
     return 0;

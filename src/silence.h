@@ -41,11 +41,11 @@ class Silence
     }
 
   private:
-    static constexpr uint64_t kUnknown = UINT64_MAX;
+    static constexpr int64_t kUnknown = INT64_MAX;
 
     bool pinged_ = false;
     bool ping_may_wait_ = false; // behind other bytes, when it was last looked at
-    uint64_t ping_at_ = 0;       // so many bytes have been written when it was
+    int64_t ping_at_ = 0;       // so many bytes have been written when it was
     Outgoing last_;
 };
 

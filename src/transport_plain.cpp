@@ -2,7 +2,6 @@
 #include "socket.h"
 #include "transport.h"
 
-#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
@@ -66,8 +65,8 @@ class PlainTransport final : public Transport
 
     Outgoing outgoing() const override
     {
-        const uint64_t written = written_.load(std::memory_order_relaxed);
-        const uint64_t taken = written - std::min<uint64_t>(written, unacknowledged(fd_.get()));
+        const auto written = static_cast<int64_t>(written_.load(std::memory_order_relaxed));
+        const int64_t taken = written - static_cast<int64_t>(unacknowledged(fd_.get()));
         return {.written = written, .taken = taken, .window = peer_window(fd_.get())};
     }
 

@@ -226,7 +226,8 @@ TEST_CASE("a protocol error fails the connection with its code, and onclose runs
         client.send_raw(wrong.bytes);
         CHECK(client.receive_close().code == wrong.code);
         client.drain();
-        CHECK(server.log().has(LIBWEBSOCK_LOG_INFO, {client.address()}));
+        // More than 20 of them in a second are summed up.
+        CHECK((closed >= 20 || server.log().has(LIBWEBSOCK_LOG_INFO, {client.address()})));
         Event close_event = server.events().wait(Kind::close, ++closed);
         CHECK(close_event.client == static_cast<int>(closed));
     }

@@ -5,7 +5,9 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
+#include <fcntl.h>
 #include <future>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -252,6 +254,32 @@ TEST_CASE("a peer that has stopped reading is dropped in time, with or without a
 }
 
 TEST_SUITE_BEGIN("no transport");
+
+TEST_CASE("who reads slowly is known for a reader over a Unix socket, too")
+{
+    Server server(
+        {.settings = [](auto *context) { context->send_timeout_ms = 700; }, .keep_handles = true});
+    std::array<int, 2> pair{};
+    REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair.data()) == 0);
+    REQUIRE(libwebsock_bind_socket(server.context(), pair[0]) == 0);
+    Client slow = Client::over(pair[1]);
+    slow.handshake();
+    server.handle();
+    // Small ones, of which the system's overhead is the most; the last ones wait here.
+    constexpr size_t kMessages = 3000, kFrame = 2 + 8;
+    for (size_t i = 0; i < kMessages; i++)
+        CHECK(libwebsock_send_all_binary(server.context(), "8 bytes!", 8) == 0);
+    REQUIRE(::fcntl(slow.fd(), F_SETFL, 0) == 0); // its reads are to wait
+    std::array<char, kFrame> frame;
+    size_t received = 0;
+    for (; received < 25; received++) { // for two and a half times send_timeout_ms
+        CHECK(::recv(slow.fd(), frame.data(), frame.size(), MSG_WAITALL) == kFrame);
+        std::this_thread::sleep_for(std::chrono::milliseconds(70));
+    }
+    CHECK(server.stats().send_timeouts == 0);
+    for (; received < kMessages; received++)
+        REQUIRE(::recv(slow.fd(), frame.data(), frame.size(), MSG_WAITALL) == kFrame);
+}
 
 TEST_CASE("clients that ping and read no pong hold up no callback")
 {

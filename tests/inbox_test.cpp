@@ -45,6 +45,36 @@ TEST_CASE("in order, an inbox gives out all that waits, to one worker at a time"
     CHECK(take(inbox).count == 1);
 }
 
+TEST_CASE("in order, an inbox gives out large messages a few at a time, so that others get turns")
+{
+    Inbox inbox(kPlenty, 0);
+    std::array<uint8_t, 6 * 1024> payload{};
+    std::vector<Event> events;
+    for (size_t i = 0; i < 7; i++)
+        events.push_back({.kind = Event::message,
+                          .payload_len = payload.size(),
+                          .payload = payload.data(),
+                          .chunk = nullptr});
+    CHECK(inbox.put(events, kNever) == Inbox::Put::schedule);
+    for (const size_t count : {3, 3, 1}) {
+        const Inbox::Taken taken = take(inbox);
+        CHECK(taken.count == count);
+        CHECK(inbox.finished(taken) == (count == 3));
+    }
+}
+
+TEST_CASE("a paused inbox has nothing posted until it goes on")
+{
+    Inbox inbox(kPlenty, 16);
+    CHECK(put(inbox, 3) == Inbox::Put::schedule);
+    inbox.pause();
+    CHECK(put(inbox, 1) == Inbox::Put::done);
+    CHECK_FALSE(inbox.put_closed());
+    CHECK(inbox.go_on());
+    CHECK_FALSE(inbox.go_on()); // it is posted
+    CHECK(take(inbox).posts == 3);
+}
+
 TEST_CASE("with concurrent events, one post for a message brings those for all that may run now")
 {
     Inbox inbox(kPlenty, 16);

@@ -205,6 +205,23 @@ TEST_CASE(
     CHECK(summed_up(server, "refused, no room") > 0);
 }
 
+TEST_CASE("a flood of clients that fail is some lines and their number")
+{
+    constexpr size_t kClients = 60;
+    Server server;
+    for (size_t i = 0; i < kClients; i++) {
+        Client client = Client::open(server.port());
+        client.send_frame(true, 0x3, "");
+        client.drain();
+    }
+    server.events().wait(Kind::close, kClients);
+    CHECK(eventually([&] {
+        return count_lines(server, "reserved opcode") +
+                   summed_up(server, "clients that failed or vanished") ==
+               kClients;
+    }));
+}
+
 TEST_CASE("a log that never ends takes its turns with the callbacks")
 {
     static std::atomic<bool> goes_on; // each line causes another one

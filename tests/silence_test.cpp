@@ -12,9 +12,9 @@ using Verdict = websock::Silence::Verdict;
 
 namespace {
 
-constexpr uint64_t kWindow = 1000;
+constexpr size_t kWindow = 1000;
 
-Outgoing taken(uint64_t taken, uint64_t written)
+Outgoing taken(int64_t taken, int64_t written)
 {
     return {.written = written, .taken = taken, .window = kWindow};
 }
