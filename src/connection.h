@@ -180,6 +180,8 @@ class Connection final : public Outbox::Owner
     libwebsock_close_info close_info_{};
     bool upgraded_ = false; // the 101 has left
 
+    std::atomic<bool> is_late_{false}; // the run that is under way; set by the monitor
+
     // The workers' alone, one after the other:
     bool opened_ = false; // onopen was called
     // Not with concurrent_events: a batch that goes on when what it has sent has left, and

@@ -41,9 +41,11 @@ void Connection::run(Progress &progress, std::vector<uint8_t> &spare) noexcept
         part();
 }
 
-// Runs them, or, if the client leaves much of the answers unread, keeps the rest for later.
+// Runs them, or keeps the rest for later: if they take their time, so that others get turns, or
+// the client leaves much of the answers unread.
 void Connection::run(std::span<Event> batch, Progress &progress) noexcept
 {
+    is_late_.store(false, std::memory_order_relaxed);
     Outbox::Answering answering(outbox_);
     while (!batch.empty() && (!inbox_.is_discarded() || batch.front().kind == Event::closed)) {
         progress.begin_event();
@@ -51,7 +53,8 @@ void Connection::run(std::span<Event> batch, Progress &progress) noexcept
         handle(batch.front());
         batch.front().chunk = nullptr;
         batch = batch.subspan(1);
-        if (!batch.empty() && outbox_.is_backed_up() && keep_for_later(batch))
+        const bool pauses = is_late_.load(std::memory_order_relaxed) || outbox_.is_backed_up();
+        if (pauses && !batch.empty() && keep_for_later(batch))
             return;
     }
 }
@@ -261,7 +264,11 @@ void Connection::go_away()
         (void)close(WS_CLOSE_GOING_AWAY, "");
 }
 
-void Connection::late() noexcept { outbox_.hurry(); }
+void Connection::late() noexcept
+{
+    is_late_.store(true, std::memory_order_relaxed);
+    outbox_.hurry();
+}
 
 void Connection::expired() noexcept { drop("no Close frame in answer to ours"); }
 
