@@ -56,7 +56,7 @@ TEST_CASE("in order, an inbox gives out large messages a few at a time, so that 
                           .payload = payload.data(),
                           .chunk = nullptr});
     CHECK(inbox.put(events, kNever) == Inbox::Put::schedule);
-    for (const size_t count : {3, 3, 1}) {
+    for (const size_t count : {3u, 3u, 1u}) {
         const Inbox::Taken taken = take(inbox);
         CHECK(taken.count == count);
         CHECK(inbox.finished(taken) == (count == 3));

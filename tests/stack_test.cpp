@@ -121,8 +121,11 @@ TEST_CASE("faults of a thread reach the program's handler, other signals none of
     server.events().wait(Kind::open);
     for (const char *name : {"ws-accept", "ws-connection", "ws-monitor", "ws-growth"}) {
         CAPTURE(name);
-        const std::vector<int> threads = threads_named(name);
-        CHECK(!threads.empty());
+        std::vector<int> threads; // that have come far enough to have a name
+        CHECK(eventually([&] {
+            threads = threads_named(name);
+            return !threads.empty();
+        }));
         for (const int thread : threads) {
             const unsigned long long blocked = blocked_by(thread);
             for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS})
