@@ -119,7 +119,8 @@ TEST_CASE("faults of a thread reach the program's handler, other signals none of
     Server server({.onmessage = echo});
     Client client = Client::open(server.port());
     server.events().wait(Kind::open);
-    for (const char *name : {"ws-accept", "ws-connection", "ws-monitor", "ws-growth"}) {
+    for (const char *name :
+         {"ws-accept", "ws-connection", "ws-monitor", "ws-growth", "ws-flusher"}) {
         CAPTURE(name);
         std::vector<int> threads; // that have come far enough to have a name
         CHECK(eventually([&] {

@@ -20,7 +20,7 @@ constexpr bool kFin = true;
 constexpr bool kMore = false;
 
 // RFC 6455 5.2, with the mask that changes nothing.
-std::string header(bool fin, Opcode opcode, size_t size)
+std::string header(bool fin, Opcode opcode, uint64_t size)
 {
     std::string bytes(1, static_cast<char>((fin ? 0x80 : 0) | opcode));
     int length_bytes = 0;
@@ -209,7 +209,7 @@ const std::map<std::string_view, Make> kAttacks = {
      }},
     {"too much announced",
      [](size_t) {
-         return Attack{.path = "/sink", .once = header(kFin, kBinary, size_t{1} << 62)};
+         return Attack{.path = "/sink", .once = header(kFin, kBinary, uint64_t{1} << 62)};
      }},
     {"gathered",
      [](size_t size) {
