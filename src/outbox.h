@@ -106,7 +106,7 @@ class Outbox final : private Flusher::Blocked
     // Whether the client has left so much unread of what its callbacks have sent that no further
     // one should run.
     bool is_backed_up() EXCLUDES(mutex_);
-    // Has the owner told when that has left. False: it has.
+    // Has the owner told when that has left. False: it has already.
     bool suspend() EXCLUDES(mutex_);
 
     // Between these two, small frames are gathered, to leave together. Until end_batch()
@@ -118,7 +118,8 @@ class Outbox final : private Flusher::Blocked
         lent_.store(&lent, std::memory_order_release);
         gathering_.store(true, std::memory_order_relaxed);
     }
-    // Never waits. False: as of suspend(), and there is to be no other batch before.
+    // Never waits. False: the client is backed up. The owner is told when that has left, as after
+    // suspend(), and is to begin no other batch before.
     bool end_batch() EXCLUDES(mutex_);
     // The batch takes its time: what was gathered leaves now, and what follows at once.
     void hurry() EXCLUDES(mutex_);
