@@ -73,7 +73,8 @@ class Honest
     {
         pollfd ready[] = {{.fd = link_.fd(), .events = POLLIN, .revents = 0},
                           {.fd = STDIN_FILENO, .events = POLLIN, .revents = 0}};
-        const timespec limit{.tv_sec = 0, .tv_nsec = std::max<int64_t>(due - now_ns(), 0)};
+        const auto wait_ns = static_cast<long>(std::max<int64_t>(due - now_ns(), 0));
+        const timespec limit{.tv_sec = 0, .tv_nsec = wait_ns}; // at most the honest pace
         (void)ppoll(ready, 2, &limit, nullptr);
         if (ready[1].revents != 0)
             take_order();
