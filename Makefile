@@ -281,14 +281,14 @@ $(BUILD)/libwebsock.pc: Makefile websock/websock.h
 	  'Version: $(version)' 'Requires: openssl >= 3' 'Cflags: -I$${includedir}' \
 	  'Libs: -L$${libdir} -lwebsock -lstdc++ -pthread' > $@
 
-$(BUILD)/libwebsock-config-version.cmake: cmake/libwebsock-config-version.cmake.in websock/websock.h
+$(BUILD)/libwebsock-config-version.cmake: websock/cmake/libwebsock-config-version.cmake.in websock/websock.h
 	@mkdir -p $(@D)
 	sed 's/@VERSION@/$(version)/' $< > $@
 
 include_dir := $(DESTDIR)$(PREFIX)/include/websock
 lib_dir := $(DESTDIR)$(PREFIX)/lib
 cmake_dir := $(lib_dir)/cmake/libwebsock
-cmake_files := cmake/libwebsock-config.cmake $(BUILD)/libwebsock-config-version.cmake
+cmake_files := websock/cmake/libwebsock-config.cmake $(BUILD)/libwebsock-config-version.cmake
 man_dir := $(DESTDIR)$(PREFIX)/share/man
 man3 := $(wildcard man/*.3 man/man3/*.3)
 man7 := $(wildcard man/*.7)
