@@ -70,6 +70,15 @@ void ReceiveBuffer::move_to(size_t capacity)
     begin_ = 0;
     end_ = have;
     limit_ = capacity;
+    peak_ = std::max(peak_, capacity);
+}
+
+void ReceiveBuffer::calm_down()
+{
+    shared_capacity_ = kSmallChunk;
+    if (peak_ > kSmallChunk)
+        given_up_ = std::max(given_up_, peak_);
+    peak_ = 0;
 }
 
 void ReceiveBuffer::received(size_t n, int64_t now_ms)
@@ -81,12 +90,12 @@ void ReceiveBuffer::received(size_t n, int64_t now_ms)
     if (n >= shared_capacity_ / 8)
         needed_ms_ = now_ms;
     else if (now_ms - needed_ms_ >= kCalmMs)
-        shared_capacity_ = kSmallChunk;
+        calm_down();
 }
 
 void ReceiveBuffer::relax()
 {
-    shared_capacity_ = kSmallChunk;
+    calm_down();
     if (begin_ != end_)
         return;
     chunk_ = nullptr;

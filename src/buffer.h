@@ -18,6 +18,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <utility>
 
 namespace websock {
 
@@ -86,7 +87,8 @@ class ReceiveBuffer
 
     // After so long without much, what is large is given up.
     static constexpr int kCalmMs = 1000;
-    size_t shared_capacity() const { return shared_capacity_; } // of a chunk for many frames
+    // The largest chunk that it had and has no use for any more, told once; 0 mostly.
+    size_t take_given_up() { return std::exchange(given_up_, 0); }
     // Whether it has more than a quiet connection needs.
     bool is_large() const { return shared_capacity_ > kSmallChunk || limit_ > kSmallChunk; }
     // Gives that up.
@@ -94,15 +96,18 @@ class ReceiveBuffer
 
   private:
     void move_to(size_t capacity);
+    void calm_down();
 
     Ref<Chunk> chunk_;
     size_t begin_ = 0; // of the unread bytes, in chunk_
     size_t end_ = 0;
     size_t limit_ = 0;                     // where receiving stops: the chunk's end, or the frame's
     size_t shared_capacity_ = kSmallChunk; // of the next chunk for many frames
-    int64_t needed_ms_ = 0;                // when that much was last of use; of coarse_ms()
-    const size_t largest_;                 // that shared_capacity_ may become: a few of them
-                                           // are to fit into what may be queued
+    size_t peak_ = 0;                      // the largest chunk since it was calm
+    size_t given_up_ = 0;
+    int64_t needed_ms_ = 0; // when that much was last of use; of coarse_ms()
+    const size_t largest_;  // that shared_capacity_ may become: a few of them
+                            // are to fit into what may be queued
 
     static constexpr size_t kSmallChunk = 512;        // while little comes
     static constexpr size_t kLargeChunk = 256 * 1024; // while reads fill what they get

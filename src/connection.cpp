@@ -202,10 +202,9 @@ Connection::Read Connection::receive(size_t frame_len, int timeout_ms)
         outbox_.nudge();
     if (n > 0) {
         received_ms_ = coarse_ms();
-        const size_t shared = buffer_.shared_capacity();
         buffer_.received(static_cast<size_t>(n), received_ms_);
-        if (buffer_.shared_capacity() < shared)
-            server_.trimmer.gave_up(shared);
+        if (const size_t given_up = buffer_.take_given_up(); given_up != 0)
+            server_.trimmer.gave_up(given_up);
         // This thread alone writes it: no read-modify-write is needed.
         bytes_in_.store(bytes_in_.load(std::memory_order_relaxed) + static_cast<uint64_t>(n),
                         std::memory_order_relaxed);
@@ -230,8 +229,8 @@ ssize_t Connection::wait_for_bytes(size_t frame_len, int timeout_ms)
     const ssize_t n = transport_.read(buffer_.room(frame_len), kCalmMs);
     if (n >= 0 || errno != EAGAIN)
         return n;
-    server_.trimmer.gave_up(buffer_.shared_capacity());
     buffer_.relax();
+    server_.trimmer.gave_up(buffer_.take_given_up());
     return transport_.read(buffer_.room(frame_len), timeout_ms < 0 ? -1 : timeout_ms - kCalmMs);
 }
 

@@ -77,6 +77,25 @@ TEST_CASE("a large receive buffer is given back a second after the last large re
     CHECK_FALSE(buffer.is_large());
 }
 
+TEST_CASE("the largest chunk that was given up is told once, that of a large frame too")
+{
+    ReceiveBuffer buffer(kManyBytes);
+    room_after_a_burst(buffer, kStart);
+    CHECK(buffer.take_given_up() == 0);
+    read(buffer, 10, kStart + 1000);
+    CHECK(buffer.take_given_up() == 256 * kKiB);
+    read(buffer, 10, kStart + 3000);
+    CHECK(buffer.take_given_up() == 0);
+    for (size_t left = 1024 * kKiB; left > 0;) { // a frame with a chunk of its own
+        const size_t n = std::min(left, buffer.room(left).size());
+        buffer.received(n, kStart + 3000);
+        buffer.consume(n);
+        left -= n;
+    }
+    read(buffer, 10, kStart + 4000);
+    CHECK(buffer.take_given_up() > 0);
+}
+
 TEST_CASE("a large receive buffer stays while large reads come at least once a second")
 {
     ReceiveBuffer buffer(kManyBytes);
