@@ -14,8 +14,8 @@
 
 namespace websock {
 
-// Nothing here is thread_local: where glibc finds no memory to note that such an object is
-// to be destroyed, it ends the process.
+// Nothing here is thread_local that needs to be destroyed: where glibc finds no memory to note
+// that, it ends the process.
 void Connection::run(Progress &progress, std::vector<uint8_t> &spare) noexcept
 {
     // With concurrent_events other workers may be in a batch of their own.
