@@ -53,7 +53,7 @@ version_of = $(shell sed -n 's/^.define LIBWEBSOCK_VERSION_$(1) //p' websock/web
 version := $(call version_of,MAJOR).$(call version_of,MINOR).$(call version_of,PATCH)
 
 archive := $(BUILD)/libwebsock.a
-src_objects := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard src/*.cpp))
+src_objects := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard src/*/*.cpp))
 test_objects := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard tests/*.cpp))
 demos := $(addprefix $(BUILD)/demo/,websock-demo quickstart echo wss)
 # Built by the tests; the only one that needs libevent.
@@ -96,10 +96,10 @@ conformance-program: $(conformance)
 # (-flto) could not be treated so.
 $(src_objects): override CXXFLAGS += -fPIC -fvisibility=hidden -fvisibility-inlines-hidden \
   -fno-lto $(no_unique)
-$(archive): $(src_objects) src/symbols.list
+$(archive): $(src_objects) src/api/symbols.list
 	@rm -f $@
 	$(LD) -r --force-group-allocation $(src_objects) -o $(BUILD)/libwebsock.o
-	$(OBJCOPY) --keep-global-symbols=src/symbols.list $(BUILD)/libwebsock.o
+	$(OBJCOPY) --keep-global-symbols=src/api/symbols.list $(BUILD)/libwebsock.o
 	$(AR) rcs $@ $(BUILD)/libwebsock.o
 
 # The flags above are as much a part of an object as its source is.
@@ -112,7 +112,7 @@ $(BUILD)/%.o: %.c Makefile
 	$(CC) $(cppflags) -I$(BUILD)/demo $(CPPFLAGS) $(cflags) $(CFLAGS) -c $< -o $@
 
 # Compiles everything, or SOURCES, and keeps nothing: what another compiler has to say.
-SOURCES ?= src/*.cpp tests/*.cpp tests/conformance/*.cpp tests/bench/*.cpp tests/siege/*.cpp tests/fuzz/*.cpp demo/*.c tests/*.c tests/bench/*.c tests/siege/*.c
+SOURCES ?= src/*/*.cpp tests/*.cpp tests/conformance/*.cpp tests/bench/*.cpp tests/siege/*.cpp tests/fuzz/*.cpp demo/*.c tests/*.c tests/bench/*.c tests/siege/*.c
 syntax: $(patsubst %,$(BUILD)/%.ok,$(wildcard $(SOURCES)))
 $(BUILD)/%.cpp.ok: %.cpp
 	@mkdir -p $(@D)

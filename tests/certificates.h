@@ -3,7 +3,7 @@
 // Keys are EC P-256, which take no time. No test cases.
 #pragma once
 
-#include "openssl.h"
+#include "transport/openssl.h"
 
 #include <chrono>
 #include <string>

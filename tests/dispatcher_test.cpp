@@ -1,9 +1,9 @@
 // dispatcher_test.cpp: how many workers there are, and what the monitor does in time. What
 // a server's clients see of it is in flow_test.cpp and stop_test.cpp.
-#include "dispatcher.h"
+#include "dispatch/dispatcher.h"
 
+#include "base/processors.h"
 #include "limit.h"
-#include "processors.h"
 #include "test_server.h"
 #include "thread_creation.h"
 

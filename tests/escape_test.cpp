@@ -1,6 +1,6 @@
 // escape_test.cpp: what others have chosen, as it is printed and logged.
-#include "escape.h"
-#include "utf8.h"
+#include "base/escape.h"
+#include "base/utf8.h"
 
 #include <doctest/doctest.h>
 

@@ -1,6 +1,6 @@
 // flusher_test.cpp: the Flusher by itself, with real sockets.
-#include "fd.h"
-#include "flusher.h"
+#include "base/fd.h"
+#include "dispatch/flusher.h"
 #include "test_server.h"
 
 #include <array>

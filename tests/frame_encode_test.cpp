@@ -1,6 +1,6 @@
 // frame_encode_test.cpp: headers the server writes, and the payload of Close
 // frames in both directions.
-#include "frame.h"
+#include "protocol/frame.h"
 
 #include "guarded.h"
 

@@ -4,7 +4,7 @@
 // bytes end; the result must be one and the same.
 #pragma once
 
-#include "frame.h"
+#include "protocol/frame.h"
 
 #include "guarded.h"
 

@@ -1,12 +1,12 @@
 // handshake_gate_test.cpp: how many TLS handshakes are computed at a time, in which order,
 // and how a connection gets out of the queue. What a flood does to a server is in
 // hostile_handshake_test.cpp.
-#include "handshake_gate.h"
+#include "transport/handshake_gate.h"
 
 #include "certificates.h"
 #include "test_server.h"
-#include "tls_config.h"
-#include "transport.h"
+#include "transport/tls_config.h"
+#include "transport/transport.h"
 
 #include <doctest/doctest.h>
 

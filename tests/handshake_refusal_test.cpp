@@ -1,6 +1,6 @@
 // handshake_refusal_test.cpp: each request that RFC 6455 4.2.1 or RFC 9112 has
 // refused, and the status it is refused with.
-#include "handshake.h"
+#include "protocol/handshake.h"
 
 #include "guarded.h"
 

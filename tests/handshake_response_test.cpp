@@ -1,6 +1,6 @@
 // handshake_response_test.cpp: what is answered to requests, to the byte where the
 // order is ours to choose.
-#include "handshake.h"
+#include "protocol/handshake.h"
 
 #include <doctest/doctest.h>
 

@@ -1,7 +1,7 @@
 // handshake_test.cpp: finding the end of a request's header block, and what is
 // read from requests that are not refused. Refusals are in
 // handshake_refusal_test.cpp, answers in handshake_response_test.cpp.
-#include "handshake.h"
+#include "protocol/handshake.h"
 
 #include "guarded.h"
 

@@ -3,7 +3,7 @@
 
 websock/websock.h compiles by itself, in every C and C++ it claims, beside
 libevent's headers and without a warning; its constants are RFC 6455's; what it
-declares is what libwebsock.a defines, and src/symbols.list, the reviewed list of
+declares is what libwebsock.a defines, and src/api/symbols.list, the reviewed list of
 exports, says the same. How the functions behave is not looked at here.
 """
 import os
@@ -182,7 +182,7 @@ class Symbols(unittest.TestCase):
         self.assertEqual(symbols(), self.reviewed())
 
     def reviewed(self):
-        return (ROOT / "src" / "symbols.list").read_text(encoding="utf-8").split("\n")[:-1]
+        return (ROOT / "src" / "api" / "symbols.list").read_text(encoding="utf-8").split("\n")[:-1]
 
 
 if __name__ == "__main__":

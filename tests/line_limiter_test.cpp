@@ -1,5 +1,5 @@
 // line_limiter_test.cpp: which lines of a flood are logged, and which only counted.
-#include "line_limiter.h"
+#include "base/line_limiter.h"
 
 #include <doctest/doctest.h>
 

@@ -1,6 +1,6 @@
 // listen_test.cpp: which of several addresses are listened on, and at which port. That
 // libwebsock_bind gives them all that a name has is in interop/environment_test.py.
-#include "socket.h"
+#include "transport/socket.h"
 
 #include <doctest/doctest.h>
 

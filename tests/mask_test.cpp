@@ -1,6 +1,6 @@
 // mask_test.cpp: unmasking against the plain loop of RFC 6455 5.3, between pages
 // that may not be touched.
-#include "frame.h"
+#include "protocol/frame.h"
 
 #include "guarded.h"
 

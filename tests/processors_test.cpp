@@ -1,5 +1,5 @@
 // processors_test.cpp: what a cgroup's CPU quota leaves of the processors.
-#include "processors.h"
+#include "base/processors.h"
 
 #include <doctest/doctest.h>
 

@@ -1,6 +1,6 @@
 // receive_buffer_test.cpp: how large a connection's receive buffer is, by what has come and when.
 // What all buffers of a connection may take is in hostile_memory_test.cpp.
-#include "buffer.h"
+#include "base/buffer.h"
 
 #include <doctest/doctest.h>
 

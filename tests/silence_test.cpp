@@ -1,7 +1,7 @@
 // silence_test.cpp: silence.h and outgoing.h, by their numbers alone: who counts as alive
 // while it says nothing, and who as stalled.
-#include "outgoing.h"
-#include "silence.h"
+#include "connection/silence.h"
+#include "transport/outgoing.h"
 
 #include <doctest/doctest.h>
 

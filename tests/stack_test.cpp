@@ -1,6 +1,6 @@
 // stack_test.cpp: what threads there are run on: the sizes of their stacks, which the system
 // and the program's thread-local data have a say in, their signal masks and their policies.
-#include "thread_cache.h"
+#include "dispatch/thread_cache.h"
 
 #include "test_server.h"
 #include "thread_creation.h"

@@ -2,8 +2,8 @@
 // memory: what it has encrypted is sent from there, so that no call is ever to be
 // repeated with the same bytes, and without SIGPIPE.
 #include "certificates.h"
-#include "openssl.h"
 #include "stream.h"
+#include "transport/openssl.h"
 #include "wire.h"
 
 #include <algorithm>

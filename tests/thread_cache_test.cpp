@@ -1,5 +1,5 @@
 // thread_cache_test.cpp: threads that do one job after another.
-#include "thread_cache.h"
+#include "dispatch/thread_cache.h"
 
 #include "test_server.h"
 #include "thread_creation.h"

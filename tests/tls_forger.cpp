@@ -1,7 +1,7 @@
 // tls_forger.cpp: see tls_forger.h.
 #include "tls_forger.h"
 
-#include "openssl.h"
+#include "transport/openssl.h"
 
 #include <cerrno>
 #include <cstring>

@@ -1,6 +1,6 @@
 // utf8_test.cpp: the UTF-8 validator against RFC 3629, in every way text can be
 // cut, at the edge of memory, and against a plain reference.
-#include "utf8.h"
+#include "base/utf8.h"
 
 #include "guarded.h"
 

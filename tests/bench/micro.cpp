@@ -6,8 +6,8 @@
 // everything else here: at -O2 gcc (since 12) and clang may vectorise it if they can, and
 // nothing is done to help or to hinder them. It is only kept from being inlined, as the
 // library's is by being elsewhere.
-#include "frame.h"
-#include "utf8.h"
+#include "base/utf8.h"
+#include "protocol/frame.h"
 
 #include <algorithm>
 #include <chrono>

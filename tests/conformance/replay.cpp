@@ -2,7 +2,7 @@
 #include "replay.h"
 
 #include "deliveries.h"
-#include "frame.h"
+#include "protocol/frame.h"
 
 #include <span>
 

@@ -2,7 +2,7 @@
 #include "requests.h"
 
 #include "exchange.h"
-#include "handshake.h"
+#include "protocol/handshake.h"
 
 #include <doctest/doctest.h>
 

@@ -8,7 +8,7 @@
 #include "http.h"
 #include "reference.h"
 
-#include "context.h"
+#include "server/context.h"
 
 #include <cerrno>
 #include <linux/sockios.h>

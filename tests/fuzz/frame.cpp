@@ -5,7 +5,7 @@
 // Input: a byte for the limits, the chunk lengths, the stream.
 #include "reference.h"
 
-#include "frame.h"
+#include "protocol/frame.h"
 
 #include <cstring>
 

@@ -5,7 +5,7 @@
 // Input: a byte for the limit, the chunk lengths, the bytes a client sends.
 #include "http.h"
 
-#include "handshake.h"
+#include "protocol/handshake.h"
 
 #include <array>
 #include <cstring>

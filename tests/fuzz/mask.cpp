@@ -4,7 +4,7 @@
 // Input: the key, the phase, where the destination is, where it is cut, the bytes.
 #include "reference.h"
 
-#include "frame.h"
+#include "protocol/frame.h"
 
 using namespace websock;
 using namespace fuzz;

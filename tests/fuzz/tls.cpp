@@ -7,8 +7,8 @@
 #include "target.h"
 
 #include "tests/certificates.h"
-#include "tls_config.h"
-#include "tls_session.h"
+#include "transport/tls_config.h"
+#include "transport/tls_session.h"
 
 #include <openssl/err.h>
 #include <vector>

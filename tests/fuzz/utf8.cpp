@@ -4,7 +4,7 @@
 // Input: a byte for the prefix, the chunk lengths, the text.
 #include "reference.h"
 
-#include "utf8.h"
+#include "base/utf8.h"
 
 using namespace websock;
 using namespace fuzz;

@@ -1,0 +1,240 @@
+// thread.cpp: see thread.h.
+#include "base/thread.h"
+
+#include "base/fd.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <cstdio>
+#include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
+#include <string_view>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+namespace websock {
+
+namespace {
+
+// By a sanitizer, for data of its own.
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+constexpr bool kStacksAreEnlarged = true;
+#elif defined(__has_feature)
+constexpr bool kStacksAreEnlarged =
+    __has_feature(thread_sanitizer) || __has_feature(address_sanitizer);
+#else
+constexpr bool kStacksAreEnlarged = false;
+#endif
+
+struct Stack {
+    std::byte *lowest = nullptr; // the guard page is below; nullptr: not known
+    size_t bytes = 0;
+};
+
+// The calling thread's.
+Stack own_stack()
+{
+    pthread_attr_t attributes;
+    if (pthread_getattr_np(pthread_self(), &attributes) != 0)
+        return {};
+    void *lowest = nullptr;
+    size_t bytes = 0;
+    const int error = pthread_attr_getstack(&attributes, &lowest, &bytes);
+    pthread_attr_destroy(&attributes);
+    return error == 0 ? Stack{static_cast<std::byte *>(lowest), bytes} : Stack{};
+}
+
+// Faults of a thread's own: blocked, they would end the process without the program's handler.
+sigset_t all_but_faults()
+{
+    sigset_t signals;
+    sigfillset(&signals);
+    for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS})
+        sigdelset(&signals, fault);
+    return signals;
+}
+
+} // namespace
+
+void release_unused_stack()
+{
+    static const auto page_bytes = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+    // In a library that dlopen(3) has loaded, others are allocated at first use, and glibc
+    // ends the process where it cannot.
+    [[gnu::tls_model("initial-exec")]] thread_local std::byte *const lowest = own_stack().lowest;
+    if (!lowest)
+        return;
+    // What is called from here needs some, too.
+    const auto *const here = static_cast<std::byte *>(__builtin_frame_address(0)) - 256;
+    const size_t unused = static_cast<size_t>(here - lowest) / page_bytes * page_bytes;
+    (void)madvise(lowest, unused, MADV_DONTNEED);
+}
+
+int64_t coarse_ms()
+{
+    timespec now{};
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
+}
+
+int ms_until(TimePoint deadline)
+{
+    if (deadline == kNever)
+        return -1;
+    const std::chrono::nanoseconds left = deadline - Clock::now();
+    if (left.count() <= 0)
+        return 0;
+    const long long ms = (left.count() + 999'999) / 1'000'000;
+    return static_cast<int>(std::min<long long>(ms, INT_MAX));
+}
+
+Cond::Cond()
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&cond_, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
+bool Cond::wait_until(Mutex &mutex, TimePoint deadline)
+{
+    if (deadline == kNever) {
+        wait(mutex);
+        return true;
+    }
+    const std::chrono::nanoseconds since = deadline.time_since_epoch();
+    const timespec until{.tv_sec = static_cast<time_t>(since.count() / 1'000'000'000),
+                         .tv_nsec = static_cast<long>(since.count() % 1'000'000'000)};
+    return pthread_cond_timedwait(&cond_, &mutex.mutex_, &until) == 0;
+}
+
+int Thread::start(const ThreadOptions &options, void (*entry)(void *), void *argument)
+{
+    pthread_t id{};
+    const int error = create(options, entry, argument, id);
+    if (error == 0)
+        id_ = id;
+    return error;
+}
+
+// The id goes nowhere: some C libraries store it when the thread has long begun.
+int Thread::launch(const ThreadOptions &options, void (*entry)(void *), void *argument)
+{
+    pthread_t id{};
+    return create(options, entry, argument, id);
+}
+
+int Thread::create(const ThreadOptions &options, void (*entry)(void *), void *argument,
+                   pthread_t &id)
+{
+    entry_ = entry;
+    argument_ = argument;
+    name_ = options.name;
+    batch_ = options.batch;
+    mask_ = options.mask;
+
+    pthread_attr_t attributes;
+    if (const int error = pthread_attr_init(&attributes); error != 0)
+        return error;
+    int error = 0;
+    if (options.stack_bytes != 0)
+        error = pthread_attr_setstacksize(&attributes, options.stack_bytes);
+    if (error == 0) {
+        // The new thread inherits the mask: no signal can reach it before it has
+        // set its own.
+        const sigset_t others = all_but_faults();
+        sigset_t before;
+        pthread_sigmask(SIG_SETMASK, &others, &before);
+        error = pthread_create(&id, &attributes, trampoline, this);
+        pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    }
+    pthread_attr_destroy(&attributes);
+    return error;
+}
+
+void *Thread::trampoline(void *self)
+{
+    Thread &thread = *static_cast<Thread *>(self);
+    thread.self_ = pthread_self();
+    pthread_setname_np(thread.self_, thread.name_);
+    if (thread.mask_)
+        pthread_sigmask(SIG_SETMASK, thread.mask_, nullptr);
+    if (thread.batch_)
+        use_batch_scheduling();
+    thread.entry_(thread.argument_);
+    return nullptr;
+}
+
+ThreadId current_thread()
+{
+    ThreadId self{.number = gettid()};
+    (void)pthread_getcpuclockid(pthread_self(), &self.cpu_clock); // a number, made of the thread's
+    return self;
+}
+
+ThreadState state_of(const ThreadId &thread)
+{
+    char path[48];
+    (void)std::snprintf(path, sizeof path, "/proc/self/task/%d/stat",
+                        static_cast<int>(thread.number));
+    const UniqueFd file = above_stdio(open(path, O_RDONLY | O_CLOEXEC));
+    char text[64]; // "1234 (ws-worker) S ...", proc(5)
+    const ssize_t n = file ? read(file.get(), text, sizeof text) : -1;
+    const std::string_view stat(text, n > 0 ? static_cast<size_t>(n) : 0);
+    const size_t name_end = stat.rfind(") ");
+    if (name_end == stat.npos)
+        return ThreadState::unknown;
+    return stat.substr(name_end + 2).starts_with('R') ? ThreadState::runs : ThreadState::sleeps;
+}
+
+std::chrono::nanoseconds cpu_time_of(const ThreadId &thread)
+{
+    timespec used{};
+    (void)clock_gettime(thread.cpu_clock, &used);
+    return std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec);
+}
+
+long sleeps_so_far()
+{
+    rusage used{};
+    (void)getrusage(RUSAGE_THREAD, &used);
+    return used.ru_nvcsw;
+}
+
+int room_on_stack(size_t stack_bytes, size_t &room)
+{
+    struct Found {
+        size_t above; // in use, from the top of the stack down
+        size_t below; // free
+    } found{};
+    const auto measure = [](void *into) {
+        const Stack stack = own_stack();
+        const auto *const here = static_cast<std::byte *>(__builtin_frame_address(0));
+        if (stack.lowest)
+            *static_cast<Found *>(into) = {
+                .above = static_cast<size_t>(stack.lowest + stack.bytes - here),
+                .below = static_cast<size_t>(here - stack.lowest)};
+    };
+    Thread thread;
+    const int error =
+        thread.start({.name = "ws-stack", .stack_bytes = stack_bytes}, measure, &found);
+    if (error != 0)
+        return error;
+    thread.join();
+    // The C library may have used a larger one again that another thread has left.
+    room = kStacksAreEnlarged ? found.below : stack_bytes - std::min(found.above, stack_bytes);
+    return 0;
+}
+
+void use_batch_scheduling()
+{
+    const sched_param parameters{};
+    if (sched_getscheduler(0) == SCHED_OTHER)
+        (void)sched_setscheduler(0, SCHED_BATCH, &parameters);
+}
+
+} // namespace websock

@@ -1,0 +1,135 @@
+// utf8.cpp: the validator as an automaton whose step is one load and one shift,
+// and a shortcut past blocks of ASCII. Knows bytes only.
+#include "base/utf8.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+namespace websock {
+
+namespace {
+
+// A state is the position of a six-bit slot in a 64-bit row. There is a row for
+// each byte value; its slot at the present state holds the next one. Stepping is
+// so a shift of the row, and no branch depends on the text: mixed scripts, which
+// a branch predictor cannot foresee, cost what a single one costs.
+enum State : uint8_t {
+    between = 0, // two characters; what Utf8Validator::complete asks for
+    rejected = 6,
+    one_left = 12,
+    two_left = 18,
+    three_left = 24,
+    after_e0 = 30,
+    after_ed = 36,
+    after_f0 = 42,
+    after_f4 = 48,
+};
+constexpr uint64_t kSlotMask = 63;
+
+struct Transition {
+    State from;
+    uint8_t first, last; // of the bytes that take it
+    State to;
+};
+
+// The grammar of RFC 3629 section 4. What is not listed is rejected.
+constexpr Transition kTransitions[] = {
+    {between, 0x00, 0x7f, between},
+    {between, 0xc2, 0xdf, one_left}, // c0 and c1 would be overlong
+    {between, 0xe0, 0xe0, after_e0},
+    {between, 0xe1, 0xec, two_left},
+    {between, 0xed, 0xed, after_ed},
+    {between, 0xee, 0xef, two_left},
+    {between, 0xf0, 0xf0, after_f0},
+    {between, 0xf1, 0xf3, three_left},
+    {between, 0xf4, 0xf4, after_f4},
+    {after_e0, 0xa0, 0xbf, one_left}, // below: overlong
+    {after_ed, 0x80, 0x9f, one_left}, // above: surrogates
+    {after_f0, 0x90, 0xbf, two_left}, // below: overlong
+    {after_f4, 0x80, 0x8f, two_left}, // above: past U+10FFFF
+    {three_left, 0x80, 0xbf, two_left},
+    {two_left, 0x80, 0xbf, one_left},
+    {one_left, 0x80, 0xbf, between},
+};
+
+constexpr std::array<uint64_t, 256> make_rows()
+{
+    std::array<uint64_t, 256> rows{};
+    for (uint64_t &row : rows) {
+        for (unsigned slot = between; slot <= after_f4; slot += 6) {
+            row |= uint64_t{rejected} << slot;
+        }
+    }
+    for (const Transition &transition : kTransitions) {
+        for (unsigned byte = transition.first; byte <= transition.last; ++byte) {
+            rows[byte] &= ~(kSlotMask << transition.from);
+            rows[byte] |= uint64_t{transition.to} << transition.from;
+        }
+    }
+    return rows;
+}
+
+constexpr std::array<uint64_t, 256> kRows = make_rows();
+
+// What is above the six bits of a state is left of it, and masked away only here.
+inline uint64_t step(uint64_t state, uint8_t byte) { return kRows[byte] >> (state & kSlotMask); }
+
+constexpr size_t kBlock = 32;
+
+inline bool is_ascii_block(const uint8_t *block)
+{
+    uint64_t words[kBlock / 8];
+    std::memcpy(words, block, kBlock);
+    return ((words[0] | words[1] | words[2] | words[3]) & 0x8080808080808080) == 0;
+}
+
+} // namespace
+
+bool Utf8Validator::feed(std::span<const uint8_t> bytes)
+{
+    const uint8_t *at = bytes.data();
+    size_t left = bytes.size();
+    uint64_t state = state_;
+    for (; left >= kBlock; at += kBlock, left -= kBlock) {
+        if (state == between && is_ascii_block(at)) {
+            continue;
+        }
+        for (size_t i = 0; i < kBlock; ++i) {
+            state = step(state, at[i]);
+        }
+        state &= kSlotMask;
+        if (state == rejected) {
+            break;
+        }
+    }
+    if (state != rejected) {
+        for (size_t i = 0; i < left; ++i) {
+            state = step(state, at[i]);
+        }
+    }
+    state_ = static_cast<uint8_t>(state & kSlotMask);
+    return state_ != rejected;
+}
+
+bool is_valid_utf8(std::span<const uint8_t> bytes)
+{
+    Utf8Validator validator;
+    return validator.feed(bytes) && validator.complete();
+}
+
+size_t utf8_prefix(std::span<const uint8_t> text, size_t max)
+{
+    size_t end = std::min(max, text.size());
+    size_t whole = 0;
+    uint64_t state = between;
+    for (size_t i = 0; i < end && state != rejected; ++i) {
+        state = step(state, text[i]) & kSlotMask;
+        if (state == between) {
+            whole = i + 1;
+        }
+    }
+    return whole;
+}
+
+} // namespace websock

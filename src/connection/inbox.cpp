@@ -1,0 +1,225 @@
+// inbox.cpp: see inbox.h.
+#include "connection/inbox.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+namespace websock {
+
+namespace {
+
+// What is taken at a time ends with the event that makes so much payload, so that a client with
+// large messages does not keep a worker for 32 of them.
+constexpr uint64_t kTakenPayload = 16 * 1024;
+
+constexpr size_t kKeptCapacity = 32; // events; more is given back when the queue is empty
+
+// The queue may have twice the places that it needs, and while it grows a few more; with
+// this the memory it takes is at most twice what is counted.
+constexpr size_t kEventCost = 2 * sizeof(Event);
+
+} // namespace
+
+Inbox::Put Inbox::put(std::vector<Event> &events, TimePoint deadline)
+{
+    Lock lock(mutex_);
+    if (takes_no_more_ && bytes_ >= max_bytes_ && deadline == kNever) {
+        events.clear();
+        return Put::done;
+    }
+    bool in_time = true;
+    while (bytes_ >= max_bytes_ && !takes_no_more_ && !cut_off_ && in_time)
+        in_time = wait_for_room(deadline);
+    if (cut_off_) {
+        events.clear();
+        return Put::cut;
+    }
+    make_room(events.size());
+    bytes_ += hold(events);
+    if (queue_.empty()) {
+        queue_.swap(events);
+    } else {
+        std::move(events.begin(), events.end(), std::back_inserter(queue_));
+        events.clear();
+    }
+    idle_.store(false, std::memory_order_relaxed); // read by this thread alone
+    return schedule() ? Put::schedule : Put::done;
+}
+
+// What is to be counted for them.
+size_t Inbox::hold(const std::vector<Event> &events)
+{
+    size_t bytes = events.size() * kEventCost;
+    for (const Event &event : events) {
+        if (event.chunk && event.chunk->add_holder())
+            bytes += event.chunk->cost();
+    }
+    return bytes;
+}
+
+// Places for so many more. Those taken already are used again once they are many, so that
+// each event is moved a few times at most.
+void Inbox::make_room(size_t count)
+{
+    if (queue_.empty() || queue_.capacity() - queue_.size() >= count)
+        return;
+    if (head_ >= queue_.size() / 4) {
+        queue_.erase(queue_.begin(), std::next(queue_.begin(), static_cast<std::ptrdiff_t>(head_)));
+        head_ = 0;
+    }
+    if (queue_.capacity() - queue_.size() < count)
+        queue_.reserve(std::max(queue_.capacity() * 3 / 2, queue_.size() + count));
+}
+
+bool Inbox::put_closed()
+{
+    Lock lock(mutex_);
+    closed_ = true;
+    return schedule();
+}
+
+void Inbox::wait_until_run(TimePoint deadline)
+{
+    Lock lock(mutex_);
+    bool in_time = true;
+    while ((!empty() || running_ > 0) && !cut_off_ && in_time)
+        in_time = wait_for_room(deadline);
+}
+
+bool Inbox::wait_for_room(TimePoint deadline)
+{
+    waited_for_ = true;
+    const bool in_time = room_.wait_until(mutex_, deadline);
+    waited_for_ = false;
+    return in_time;
+}
+
+void Inbox::take_no_more()
+{
+    Lock lock(mutex_);
+    takes_no_more_ = true;
+    room_.broadcast();
+}
+
+void Inbox::cut_off()
+{
+    Lock lock(mutex_);
+    cut_off_ = true;
+    room_.broadcast();
+}
+
+void Inbox::discard()
+{
+    Lock lock(mutex_);
+    cut_off_ = true;
+    discarded_ = true;
+    for (size_t i = head_; i < queue_.size(); ++i) {
+        const Ref<Chunk> &chunk = queue_[i].chunk;
+        bytes_ -= kEventCost + (chunk && chunk->remove_holder() ? chunk->cost() : 0);
+    }
+    queue_.clear();
+    head_ = 0;
+    room_.broadcast();
+}
+
+// How many may begin now, but no more than most.
+size_t Inbox::may_run(size_t most) const
+{
+    if (empty() || exclusive(queue_[head_]))
+        return running_ == 0 && (!empty() || closed_) ? 1 : 0;
+    if (exclusive_running_)
+        return 0;
+    most = std::min({most, most_running_ - running_, queue_.size() - head_});
+    size_t count = 1;
+    while (count < most && !exclusive(queue_[head_ + count]))
+        ++count;
+    return std::min(count, most);
+}
+
+// Whether the connection must be posted: it has something to run, and is not posted.
+bool Inbox::schedule()
+{
+    if (paused_ || posted_ > 0 || may_run(1) == 0)
+        return false;
+    posted_ = 1;
+    return true;
+}
+
+void Inbox::pause()
+{
+    Lock lock(mutex_);
+    --posted_;
+    paused_ = true;
+}
+
+bool Inbox::go_on()
+{
+    Lock lock(mutex_);
+    paused_ = false;
+    return schedule();
+}
+
+Inbox::Taken Inbox::take(std::span<Event> into)
+{
+    Lock lock(mutex_);
+    --posted_;
+    if (may_run(1) == 0)
+        return {};
+    if (empty()) {
+        into[0] = Event{.kind = Event::closed, .chunk = nullptr};
+        closed_ = false;
+        exclusive_running_ = true;
+        running_ = 1;
+        return {.count = 1};
+    }
+    exclusive_running_ = exclusive(queue_[head_]);
+    Taken taken;
+    uint64_t payload = 0;
+    const size_t most = concurrent_ ? 1 : into.size();
+    while (taken.count < most && !empty() && payload < kTakenPayload) {
+        Event &event = into[taken.count++] = std::move(queue_[head_++]);
+        payload += event.payload ? event.payload_len : 0;
+        taken.bytes += kEventCost;
+        if (concurrent_)
+            taken.chunk = event.chunk;
+        else if (event.chunk && event.chunk->remove_holder()) // those before it are taken, too
+            taken.bytes += event.chunk->cost();
+    }
+    running_ += taken.count;
+    if (empty()) {
+        queue_.clear();
+        head_ = 0;
+        if (queue_.capacity() > kKeptCapacity)
+            queue_.shrink_to_fit();
+    }
+    const size_t more = paused_ ? 0 : may_run(most_running_);
+    taken.posts = more - std::min(posted_, more);
+    posted_ += taken.posts;
+    return taken;
+}
+
+size_t Inbox::waiting()
+{
+    Lock lock(mutex_);
+    // Of those that were taken one runs, and which is not known; with concurrent_, each does.
+    const size_t taken = concurrent_ || running_ == 0 ? 0 : running_ - 1;
+    return queue_.size() - head_ + taken + (closed_ ? 1 : 0);
+}
+
+bool Inbox::finished(const Taken &events)
+{
+    Lock lock(mutex_);
+    bytes_ -= events.bytes;
+    if (events.chunk && events.chunk->remove_holder())
+        bytes_ -= events.chunk->cost();
+    running_ -= events.count;
+    exclusive_running_ = false;
+    if (empty() && running_ == 0)
+        idle_.store(true, std::memory_order_release);
+    if (waited_for_)
+        room_.signal();
+    return schedule();
+}
+
+} // namespace websock

@@ -1,0 +1,127 @@
+// registry.h: the connections of one server, and the sums over all it ever had.
+#pragma once
+
+#include "base/linked_list.h"
+#include "base/ref.h"
+#include "base/thread.h"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <utility>
+#include <vector>
+
+namespace websock {
+
+class Connection;
+
+class Registry
+{
+  public:
+    // many_gone is called, under the lock, when half of the connections have gone that there
+    // were since it was last called.
+    explicit Registry(std::function<void()> many_gone) : many_gone_(std::move(many_gone)) {}
+
+    // Why a connection did not become a client.
+    enum class Refused : uint8_t {
+        no_room,    // max_connections or max_handshakes, or no thread, memory or descriptor
+        tls,        // no TLS handshake, or a bad one
+        late,       // the handshake deadline came
+        request,    // the request was bad, or asked for no upgrade
+        onrequest,  // returned a status
+        plain_http, // onrequest has answered it
+        gone,       // the peer, or the server
+        for_newer,  // made room at max_handshakes
+    };
+    static constexpr size_t kRefusals = 8;
+    static constexpr size_t kCloseCodes = 17; // 1000 and on; the last one is for all others
+
+    struct Traffic {
+        uint64_t messages_in = 0;
+        uint64_t messages_out = 0;
+        uint64_t bytes_in = 0;
+        uint64_t bytes_out = 0;
+        uint64_t send_timeouts = 0;
+        uint64_t events_waiting = 0; // now; none of one that has gone
+        Traffic &operator+=(const Traffic &other);
+    };
+    struct Figures {
+        uint64_t open = 0;                         // had onopen, not yet onclose
+        uint64_t accepted = 0;                     // sockets that came
+        std::array<uint64_t, kRefusals> refused{}; // of those, that never became open
+        std::array<uint64_t, kCloseCodes> closed{};
+        Traffic traffic;
+    };
+
+    // Who is expected to do the next thing until a connection is upgraded: the peer, or the
+    // program in onrequest. makes_room: another connection takes its place, and it ends.
+    // over: it is upgraded, or its thread has ended.
+    enum class Opening : uint8_t { peer, program, makes_room, over };
+    // A connection's place among those that are not upgraded. Guarded by the registry's lock.
+    struct Place {
+        Connection *connection = nullptr;
+        Opening opening = Opening::over;
+        Place *previous = nullptr;
+        Place *next = nullptr;
+    };
+
+    struct Limits { // 0: none
+        size_t connections;
+        size_t handshakes; // connections that are not upgraded
+    };
+    // Adds a connection that the peer is to open, and a reference to it. At max.handshakes the
+    // one makes room for it that waits for its peer and has not advanced for the longest time.
+    // 0, ESHUTDOWN after close(), or EAGAIN: max are there, and nobody makes room. Never waits.
+    int add(Connection &connection, const Limits &max) EXCLUDES(mutex_);
+    // Its opening handshake has come so far: it is now the one that has advanced last. What
+    // bytes alone bring about is no advance, or a peer could prolong its stay with one now and
+    // then. False: it makes room, and that is that.
+    bool advance(Connection &connection, Opening to) EXCLUDES(mutex_);
+    bool makes_room(const Connection &connection) EXCLUDES(mutex_);
+    // Its thread has nothing more to do for it.
+    void thread_ends(Connection &connection) EXCLUDES(mutex_);
+    // How many have made room since this was last told; 0 if that was less than a second ago.
+    uint64_t made_room() EXCLUDES(mutex_);
+    // Takes out what add() has added, with its reference.
+    void remove(Connection &connection) EXCLUDES(mutex_);
+
+    void count_accepted() EXCLUDES(mutex_);
+    void count_opened() EXCLUDES(mutex_);
+    void count_closed(unsigned code) EXCLUDES(mutex_); // once after count_opened()
+    void count_refused(Refused why) EXCLUDES(mutex_);
+
+    // From now on nothing can be added.
+    void close() EXCLUDES(mutex_);
+
+    // Waits until none is left. False: deadline has come before.
+    bool wait_until_empty(TimePoint deadline) EXCLUDES(mutex_);
+
+    // All there are now. Throws std::bad_alloc.
+    std::vector<Ref<Connection>> snapshot() EXCLUDES(mutex_);
+    // Calls f for each, under the lock: f must not wait, nor come back here.
+    void for_each(const std::function<void(Connection &)> &f) EXCLUDES(mutex_);
+
+    Figures figures() EXCLUDES(mutex_);
+
+  private:
+    bool make_room() REQUIRES(mutex_);
+    void set_opening(Place &place, Opening to) REQUIRES(mutex_);
+
+    const std::function<void()> many_gone_; // must not throw
+
+    Mutex mutex_;
+    Cond empty_;
+    Connection *first_ GUARDED_BY(mutex_) = nullptr; // linked through Connection's own fields
+    size_t count_ GUARDED_BY(mutex_) = 0;
+    size_t peak_ GUARDED_BY(mutex_) = 0; // of count_, since many_gone_ was called
+    bool closed_ GUARDED_BY(mutex_) = false;
+    LinkedList<Place> with_peer_ GUARDED_BY(mutex_);          // in the order in which they advanced
+    size_t with_program_ GUARDED_BY(mutex_) = 0;              // beside those
+    size_t making_room_ GUARDED_BY(mutex_) = 0;               // beside both
+    uint64_t untold_ GUARDED_BY(mutex_) = 0;                  // that have made room
+    TimePoint tell_at_ GUARDED_BY(mutex_) = TimePoint::min(); // of them, not before
+    Figures figures_ GUARDED_BY(mutex_); // their traffic: of connections that were removed
+};
+
+} // namespace websock

@@ -1,0 +1,54 @@
+// request_hook.h: the conversation between a connection's thread, which has read a
+// request and waits, and the worker that runs onrequest and fills in the answer.
+#pragma once
+
+#include "base/thread.h"
+#include "protocol/handshake.h"
+
+#include <string>
+#include <string_view>
+
+namespace websock {
+
+// What onrequest asked for.
+struct HookAnswer {
+    int verdict = 0;      // what it returned
+    std::string protocol; // of the upgrade; "" is none
+    ExtraHeaders headers;
+    int status = 0; // of libwebsock_respond; 0: it was not called
+    std::string content_type;
+    std::string body;
+};
+
+class RequestHook
+{
+  public:
+    // On the worker, around the callback.
+    void begin() EXCLUDES(mutex_);
+    void finish(int verdict) EXCLUDES(mutex_);
+
+    // On the connection's thread. False: deadline has come, or abandon() was called.
+    bool wait(TimePoint deadline) EXCLUDES(mutex_);
+    // After wait(): nobody changes it any more.
+    HookAnswer take() EXCLUDES(mutex_);
+
+    // Ends the waiting; any thread.
+    void abandon() EXCLUDES(mutex_);
+
+    // For the functions of the API: an errno value, EPERM while the hook is not
+    // running. They throw std::bad_alloc.
+    int accept_protocol(const Request &request, std::string_view name) EXCLUDES(mutex_);
+    int add_header(std::string_view name, std::string_view value) EXCLUDES(mutex_);
+    int respond(int status, std::string_view content_type, std::string_view body) EXCLUDES(mutex_);
+
+  private:
+    enum class Phase { waiting, running, finished };
+
+    Mutex mutex_;
+    Cond changed_;
+    Phase phase_ GUARDED_BY(mutex_) = Phase::waiting;
+    bool abandoned_ GUARDED_BY(mutex_) = false;
+    HookAnswer answer_ GUARDED_BY(mutex_);
+};
+
+} // namespace websock

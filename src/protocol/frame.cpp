@@ -1,0 +1,300 @@
+// frame.cpp: the frame decoder and encoder, and the payload of Close frames.
+// Unmasking is in mask.cpp; what a frame means to a connection is not here.
+#include "protocol/frame.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+namespace websock {
+
+namespace {
+
+constexpr uint8_t kFin = 0x80;
+constexpr uint8_t kReservedBits = 0x70;
+constexpr uint8_t kOpcodeBits = 0x0f;
+constexpr uint8_t kMasked = 0x80;
+constexpr uint8_t kLengthBits = 0x7f;
+constexpr uint8_t kLength16 = 126; // the length is in the next 2 bytes
+constexpr uint8_t kLength64 = 127; // in the next 8
+
+// Text is unmasked and validated in strides, so that the validator finds in the
+// first-level cache (32 KiB or more) what unmasking has just written.
+constexpr uint64_t kStride = 16 * 1024;
+
+Decoded failure(uint16_t close_code, const char *reason)
+{
+    Decoded result;
+    result.kind = Decoded::error;
+    result.close_code = close_code;
+    result.reason = reason;
+    return result;
+}
+
+bool is_known_opcode(uint8_t opcode) { return opcode <= 0x2 || (opcode >= 0x8 && opcode <= 0xa); }
+
+size_t extended_length_bytes(uint8_t length)
+{
+    return length == kLength64 ? 8 : length == kLength16 ? 2 : 0;
+}
+
+uint64_t read_big_endian(std::span<const uint8_t> bytes)
+{
+    uint64_t value = 0;
+    for (uint8_t byte : bytes) {
+        value = value << 8 | byte;
+    }
+    return value;
+}
+
+const char *second_byte_error(uint8_t first, uint8_t second)
+{
+    if ((second & kMasked) == 0) {
+        return "frame from a client is not masked"; // RFC 6455 5.1
+    }
+    bool control = is_control(static_cast<Opcode>(first & kOpcodeBits));
+    if (control && (second & kLengthBits) > kMaxControlPayload) {
+        return "control frame is longer than 125 bytes"; // RFC 6455 5.5
+    }
+    return nullptr;
+}
+
+// extended: what is there of the bytes behind the 126 or 127. RFC 6455 5.2.
+const char *length_error(uint8_t length, std::span<const uint8_t> extended)
+{
+    if (length == kLength16 && extended.size() == 2 && read_big_endian(extended) < kLength16) {
+        return "frame length is not in its shortest form";
+    }
+    if (length != kLength64) {
+        return nullptr;
+    }
+    if (!extended.empty() && (extended[0] & 0x80) != 0) {
+        return "frame length has its top bit set";
+    }
+    if (extended.size() >= 6 && read_big_endian(extended.first(6)) == 0) {
+        return "frame length is not in its shortest form"; // it would fit in 2 bytes
+    }
+    return nullptr;
+}
+
+} // namespace
+
+// frame_len has to fit in a size_t where that has 32 bits.
+Decoder::Decoder(const FrameLimits &limits) : limits_(limits)
+{
+    uint64_t addressable = std::numeric_limits<size_t>::max() - kMaxClientHeader;
+    limits_.max_frame_payload = std::min(limits_.max_frame_payload, addressable);
+}
+
+Decoded Decoder::decode(std::span<uint8_t> bytes)
+{
+    if (!have_header_) {
+        Decoded result = read_header(bytes);
+        if (!have_header_) {
+            return result;
+        }
+    }
+    if (!unmask_available(bytes)) {
+        return failure(1007, "text is not UTF-8"); // RFC 6455 8.1
+    }
+    if (unmasked_ < payload_len_) {
+        return describe();
+    }
+    return finish(bytes);
+}
+
+// Sets have_header_ when all of it is there and allowed. Nothing else but the
+// fields of the current frame is touched, so it starts over with more bytes.
+Decoded Decoder::read_header(std::span<const uint8_t> bytes)
+{
+    if (bytes.empty()) {
+        return {};
+    }
+    if (const char *reason = first_byte_error(bytes[0])) {
+        return failure(1002, reason);
+    }
+    if (bytes.size() < 2) {
+        return {};
+    }
+    if (const char *reason = second_byte_error(bytes[0], bytes[1])) {
+        return failure(1002, reason);
+    }
+    const uint8_t length = bytes[1] & kLengthBits;
+    const size_t wanted = extended_length_bytes(length);
+    const std::span<const uint8_t> extended = bytes.subspan(2, std::min(wanted, bytes.size() - 2));
+    if (const char *reason = length_error(length, extended)) {
+        return failure(1002, reason);
+    }
+    if (extended.size() < wanted) {
+        return {};
+    }
+
+    fin_ = (bytes[0] & kFin) != 0;
+    opcode_ = static_cast<Opcode>(bytes[0] & kOpcodeBits);
+    payload_len_ = wanted == 0 ? length : read_big_endian(extended);
+    header_len_ = static_cast<uint8_t>(2 + wanted + sizeof mask_);
+    unmasked_ = 0;
+    if (!is_control(opcode_) && payload_len_ > limits_.max_frame_payload) {
+        Decoded result = describe();
+        result.kind = Decoded::too_large;
+        return result;
+    }
+    if (exceeds_message_limit()) {
+        return failure(1009, "message is too big"); // RFC 6455 7.4.1
+    }
+    if (bytes.size() >= header_len_) {
+        std::memcpy(mask_, bytes.data() + 2 + wanted, sizeof mask_);
+        have_header_ = true;
+    }
+    return describe();
+}
+
+const char *Decoder::first_byte_error(uint8_t byte) const
+{
+    const uint8_t opcode = byte & kOpcodeBits;
+    if ((byte & kReservedBits) != 0) {
+        return "reserved bit is set"; // RFC 6455 5.2: no extension was agreed on
+    }
+    if (!is_known_opcode(opcode)) {
+        return "reserved opcode"; // RFC 6455 5.2
+    }
+    if (is_control(static_cast<Opcode>(opcode))) {
+        return (byte & kFin) != 0 ? nullptr : "control frame is fragmented"; // RFC 6455 5.5
+    }
+    if (static_cast<Opcode>(opcode) == Opcode::continuation) {
+        return in_message_ ? nullptr : "continuation frame without a message"; // RFC 6455 5.4
+    }
+    return in_message_ ? "new message inside a fragmented one" : nullptr; // RFC 6455 5.4
+}
+
+// message_len_ never exceeds its limit, so the subtraction does not wrap.
+bool Decoder::exceeds_message_limit() const
+{
+    return !is_control(opcode_) && payload_len_ > limits_.max_message_payload - message_len_;
+}
+
+bool Decoder::is_text() const
+{
+    return opcode_ == Opcode::text ||
+           (opcode_ == Opcode::continuation && message_opcode_ == Opcode::text);
+}
+
+// The current frame's header, as need_more.
+Decoded Decoder::describe() const
+{
+    Decoded result;
+    result.fin = fin_;
+    result.opcode = opcode_;
+    result.payload_len = payload_len_;
+    result.message_opcode = opcode_ == Opcode::continuation ? message_opcode_ : opcode_;
+    result.frame_len = static_cast<size_t>(header_len_ + payload_len_);
+    return result;
+}
+
+// False: the text so far is not UTF-8.
+bool Decoder::unmask_available(std::span<uint8_t> bytes)
+{
+    const uint64_t available = std::min<uint64_t>(bytes.size() - header_len_, payload_len_);
+    while (unmasked_ < available) {
+        const uint64_t left = available - unmasked_;
+        const size_t len = static_cast<size_t>(is_text() ? std::min(left, kStride) : left);
+        uint8_t *src = bytes.data() + header_len_ + unmasked_;
+        uint8_t *dst = src - sizeof mask_;
+        unmask(dst, src, len, mask_, static_cast<size_t>(unmasked_ % sizeof mask_));
+        unmasked_ += len;
+        if (is_text() && !utf8_.feed({dst, len})) {
+            return false;
+        }
+    }
+    return true;
+}
+
+Decoded Decoder::finish(std::span<uint8_t> bytes)
+{
+    if (is_text() && fin_ && !utf8_.complete()) {
+        return failure(1007, "text ends inside a character"); // RFC 6455 8.1
+    }
+    Decoded result = describe();
+    result.kind = Decoded::frame;
+    result.payload = bytes.data() + header_len_ - sizeof mask_;
+    result.payload[payload_len_] = 0; // where the last payload byte, or the key, was
+    have_header_ = false;
+
+    if (is_control(opcode_)) {
+        return result; // between fragments it changes nothing, RFC 6455 5.4
+    }
+    in_message_ = !fin_;
+    message_opcode_ = result.message_opcode;
+    message_len_ = fin_ ? 0 : message_len_ + payload_len_;
+    if (fin_) {
+        utf8_.reset();
+    }
+    return result;
+}
+
+size_t encode_header(uint8_t *out, bool fin, Opcode opcode, uint64_t payload_len)
+{
+    out[0] = static_cast<uint8_t>((fin ? kFin : 0) | static_cast<uint8_t>(opcode));
+    if (payload_len < kLength16) {
+        out[1] = static_cast<uint8_t>(payload_len);
+        return 2;
+    }
+    const size_t extended = payload_len <= 0xffff ? 2 : 8;
+    out[1] = extended == 2 ? kLength16 : kLength64;
+    for (size_t i = 0; i < extended; ++i) {
+        out[2 + i] = static_cast<uint8_t>(payload_len >> (8 * (extended - 1 - i)));
+    }
+    return 2 + extended;
+}
+
+bool is_sendable_close_code(uint16_t code)
+{
+    return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) ||
+           (code >= 3000 && code <= 4999);
+}
+
+ClosePayload parse_close(std::span<const uint8_t> payload)
+{
+    ClosePayload result;
+    if (payload.empty()) {
+        result.ok = true;
+        return result;
+    }
+    result.close_code = 1002;
+    if (payload.size() == 1) {
+        result.error = "Close frame has half a code"; // RFC 6455 5.5.1
+        return result;
+    }
+    const uint16_t code = static_cast<uint16_t>(payload[0] << 8 | payload[1]);
+    if (!is_sendable_close_code(code)) {
+        // RFC 6455 7.4
+        result.error = "Close frame has code " + std::to_string(code) + ", which may not be sent";
+        return result;
+    }
+    const std::span<const uint8_t> reason = payload.subspan(2);
+    if (!is_valid_utf8(reason)) {
+        result.close_code = 1007;
+        result.error = "Close frame has a reason that is not UTF-8"; // RFC 6455 5.5.1
+        return result;
+    }
+    result.ok = true;
+    result.close_code = 0;
+    result.code = code;
+    result.reason = {reinterpret_cast<const char *>(reason.data()), reason.size()};
+    return result;
+}
+
+size_t encode_close(uint8_t *out, uint16_t code, std::string_view reason)
+{
+    if (code == 1005) { // RFC 6455 7.4.1: stands for an empty payload, is never sent
+        return 0;
+    }
+    const std::span text{reinterpret_cast<const uint8_t *>(reason.data()), reason.size()};
+    const size_t len = utf8_prefix(text, kMaxCloseReason);
+    out[0] = static_cast<uint8_t>(code >> 8);
+    out[1] = static_cast<uint8_t>(code & 0xff);
+    std::copy_n(text.begin(), len, out + 2);
+    return 2 + len;
+}
+
+} // namespace websock

@@ -1,0 +1,49 @@
+// frame_trace.h: what the last frames of a connection were, and when: a few bytes for
+// each, kept for the log line of an end that was not a normal one. No frames' contents.
+#pragma once
+
+#include "base/thread.h"
+#include "protocol/frame.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace websock {
+
+// One direction; guarded by its owner.
+class FrameTrace
+{
+  public:
+    struct Entry {
+        uint64_t payload_len;
+        uint32_t at_ms;     // the lower half of coarse_ms()
+        uint8_t first_byte; // of the frame's header: fin, reserved bits and opcode
+    };
+
+    // Keeps that many. Throws std::bad_alloc.
+    explicit FrameTrace(size_t capacity) : entries_(capacity) {}
+
+    // now_ms: of coarse_ms().
+    void add(uint8_t first_byte, uint64_t payload_len, int64_t now_ms)
+    {
+        if (entries_.empty())
+            return;
+        entries_[next_] = {payload_len, static_cast<uint32_t>(now_ms), first_byte};
+        if (++next_ == entries_.size())
+            next_ = 0;
+        ++added_;
+    }
+
+    // In order: "text 5 B 12 ms ago, close 2 B 0 ms ago"; "" if there were none. Throws
+    // std::bad_alloc.
+    std::string text() const;
+
+  private:
+    std::vector<Entry> entries_; // a ring
+    size_t next_ = 0;            // in it: the oldest, and the place of the next one
+    uint64_t added_ = 0;
+};
+
+} // namespace websock

@@ -1,0 +1,144 @@
+// handshake.h: the opening handshake, RFC 6455 section 4, and as much of HTTP/1.1
+// (RFC 9112) as it needs. Pure: bytes in, request or refusal out; answers are
+// built as strings. Sockets, deadlines and the request hook are elsewhere.
+#pragma once
+
+#include "protocol/header_table.h"
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace websock {
+
+// Why a request is refused: an HTTP status, and a reason for the log and the
+// body. status 0: it is not refused.
+struct Refusal {
+    int status = 0;
+    const char *reason = "";
+};
+
+// Looks for the end of the header block in bytes that arrive in pieces. Refuses,
+// as soon as the byte is there, what can be no HTTP request: a first byte that
+// starts no method, NUL and other control characters, a LF without CR or a CR
+// without LF (400), max_bytes bytes without an end (431). One empty line may come
+// before the request, and counts as part of its block.
+class HeaderScanner
+{
+  public:
+    explicit HeaderScanner(size_t max_bytes) : max_bytes_(max_bytes) {}
+
+    enum class Result { need_more, complete, refused };
+
+    // bytes: everything received so far, from the request's first byte on; what
+    // was scanned before is not scanned again. After complete or refused it stays so.
+    Result scan(std::string_view bytes);
+
+    size_t length() const { return scanned_; } // complete: of the block, blank line included
+    const Refusal &refusal() const { return refusal_; }
+
+  private:
+    Result refuse(int status, const char *reason);
+
+    void pass_over_text(std::string_view bytes);
+    const char *byte_error(std::string_view bytes) const;
+
+    size_t max_bytes_;
+    size_t scanned_ = 0;
+    Result result_ = Result::need_more;
+    Refusal refusal_;
+};
+
+// One parsed request. Owns its bytes; immutable once parsed, so any thread may
+// read it. All strings are NUL-terminated and live as long as the Request.
+class Request
+{
+  public:
+    Request() = default;
+    Request(const Request &) = delete;
+    Request &operator=(const Request &) = delete;
+
+    // Parses a complete header block (as HeaderScanner found it). Returns why it
+    // is refused, status 0 if it is not: then it is either a plain HTTP request or
+    // a valid upgrade. To be called once; throws std::bad_alloc. The accessors work
+    // after a refusal too, and give what had been read by then: headers all or none.
+    Refusal parse(std::string_view block);
+
+    const char *method() const { return method_; }
+    const char *path() const { return path_; }
+    const char *query() const { return query_; }
+    bool is_websocket() const { return is_websocket_; }
+    bool is_head() const;
+
+    // nullptr if absent; several of one name joined with ", ".
+    const char *header(std::string_view name) const;
+
+    // Whether the client offered this subprotocol (case-sensitive, RFC 6455 4.1).
+    bool offers_protocol(std::string_view name) const;
+
+    // The extensions it offered, in its order, each with its parameters as they were sent;
+    // without those that do not follow RFC 6455 9.1. Throws std::bad_alloc.
+    std::vector<std::string_view> extension_offers() const;
+
+  private:
+    Refusal parse_request_line(std::string_view line);
+    Refusal parse_target(std::string_view target);
+    Refusal parse_fields(std::string_view fields);
+    std::string_view value_of(std::string_view name) const;
+    Refusal check_host() const;
+    Refusal check_plain() const;
+    Refusal check_upgrade() const;
+    void terminate(std::string_view part);
+
+    std::string line_; // the request line; what the parts below need of NULs is set in it
+    const char *method_ = "";
+    const char *path_ = "";
+    const char *query_ = "";
+    bool is_http_1_0_ = false;
+    bool is_websocket_ = false;
+    HeaderTable headers_;
+};
+
+using ExtraHeaders = std::vector<std::pair<std::string, std::string>>;
+
+// base64(SHA-1(key + GUID)), RFC 6455 4.2.2. Throws std::bad_alloc, as do the
+// responses below.
+std::string accept_key(std::string_view key);
+
+// The 101, complete, to a request that is_websocket. protocol may be empty.
+std::string upgrade_response(const Request &request, std::string_view protocol,
+                             const ExtraHeaders &extra);
+
+// A point in time as HTTP has it, whatever the locale: "Sun, 06 Nov 1994 08:49:37 GMT",
+// RFC 9110 5.6.7. Throws std::bad_alloc.
+std::string http_date(std::chrono::sys_seconds when);
+
+// Any other answer (status 200 to 599), complete, with "Connection: close", Date (now,
+// unless extra has one), Content-Length and, where the status wants it,
+// Sec-WebSocket-Version: 13 and Upgrade: websocket (426), Retry-After: 1 (503, unless
+// extra has one). A
+// Content-Type in extra goes before content_type, which may be empty. 204 and 304
+// have neither body nor length, 205 an empty one. The body is left out when
+// head_only, its length not.
+std::string plain_response(int status, std::string_view content_type, std::string_view body,
+                           const ExtraHeaders &extra, bool head_only);
+
+// A refusal: plain_response with a text/plain body of one line that gives the
+// reason, and Allow: GET for 405.
+std::string refusal_response(const Refusal &refusal, bool head_only, ExtraHeaders extra = {});
+
+// RFC 9110: "Not Found" for 404; "Unknown" for what it does not know.
+const char *status_text(int status);
+
+// Checks for libwebsock_add_response_header.
+bool is_header_token(std::string_view name);
+bool is_header_value(std::string_view value); // no control characters but tab
+bool is_reserved_header(std::string_view name);
+
+bool equals_ignoring_case(std::string_view a, std::string_view b);
+
+} // namespace websock

@@ -1,0 +1,64 @@
+// http_syntax.h: the small pieces of HTTP's grammar that the files of the handshake share.
+#pragma once
+
+#include "protocol/handshake.h"
+
+#include <algorithm>
+#include <string_view>
+
+namespace websock {
+
+inline constexpr Refusal kNotRefused;
+
+inline Refusal bad_request(const char *reason) { return {400, reason}; }
+
+inline bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+inline char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
+inline bool is_alphanumeric(char c)
+{
+    return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+inline bool is_all(std::string_view text, bool (*matches)(char))
+{
+    return !text.empty() && std::all_of(text.begin(), text.end(), matches);
+}
+
+inline std::string_view trim(std::string_view text) // RFC 9110 5.6.3: OWS
+{
+    auto is_space = [](char c) { return c == ' ' || c == '\t'; };
+    while (!text.empty() && is_space(text.front())) {
+        text.remove_prefix(1);
+    }
+    while (!text.empty() && is_space(text.back())) {
+        text.remove_suffix(1);
+    }
+    return text;
+}
+
+// Whether a list has an element, without the white space around it, that matches.
+// "a,,b" has an empty one, and so has "". RFC 9110 5.6.1.2: where an element may not be
+// empty, those that are do not count, but there must be another one.
+template<typename Predicate>
+bool any_element(std::string_view list, Predicate matches, char separator = ',')
+{
+    for (;;) {
+        const size_t end = list.find(separator);
+        if (matches(trim(list.substr(0, end)))) {
+            return true;
+        }
+        if (end == std::string_view::npos) {
+            return false;
+        }
+        list.remove_prefix(end + 1);
+    }
+}
+
+inline bool has_element(std::string_view list, std::string_view wanted)
+{
+    return any_element(list, [&](std::string_view e) { return equals_ignoring_case(e, wanted); });
+}
+
+} // namespace websock

@@ -1,0 +1,156 @@
+// upgrade_request.cpp: whether a request that was parsed is a valid upgrade, RFC 6455 4.2.1,
+// or plain HTTP that can be answered. How it is parsed is in handshake.cpp.
+#include "protocol/handshake.h"
+#include "protocol/http_syntax.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace websock {
+
+namespace {
+
+// 16 bytes in base64: 22 characters and two of padding. RFC 6455 4.2.1, item 5.
+bool is_websocket_key(std::string_view key)
+{
+    if (key.size() != 24 || !key.ends_with("==")) {
+        return false;
+    }
+    key.remove_suffix(2);
+    return std::all_of(key.begin(), key.end(),
+                       [](char c) { return is_alphanumeric(c) || c == '+' || c == '/'; });
+}
+
+// RFC 9112 6.3: a list of one number, repeated, counts as that number.
+bool is_content_length(std::string_view list)
+{
+    const std::string_view first = trim(list.substr(0, list.find(',')));
+    return is_all(first, is_digit) &&
+           !any_element(list, [&](std::string_view element) { return element != first; });
+}
+
+// What is in quotes must be a token too (RFC 6455 9.1), so no ';' is in it.
+bool is_extension_value(std::string_view value)
+{
+    if (!value.starts_with('"')) {
+        return is_header_token(value);
+    }
+    if (value.size() < 2 || !value.ends_with('"')) {
+        return false;
+    }
+    std::string unquoted;
+    for (size_t i = 1; i + 1 < value.size(); ++i) {
+        if (value[i] == '\\' && i + 2 < value.size()) { // RFC 9110 5.6.4: quoted-pair
+            ++i;
+        }
+        unquoted += value[i];
+    }
+    return is_header_token(unquoted);
+}
+
+// RFC 6455 9.1: a token and its parameters, "name; a; b=1".
+bool is_extension(std::string_view text)
+{
+    bool is_name = true;
+    return !any_element(
+        text,
+        [&](std::string_view part) {
+            const size_t equals = std::exchange(is_name, false) ? part.npos : part.find('=');
+            return !is_header_token(trim(part.substr(0, equals))) ||
+                   (equals != part.npos && !is_extension_value(trim(part.substr(equals + 1))));
+        },
+        ';');
+}
+
+// Takes the first offer out of a list; a comma in quotes is part of it.
+std::string_view take_offer(std::string_view &list)
+{
+    bool quoted = false;
+    size_t end = 0;
+    for (; end < list.size() && (quoted || list[end] != ','); ++end) {
+        if (list[end] == '"') {
+            quoted = !quoted;
+        } else if (quoted && list[end] == '\\' && end + 1 < list.size()) { // RFC 9110 5.6.4
+            ++end;
+        }
+    }
+    const std::string_view offer = trim(list.substr(0, end));
+    list.remove_prefix(std::min(end + 1, list.size()));
+    return offer;
+}
+
+// RFC 6455 4.1, item 10, wants a token. Names that are none are in use, "v1:compact" or base64
+// of a credential, and do no harm.
+bool is_protocol_name(std::string_view name)
+{
+    return is_all(name, [](char c) { return c >= ' ' && c <= '~'; });
+}
+
+} // namespace
+
+Refusal Request::check_plain() const
+{
+    if (const char *length = header("Content-Length")) { // RFC 9112 6.3, item 5
+        if (!is_content_length(length)) {
+            return bad_request("malformed Content-Length");
+        }
+        if (std::string_view(length).find_first_of("123456789") != std::string_view::npos) {
+            return {413, "requests with a body are not supported"};
+        }
+    }
+    if (header("Transfer-Encoding") != nullptr) {
+        return {413, "requests with a body are not supported"};
+    }
+    return kNotRefused;
+}
+
+Refusal Request::check_upgrade() const // RFC 6455 4.2.1
+{
+    if (is_http_1_0_) { // item 1
+        return {505, "a WebSocket handshake needs HTTP/1.1"};
+    }
+    if (std::string_view(method_) != "GET") {
+        return {405, "a WebSocket handshake is a GET request"};
+    }
+    const char *length = header("Content-Length");
+    if (header("Transfer-Encoding") != nullptr ||
+        (length != nullptr && std::string_view(length) != "0")) {
+        return bad_request("a WebSocket handshake has no body");
+    }
+    if (!has_element(value_of("Connection"), "Upgrade")) {
+        return bad_request("Connection header does not say Upgrade");
+    }
+    const HeaderTable::Header version = headers_.find("Sec-WebSocket-Version");
+    if (version.value == nullptr || version.repeated) {
+        return bad_request("request needs one Sec-WebSocket-Version header");
+    }
+    if (std::string_view(version.value) != "13") {
+        return {426, "WebSocket version is not 13"}; // RFC 6455 4.4
+    }
+    const HeaderTable::Header key = headers_.find("Sec-WebSocket-Key");
+    if (key.value == nullptr || key.repeated || !is_websocket_key(key.value)) {
+        return bad_request("request needs one valid Sec-WebSocket-Key header");
+    }
+    return kNotRefused;
+}
+
+bool Request::offers_protocol(std::string_view name) const
+{
+    return is_protocol_name(name) &&
+           any_element(value_of("Sec-WebSocket-Protocol"),
+                       [&](std::string_view offered) { return offered == name; });
+}
+
+std::vector<std::string_view> Request::extension_offers() const
+{
+    std::vector<std::string_view> offers;
+    for (std::string_view list = value_of("Sec-WebSocket-Extensions"); !list.empty();) {
+        const std::string_view offer = take_offer(list);
+        if (is_extension(offer)) {
+            offers.push_back(offer);
+        }
+    }
+    return offers;
+}
+
+} // namespace websock

@@ -1,0 +1,102 @@
+// context.h: a server as the user holds it: its listeners, its beginning and its end.
+// The connections' share of it is the Server.
+#pragma once
+
+#include "base/fd.h"
+#include "connection/server.h"
+#include "server/listener.h"
+#include "transport/tls_config.h"
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <sys/types.h>
+#include <vector>
+#include <websock/websock.h>
+
+namespace websock {
+
+class Context
+{
+  public:
+    // Throws std::bad_alloc.
+    explicit Context(size_t max_frame_payload);
+    ~Context() = default;
+    Context(const Context &) = delete;
+    Context &operator=(const Context &) = delete;
+
+    libwebsock_context *handle() { return &handle_; }
+    static Context *of(const libwebsock_context *context)
+    {
+        return static_cast<Context *>(context->priv);
+    }
+    Server &server() { return server_; }
+
+    // The functions of the API; errno values. All may throw std::bad_alloc.
+    int bind(const char *host, const char *port) EXCLUDES(mutex_);
+    int bind_tls(const char *host, const char *port, const libwebsock_tls_options &options)
+        EXCLUDES(mutex_);
+    int reload_tls() EXCLUDES(mutex_);
+    int bind_socket(int fd) EXCLUDES(mutex_);
+    int port() EXCLUDES(mutex_); // -1: there is none
+    int wait() EXCLUDES(mutex_);
+    int stop() noexcept; // async-signal-safe
+    int send_all(std::span<const uint8_t> frame);
+
+    // Ends what runs. False: a callback does not return, or it runs in another process; the
+    // context must live on.
+    bool end() EXCLUDES(mutex_);
+
+  private:
+    enum class State { fresh, running, ended };
+
+    int begin(bool waits) EXCLUDES(mutex_);
+    int run() REQUIRES(mutex_);
+    int make_stop_fd() REQUIRES(mutex_);
+    void wake() noexcept;
+    bool is_another_process_s() const noexcept;
+    int listen(const char *host, const char *port, std::shared_ptr<TlsIdentity> tls)
+        EXCLUDES(mutex_);
+    int cannot_listen(const char *host, const char *port, int error, const std::string &why);
+    void log_warnings(const std::vector<std::string> &warnings);
+    int exchange_certificates(std::string &why, std::vector<std::string> &warnings)
+        EXCLUDES(mutex_, reload_mutex_);
+    int add_listener(std::vector<UniqueFd> &sockets, std::shared_ptr<TlsIdentity> tls)
+        EXCLUDES(mutex_);
+    int start_listener(Listener &listener);
+    int adopt_listening(int fd) EXCLUDES(mutex_);
+    int adopt_connected(int fd) EXCLUDES(mutex_);
+    int serve(UniqueFd &socket, const sockaddr_storage &peer, TlsIdentity *tls);
+    UniqueFd admit(UniqueFd socket, const sockaddr_storage &peer,
+                   const Listener &listener) noexcept;
+    int accept_until_stopped() EXCLUDES(mutex_);
+    // Whether whoever has stopped us does not want to wait any longer.
+    using Hurried = std::function<bool()>;
+    int drain(const Hurried &hurried) EXCLUDES(mutex_);
+    bool end_connections(TimePoint deadline, const Hurried &hurried);
+    bool end_workers(TimePoint deadline, const Hurried &hurried);
+    void report_stuck(int ms);
+
+    libwebsock_context handle_{};
+    // Both are for signal handlers, too. The eventfd is made when serving begins, since children
+    // that are forked before must not share it; what is said earlier is kept in stopped_.
+    std::atomic<bool> stopped_{false};
+    std::atomic<int> wake_fd_{-1};     // stop_fd_, once threads look at it
+    std::atomic<pid_t> server_pid_{0}; // the process that the threads are in, if there are any
+    Server server_;
+
+    Mutex reload_mutex_; // one reload at a time, so that the last one called counts
+    Mutex mutex_;
+    State state_ GUARDED_BY(mutex_) = State::fresh; // running: threads are there, or were
+    bool waiting_ GUARDED_BY(mutex_) = false;       // a thread is in wait()
+    bool accepting_ GUARDED_BY(mutex_) = false;     // listeners have threads
+    bool gave_up_ GUARDED_BY(mutex_) = false;       // a drain has timed out
+    // An eventfd; once written to it stays readable. Made by run(), and the same from then on.
+    UniqueFd stop_fd_;
+    pid_t stop_fd_pid_ GUARDED_BY(mutex_) = 0; // the process that has made it
+    std::vector<std::unique_ptr<Listener>> listeners_ GUARDED_BY(mutex_);
+};
+
+} // namespace websock

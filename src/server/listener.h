@@ -1,0 +1,86 @@
+// listener.h: the listening sockets of one bind, one for each address, and the thread that
+// accepts on them. What becomes of an accepted socket is decided above (Context::admit).
+#pragma once
+
+#include "base/fd.h"
+#include "base/thread.h"
+
+#include <functional>
+#include <memory>
+#include <poll.h>
+#include <string>
+#include <string_view>
+#include <sys/socket.h>
+#include <vector>
+
+namespace websock {
+
+class TlsIdentity;
+
+// The answer to a connection there is no room for. Without a Date, which a 5xx need not have
+// (RFC 9110 6.6.1), so that it can be given when there is memory for nothing.
+inline constexpr std::string_view kNoRoom = "HTTP/1.1 503 Service Unavailable\r\n"
+                                            "Connection: close\r\n"
+                                            "Retry-After: 1\r\n"
+                                            "Content-Type: text/plain; charset=utf-8\r\n"
+                                            "Content-Length: 26\r\n\r\n"
+                                            "no room for a connection\r\n";
+
+class Listener
+{
+  public:
+    // Takes an accepted socket over; returns it if it is to be turned away.
+    using Admit = std::function<UniqueFd(UniqueFd, const sockaddr_storage &)>;
+    // These must not throw. TurnedAway: a connection was, for want of a descriptor.
+    using TurnedAway = std::function<void()>;
+    using Warn = std::function<void(const char *)>;
+
+    // At least one socket. tls: nullptr for plain. Throws std::bad_alloc, and then the
+    // sockets are still the caller's.
+    Listener(std::vector<UniqueFd> &&sockets, std::shared_ptr<TlsIdentity> tls);
+
+    // stop_fd becomes readable, for good, when accepting is to end. 0 or an errno value.
+    int start(int stop_fd, Admit admit, TurnedAway turned_away, Warn warn);
+    // After stop_fd has become readable.
+    void join();
+
+    int fd() const { return sockets_.front().get(); }
+    const std::shared_ptr<TlsIdentity> &tls() const { return tls_; }
+    // What is said, on this port, to a connection there is no room for.
+    std::string_view no_room() const;
+    std::vector<UniqueFd> give_back() { return std::move(sockets_); } // if it was not started
+
+  private:
+    // A socket that was sent its answer and is being read to its end, since closing it
+    // with bytes unread would reset it and lose the answer.
+    struct Parting {
+        UniqueFd socket;
+        TimePoint deadline;
+    };
+
+    void accept_loop() noexcept;
+    void accept_all(int listening);
+    bool survive(int error, int listening);
+    bool turn_away_with_reserve(int listening);
+    void turn_away(UniqueFd socket);
+    void refuse(UniqueFd socket);
+    void see_off(short revents, Parting &parting);
+
+    std::vector<UniqueFd> sockets_;
+    const std::shared_ptr<TlsIdentity> tls_;
+    int stop_fd_ = -1; // set before the thread starts; the context's
+    Admit admit_;
+    TurnedAway turned_away_;
+    Warn warn_;
+    Thread thread_;
+    bool started_ = false;
+    // The accept thread's alone:
+    UniqueFd reserve_; // given up to accept, and turn away, when there are no descriptors left
+    std::vector<Parting> parting_;
+    std::vector<pollfd> entries_;            // room for all, from the beginning
+    TimePoint resume_at_ = TimePoint::min(); // nothing is accepted before
+    bool failing_ = false;                   // said once for each time
+    int failures_ = 0; // of connections, since one was accepted or none waited
+};
+
+} // namespace websock

@@ -1,0 +1,49 @@
+// statistics.cpp: see statistics.h.
+#include "server/statistics.h"
+
+#include "connection/connection.h"
+#include "connection/server.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <numeric>
+
+namespace websock {
+
+void write_statistics(Server &server, libwebsock_statistics &out)
+{
+    const Registry::Figures connections = server.registry.figures();
+    const Dispatcher::Figures events = server.dispatcher.figures();
+    using Refused = Registry::Refused;
+    const auto refused = [&](Refused why) { return connections.refused[static_cast<size_t>(why)]; };
+    const auto longest = std::chrono::duration_cast<std::chrono::milliseconds>(events.longest);
+    libwebsock_statistics all{
+        .size = out.size,
+        .connections_open = connections.open,
+        .connections_accepted = connections.accepted,
+        .connections_refused =
+            std::accumulate(connections.refused.begin(), connections.refused.end(), 0ULL),
+        .messages_in = connections.traffic.messages_in,
+        .messages_out = connections.traffic.messages_out,
+        .bytes_in = connections.traffic.bytes_in,
+        .bytes_out = connections.traffic.bytes_out,
+        .events_queued = connections.traffic.events_waiting,
+        .workers = events.workers,
+        .workers_busy = events.busy,
+        .longest_callback_ms = static_cast<unsigned long long>(longest.count()),
+        .refused_no_room = refused(Refused::no_room),
+        .refused_tls = refused(Refused::tls),
+        .refused_late = refused(Refused::late),
+        .refused_request = refused(Refused::request),
+        .refused_by_onrequest = refused(Refused::onrequest),
+        .refused_plain_http = refused(Refused::plain_http),
+        .refused_gone = refused(Refused::gone),
+        .closed = {},
+        .send_timeouts = connections.traffic.send_timeouts,
+        .refused_for_newer = refused(Refused::for_newer)};
+    std::copy(connections.closed.begin(), connections.closed.end(), all.closed);
+    std::memcpy(&out, &all, std::min(out.size, sizeof all));
+}
+
+} // namespace websock

@@ -1,0 +1,110 @@
+// transport_plain.cpp: the Transport that is a bare socket.
+#include "transport/socket.h"
+#include "transport/transport.h"
+
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <sys/time.h>
+
+namespace websock {
+
+namespace {
+
+class PlainTransport final : public Transport
+{
+  public:
+    explicit PlainTransport(UniqueFd &&fd) : fd_(std::move(fd)) {}
+
+    Opening open(TimePoint, const std::function<void()> &) override { return {}; }
+
+    ssize_t read(std::span<uint8_t> into, int timeout_ms) override
+    {
+        set_receive_timeout(timeout_ms);
+        for (;;) {
+            const ssize_t n = recv(fd_.get(), into.data(), into.size(), 0);
+            if (n >= 0)
+                return n;
+            read_error_ = errno;
+            if (errno != EINTR)
+                return -1;
+        }
+    }
+
+    std::string why() const override { return std::strerror(read_error_); }
+    bool write_due() const override { return false; }
+
+    ssize_t write_some(const iovec *parts, int count) override
+    {
+        msghdr message{};
+        message.msg_iov = const_cast<iovec *>(parts); // sendmsg does not write to them
+        message.msg_iovlen = static_cast<size_t>(count);
+        for (;;) {
+            // Not writev(2): that raises SIGPIPE.
+            const ssize_t n = sendmsg(fd_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+            if (n >= 0) {
+                // One thread at a time writes it: no read-modify-write is needed.
+                written_.store(written_.load(std::memory_order_relaxed) + static_cast<uint64_t>(n),
+                               std::memory_order_relaxed);
+                return n;
+            }
+            if (errno != EINTR)
+                return -1;
+        }
+    }
+
+    bool unsent() const override { return false; }
+    bool needs_input() const override { return false; }
+
+    int wait_writable(TimePoint deadline) override
+    {
+        return websock::wait_writable(fd_.get(), deadline);
+    }
+
+    void end_writing(TimePoint) override { (void)shutdown(fd_.get(), SHUT_WR); }
+
+    Outgoing outgoing() const override
+    {
+        const auto written = static_cast<int64_t>(written_.load(std::memory_order_relaxed));
+        const int64_t taken = written - static_cast<int64_t>(unacknowledged(fd_.get()));
+        return {.written = written, .taken = taken, .window = peer_window(fd_.get())};
+    }
+
+    void shut() override { (void)shutdown(fd_.get(), SHUT_RDWR); }
+    void abort() override
+    {
+        const linger at_once{.l_onoff = 1, .l_linger = 0};
+        (void)setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+        shut();
+    }
+    int fd() const override { return fd_.get(); }
+    UniqueFd give_back() override { return std::move(fd_); }
+
+  private:
+    // SO_RCVTIMEO, so that waiting for bytes and taking them is one system call; set
+    // only when it changes, which on an open connection it never does.
+    void set_receive_timeout(int timeout_ms)
+    {
+        if (timeout_ms == timeout_ms_)
+            return;
+        timeout_ms_ = timeout_ms;
+        const int ms = timeout_ms < 0 ? 0 : timeout_ms > 0 ? timeout_ms : 1; // 0 is "never"
+        const timeval timeout{.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
+        (void)setsockopt(fd_.get(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
+    }
+
+    UniqueFd fd_;
+    std::atomic<uint64_t> written_{0}; // by the thread that writes; read by any
+    // The reading thread's:
+    int timeout_ms_ = -1;
+    int read_error_ = 0;
+};
+
+} // namespace
+
+std::unique_ptr<Transport> make_plain_transport(UniqueFd &fd)
+{
+    return std::make_unique<PlainTransport>(std::move(fd));
+}
+
+} // namespace websock
