@@ -9,7 +9,7 @@
 // limits (9) in limit_cases.cpp; and the opening handshake in handshake_cases.cpp.
 #pragma once
 
-#include "../wire.h"
+#include "tests/support/wire.h"
 
 #include <cstddef>
 #include <cstdint>

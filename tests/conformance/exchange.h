@@ -6,9 +6,9 @@
 // behind the one before; any other has a connection for each.
 #pragma once
 
-#include "../test_server.h"
 #include "cases.h"
 #include "deliveries.h"
+#include "tests/support/server.h"
 
 #include <functional>
 #include <memory>

@@ -4,7 +4,7 @@
 // themselves are in handshake_cases.cpp.
 #pragma once
 
-#include "../wire.h"
+#include "tests/support/wire.h"
 
 #include <string>
 #include <vector>

@@ -6,7 +6,7 @@
 // Input: a byte of choices for the client, then steps of one byte and what they need.
 #include "target.h"
 
-#include "tests/certificates.h"
+#include "tests/support/certificates.h"
 #include "transport/tls_config.h"
 #include "transport/tls_session.h"
 

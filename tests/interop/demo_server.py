@@ -48,7 +48,7 @@ class LibeventServer(_Server):
 
 
 class TlsServer(_Server):
-    """tests/tls_server.c, which has every option of TLS and says what it has settled."""
+    """tests/support/tls_server.c, which has every option of TLS and says what it has settled."""
 
     tls = True
 

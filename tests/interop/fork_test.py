@@ -1,6 +1,6 @@
 #!/usr/bin/python3 -B
 # Processes that fork: before they serve, and while they do. The programs are in
-# tests/fork_server.c.
+# tests/support/fork_server.c.
 
 import errno
 import os

@@ -1,7 +1,7 @@
 // attack.cpp: see attack.h.
 #include "attack.h"
 
-#include "../bench/stream.h"
+#include "tests/bench/stream.h"
 
 #include <functional>
 #include <map>

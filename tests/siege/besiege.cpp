@@ -4,8 +4,8 @@
 #include "attack.h"
 #include "link.h"
 
-#include "../bench/exchange.h"
-#include "../bench/meter.h"
+#include "tests/bench/exchange.h"
+#include "tests/bench/meter.h"
 
 #include <algorithm>
 #include <cstdio>

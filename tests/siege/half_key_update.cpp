@@ -2,7 +2,7 @@
 // a Ping and half a KeyUpdate in one segment, and nothing more. OpenSSL writes nothing until
 // it has the other half. The rest is as besiege.cpp has it; the server's only cipher must be
 // TLS_AES_128_GCM_SHA256.
-#include "../tls_forger.h"
+#include "tests/support/tls_forger.h"
 
 #include <cstdio>
 #include <cstdlib>

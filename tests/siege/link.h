@@ -3,7 +3,7 @@
 // others' business.
 #pragma once
 
-#include "../bench/stream.h"
+#include "tests/bench/stream.h"
 
 #include <optional>
 #include <span>

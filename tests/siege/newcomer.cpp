@@ -5,7 +5,7 @@
 #include "frames.h"
 #include "opening.h"
 
-#include "../bench/meter.h"
+#include "tests/bench/meter.h"
 
 #include <algorithm>
 #include <cstdio>

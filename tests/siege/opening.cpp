@@ -1,7 +1,7 @@
 // opening.cpp: see opening.h.
 #include "opening.h"
 
-#include "../bench/exchange.h"
+#include "tests/bench/exchange.h"
 
 #include <poll.h>
 

@@ -1,7 +1,7 @@
 // beast_async.cpp: Boost.Beast in the benchmark, asynchronous: one io_context on one thread,
 // so no strands and no locks. Its command line is ../work.h's. Serves until SIGTERM, whose
 // default action is to end it.
-#include "../work.h"
+#include "tests/bench/work.h"
 
 #include <boost/asio.hpp>
 #include <boost/beast/core.hpp>

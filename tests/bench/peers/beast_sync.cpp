@@ -1,7 +1,7 @@
 // beast_sync.cpp: Boost.Beast in the benchmark, synchronous: a thread per connection, which
 // reads, answers and waits. Its command line is ../work.h's. Serves until SIGTERM, whose
 // default action is to end it.
-#include "../work.h"
+#include "tests/bench/work.h"
 
 #include <boost/asio.hpp>
 #include <boost/beast/core.hpp>

@@ -2,7 +2,7 @@
  * It hands over what comes in pieces, and is written to only in its writable callback; so
  * a message is put together in a buffer of its own, which waits in a queue of each client
  * that it goes to. Serves until SIGTERM, whose default action is to end it. */
-#include "../work.h"
+#include "tests/bench/work.h"
 
 #include <libwebsockets.h>
 

@@ -1,7 +1,7 @@
 // websocketpp.cpp: websocketpp over Boost.Asio in the benchmark: one thread, and so no locks;
 // no logging. Its command line is ../work.h's. Serves until SIGTERM, whose default action
 // is to end it.
-#include "../work.h"
+#include "tests/bench/work.h"
 
 #include <set>
 #include <websocketpp/concurrency/none.hpp>

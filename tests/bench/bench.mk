@@ -1,0 +1,42 @@
+# bench.mk: the benchmark's clients, floors and peers; part of the Makefile at the top.
+bench_dir := $(BUILD)/bench
+bench_clients := $(addprefix $(bench_dir)/,load churn idle fanout crowd)
+bench_floors := $(addprefix $(bench_dir)/,thread_floor epoll_floor)
+bench_programs := $(bench_clients) $(bench_floors) $(addprefix $(bench_dir)/,micro echo_server)
+
+# Other libraries' servers: those whose headers are there.
+with_header = $(if $(wildcard $(addsuffix /$(1),/usr/include /usr/local/include)),$(2))
+bench_peers := $(addprefix $(bench_dir)/peers/,\
+  $(call with_header,libwebsockets.h,libwebsockets) \
+  $(call with_header,boost/beast.hpp,beast_sync beast_async) \
+  $(call with_header,websocketpp/server.hpp,websocketpp))
+
+.PHONY: bench bench-programs
+
+# BENCH=... for run.py's other options. The peers are looked for again when deps.sh is done.
+bench:
+	@sh tests/deps.sh bench
+	@$(MAKE) --no-print-directory bench-programs
+	/usr/bin/python3 -B tests/bench/run.py --build $(bench_dir) $(if $(QUICK),--quick) $(BENCH)
+
+bench-programs: $(bench_programs) $(bench_peers)
+$(bench_clients): $(bench_dir)/%: $(addprefix $(BUILD)/tests/bench/,%.o peers.o exchange.o stream.o settings.o meter.o)
+$(bench_clients) $(bench_dir)/micro: bench_libs := -lssl -lcrypto
+$(bench_floors): $(bench_dir)/%: $(addprefix $(BUILD)/tests/bench/,%.o raw_echo.o)
+$(bench_dir)/micro: $(BUILD)/tests/bench/micro.o $(src_objects)
+$(bench_dir)/echo_server: $(BUILD)/tests/bench/echo_server.o $(archive)
+$(bench_clients) $(bench_floors) $(bench_dir)/micro:
+	@mkdir -p $(@D)
+	$(CXX) $(sanitize) $(LDFLAGS) $^ $(bench_libs) -pthread -o $@
+$(bench_dir)/echo_server:
+	@mkdir -p $(@D)
+	$(CC) $(sanitize) $(LDFLAGS) $^ $(libs) -o $@
+
+# As released programs are built: without the assertions of Boost. The headers of Debian 12 are
+# older than C++20.
+$(bench_peers): $(bench_dir)/peers/%: $(BUILD)/tests/bench/peers/%.o
+	@mkdir -p $(@D)
+	$(CXX) $(sanitize) $(LDFLAGS) $^ $(bench_libs) -pthread -o $@
+$(bench_peers): cppflags += -DNDEBUG
+$(bench_dir)/peers/libwebsockets: bench_libs := -lwebsockets
+$(bench_peers): cxxflags += -std=c++17

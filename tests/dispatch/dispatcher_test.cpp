@@ -1,0 +1,292 @@
+// dispatcher_test.cpp: how many workers there are, and what the monitor does in time. What
+// a server's clients see of it is in flow_test.cpp and stop_test.cpp.
+#include "dispatch/dispatcher.h"
+
+#include "base/processors.h"
+#include "tests/support/limit.h"
+#include "tests/support/server.h"
+#include "tests/support/thread_creation.h"
+
+#include <doctest/doctest.h>
+
+#include <cstdio>
+#include <ctime>
+#include <deque>
+#include <optional>
+#include <sys/resource.h>
+#include <unistd.h>
+
+using namespace websock;
+using test::eventually;
+using test::Gate;
+
+namespace {
+
+constexpr size_t kStack = 256 * 1024;
+constexpr size_t kJobs = 128; // in a loop
+
+// Runs what it is told, once for each post.
+class Job final : public Runnable
+{
+  public:
+    explicit Job(std::function<void()> work, std::function<void()> told_late = {})
+        : work_(std::move(work)), told_late_(std::move(told_late))
+    {
+    }
+    void run(Progress &progress, std::vector<uint8_t> &) noexcept override
+    {
+        progress.begin_event();
+        work_();
+    }
+    void late() noexcept override
+    {
+        if (told_late_)
+            told_late_();
+    }
+    void retain() noexcept override {}
+    void release() noexcept override {}
+    const char *name() const noexcept override { return "job"; }
+
+  private:
+    const std::function<void()> work_;
+    const std::function<void()> told_late_;
+};
+
+int start(Dispatcher &dispatcher, size_t max_workers = 0, size_t stack_bytes = kStack,
+          std::chrono::milliseconds idle_leaves = std::chrono::seconds(10))
+{
+    Dispatcher::Options options{.max_workers = max_workers,
+                                .stack_bytes = stack_bytes,
+                                .mask = {},
+                                .warn = [](const char *) {},
+                                .idle_leaves = idle_leaves};
+    sigemptyset(&options.mask);
+    return dispatcher.start(std::move(options));
+}
+
+// Jobs that wait at a gate, each on a worker of its own.
+class Waiting
+{
+  public:
+    Waiting(Dispatcher &dispatcher, size_t count)
+    {
+        for (size_t i = 0; i < count; ++i)
+            dispatcher.post(jobs_.emplace_back([this] {
+                ++here_;
+                gate_.wait();
+            }));
+    }
+    size_t here() const { return here_; }
+    void let_go() { gate_.open(); }
+
+  private:
+    Gate gate_;
+    std::atomic<size_t> here_{0};
+    std::deque<Job> jobs_;
+};
+
+// So many jobs that are posted again each time they have run, as clients are that send the
+// next message when they have the answer, until total have run.
+class Loop
+{
+  public:
+    Loop(Dispatcher &dispatcher, size_t jobs, size_t total, void (*work)())
+        : dispatcher_(dispatcher), left_(static_cast<long>(total)), running_(jobs)
+    {
+        for (size_t i = 0; i < jobs; ++i) {
+            jobs_.emplace_back([this, work, i] {
+                work();
+                most_ = std::max(most_.load(), dispatcher_.figures().workers);
+                if (--left_ > 0)
+                    dispatcher_.post(jobs_[i]);
+                else
+                    --running_;
+            });
+        }
+        for (Job &job : jobs_)
+            dispatcher.post(job);
+    }
+    void end() { left_ = 0; }
+    bool has_ended() const { return running_ == 0; }
+    size_t most_workers() const { return most_; }
+
+  private:
+    Dispatcher &dispatcher_;
+    std::atomic<long> left_;
+    std::atomic<size_t> running_;
+    std::atomic<size_t> most_{0};
+    std::deque<Job> jobs_;
+};
+
+void sleep_for(long ns)
+{
+    const timespec time{.tv_sec = 0, .tv_nsec = ns};
+    ::nanosleep(&time, nullptr);
+}
+
+void sleep_for_50_us() { sleep_for(50'000); }
+
+void compute_for_300_us()
+{
+    const auto computed = [] {
+        timespec used{};
+        ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+        return used.tv_sec * 1'000'000'000L + used.tv_nsec;
+    };
+    for (const long begin = computed(); computed() - begin < 300'000;) {
+    }
+}
+
+// The workers that jobs of this kind get, of which there are always some that wait.
+size_t workers_for(void (*work)(), size_t enough)
+{
+    Dispatcher dispatcher;
+    REQUIRE(start(dispatcher) == 0);
+    Loop loop(dispatcher, kJobs, work == compute_for_300_us ? 1500 : 5000, work);
+    (void)eventually([&] { return loop.has_ended() || loop.most_workers() >= enough; });
+    loop.end();
+    CHECK(eventually([&] { return loop.has_ended(); }));
+    CHECK(dispatcher.stop(kNever));
+    return loop.most_workers();
+}
+
+size_t address_space_pages()
+{
+    size_t pages = 0;
+    std::FILE *file = std::fopen("/proc/self/statm", "re");
+    REQUIRE(file != nullptr);
+    REQUIRE(std::fscanf(file, "%zu", &pages) == 1);
+    std::fclose(file);
+    return pages;
+}
+
+} // namespace
+
+TEST_SUITE_BEGIN("no transport");
+
+TEST_CASE("callbacks that sleep for 50 us each get as many workers as it takes")
+{
+    const size_t enough = 4 * processors();
+    CHECK(workers_for(sleep_for_50_us, enough) >= enough);
+}
+
+TEST_CASE("callbacks that compute get no more workers than processors, or a few")
+{
+    CHECK(workers_for(compute_for_300_us, SIZE_MAX) <= 2 * processors() + 2);
+}
+
+TEST_CASE("without descriptors to ask the system by, those that block get company and others not")
+{
+    const test::Limit no_descriptors(RLIMIT_NOFILE, test::lowest_free_descriptor());
+    CHECK(workers_for(compute_for_300_us, SIZE_MAX) <= 2 * processors() + 2);
+    const size_t enough = 4 * processors();
+    CHECK(workers_for(sleep_for_50_us, enough) >= enough);
+    Dispatcher dispatcher;
+    REQUIRE(start(dispatcher) == 0);
+    Waiting waiting(dispatcher, enough);
+    CHECK(eventually([&] { return waiting.here() == enough; }));
+    waiting.let_go();
+    CHECK(dispatcher.stop(kNever));
+}
+
+TEST_CASE("as many workers as callbacks that block, and when they are done none too many")
+{
+    constexpr size_t kCount = 64;
+    constexpr size_t kMiB = 1 << 20;
+    Dispatcher dispatcher;
+    REQUIRE(start(dispatcher, 0, 16 * kMiB, std::chrono::milliseconds(50)) == 0);
+    const size_t before = address_space_pages();
+    Waiting waiting(dispatcher, kCount);
+    CHECK(eventually([&] { return waiting.here() == kCount; }));
+    CHECK(dispatcher.figures().busy == kCount);
+    const size_t most = address_space_pages();
+    waiting.let_go();
+    CHECK(eventually([&] { return dispatcher.figures().workers == processors(); }));
+    // What their stacks have taken comes back while nothing else happens.
+    CHECK(eventually([&] { return address_space_pages() < before + (most - before) / 2; }));
+    CHECK(dispatcher.stop(kNever));
+}
+
+#ifdef THREAD_CREATION_CAN_BE_HELD
+
+// On a busy machine there may be more workers than processors by now.
+void occupy_idle_workers(Dispatcher &dispatcher, std::deque<Waiting> &with)
+{
+    while (dispatcher.figures().busy < dispatcher.figures().workers)
+        with.emplace_back(dispatcher, 1);
+}
+
+TEST_CASE("a worker that the system has refused is made when it can be had")
+{
+    Dispatcher dispatcher;
+    REQUIRE(start(dispatcher) == 0);
+    {
+        Waiting some(dispatcher, processors());
+        CHECK(eventually([&] { return some.here() == processors(); }));
+        std::deque<Waiting> others;
+        occupy_idle_workers(dispatcher, others);
+        std::atomic<bool> was_refused = false;
+        std::optional<test::ThreadCreation> refused([&](auto, const auto &) {
+            was_refused = true;
+            return EAGAIN;
+        });
+        Waiting another(dispatcher, 1);
+        CHECK(eventually([&] { return was_refused.load(); }));
+        CHECK(another.here() == 0);
+        refused.reset();
+        CHECK(eventually([&] { return another.here() == 1; }));
+        some.let_go();
+        another.let_go();
+        for (Waiting &other : others)
+            other.let_go();
+        CHECK(eventually([&] { return dispatcher.figures().busy == 0; }));
+    }
+    CHECK(dispatcher.stop(kNever));
+}
+
+TEST_CASE("who is late is told so while new workers are long in coming")
+{
+    Dispatcher dispatcher;
+    REQUIRE(start(dispatcher) == 0);
+    Gate told;
+    Gate gate;
+    std::atomic<bool> creating = false;
+    std::atomic<bool> was_told = false;
+    Job late([&] { gate.wait(); }, [&] { told.open(); });
+    Job in_need([] {});
+    Waiting all(dispatcher, processors());
+    CHECK(eventually([&] { return all.here() == processors(); }));
+    std::deque<Waiting> others;
+    occupy_idle_workers(dispatcher, others);
+    const test::ThreadCreation held([&](auto, const auto &create) {
+        creating = true;
+        was_told = told.wait();
+        return create();
+    });
+    dispatcher.post(in_need);
+    CHECK(eventually([&] { return creating.load(); }));
+    all.let_go();
+    dispatcher.post(late);
+    CHECK(eventually([&] { return was_told.load(); }));
+    gate.open();
+    for (Waiting &other : others)
+        other.let_go();
+    CHECK(dispatcher.stop(kNever));
+}
+
+#endif
+
+TEST_CASE("a dispatcher that is stopped while it grows leaves no worker behind")
+{
+    for (int round = 0; round < 30; ++round) {
+        std::deque<Job> jobs;
+        Dispatcher dispatcher;
+        REQUIRE(start(dispatcher) == 0);
+        for (int i = 0; i < 8; ++i)
+            dispatcher.post(jobs.emplace_back([] { sleep_for(3'000'000); }));
+        CHECK(dispatcher.stop(kNever));
+        CHECK(dispatcher.figures().workers == 0);
+    }
+}
+
+TEST_SUITE_END();

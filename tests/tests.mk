@@ -1,0 +1,75 @@
+# tests.mk: what `make check` builds and runs, and the soak; part of the Makefile at the top.
+test_folders := base protocol transport dispatch connection server support
+test_objects := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard $(test_folders:%=tests/%/*.cpp)))
+support := $(BUILD)/tests/support
+# What other programs link, too, and so without doctest: a client and its certificates.
+client_objects := $(addprefix $(support)/,certificates.o client.o client_protocol.o stream.o \
+  stream_tls.o tls_forger.o wire.o)
+# Programs in C that tests start.
+test_servers := $(addprefix $(BUILD)/tests/,default_server tls_server fork_server)
+# RFC 6455 as a table of bytes, sent by the tests' client to the tests' server.
+conformance := $(BUILD)/tests/conformance/run
+conformance_objects := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard tests/conformance/*.cpp)) \
+  $(client_objects) $(addprefix $(support)/,main.o server.o)
+# What another machine could do otherwise: bytes, lengths and their order.
+foreign := $(BUILD)/tests/foreign
+foreign_objects := $(conformance_objects) $(filter $(BUILD)/tests/protocol/%,$(test_objects)) \
+  $(addprefix $(BUILD)/tests/base/,buffer_test.o utf8_test.o)
+
+.PHONY: deps check check-foreign test-programs conformance-program syntax soak
+test-programs: $(BUILD)/tests/unit $(test_servers)
+conformance-program: $(conformance)
+
+deps:
+	@sh tests/deps.sh check
+
+check: deps
+	@sh tests/check.sh
+
+check-foreign:
+	@sh tests/deps.sh foreign
+	@sh tests/foreign.sh
+
+# Tests of what is inside link the objects.
+$(BUILD)/tests/unit: $(test_objects)
+$(conformance): $(conformance_objects)
+$(foreign): $(foreign_objects)
+$(BUILD)/tests/unit $(conformance) $(foreign): $(src_objects)
+	$(CXX) $(sanitize) $(LDFLAGS) $^ $(libs) -o $@
+$(test_servers): $(BUILD)/tests/%: $(support)/%.o $(archive)
+	$(CC) $(sanitize) $(LDFLAGS) $^ $(libs) -o $@
+
+# Tests are compiled more often than they run, and wait when they do: -O0 halves their
+# build. The library is built as ever. Of several -O the last one counts.
+unoptimized := $(sort $(test_objects) $(conformance_objects))
+$(unoptimized): override CXXFLAGS += -O0
+# But for this one, which goes through millions of byte sequences.
+$(BUILD)/tests/base/utf8_test.o: override CXXFLAGS += -O1
+
+# With PRECOMPILED=1 they read the headers that nearly all of them include only once, which
+# halves their build again; for make check, since an edit of one file would wait for it.
+ifneq ($(PRECOMPILED),)
+precompiled := $(BUILD)/tests/precompiled.h
+precompiled_objects := $(filter-out $(client_objects) %/utf8_test.o,$(unoptimized))
+$(precompiled_objects): $(precompiled).gch
+$(precompiled_objects): cppflags += -include $(precompiled)
+$(precompiled).gch: tests/support/precompiled.h
+	@mkdir -p $(@D)
+	cp $< $(precompiled)
+	$(CXX) $(CPPFLAGS) $(cxxflags) $(CXXFLAGS) -O0 -x c++-header $(precompiled) -o $@
+endif
+
+# Compiles everything, or SOURCES, and keeps nothing: what another compiler has to say.
+SOURCES ?= src/*/*.cpp tests/*/*.cpp tests/*/*.c demo/*.c
+syntax: $(patsubst %,$(BUILD)/%.ok,$(wildcard $(SOURCES)))
+$(BUILD)/%.cpp.ok: %.cpp
+	@mkdir -p $(@D)
+	$(CXX) $(cppflags) -MT $@ -MF $@.d $(cxxflags) -fsyntax-only $< && touch $@
+$(BUILD)/%.c.ok: %.c $(BUILD)/demo/page.h
+	@mkdir -p $(@D)
+	$(CC) $(cppflags) -MT $@ -MF $@.d -I$(BUILD)/demo $(cflags) -fsyntax-only $< && touch $@
+
+soak:
+	@sh tests/deps.sh soak
+	@$(MAKE) --no-print-directory $(BUILD)/demo/websock-demo
+	/usr/bin/python3 -B tests/soak/run.py --build $(BUILD) --seconds $(or $(SECONDS),60)
