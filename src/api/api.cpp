@@ -220,7 +220,7 @@ int libwebsock_stats(libwebsock_context *ctx, libwebsock_statistics *out)
     return checked([&] {
         if (!ctx || !out || out->size < sizeof out->size)
             return EINVAL;
-        write_statistics(Context::of(ctx)->server(), *out);
+        write_statistics(Context::of(ctx)->engine(), *out);
         return 0;
     });
 }

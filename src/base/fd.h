@@ -1,6 +1,8 @@
-// fd.h: UniqueFd, the owner of one file descriptor, and the numbers that ours may have.
-// Nothing else.
+// fd.h: file descriptors of any kind: who owns one, which numbers ours may have, its flags,
+// and waiting for one. Functions return an errno value, 0 for success.
 #pragma once
+
+#include "base/clock.h"
 
 #include <cerrno>
 #include <fcntl.h>
@@ -65,5 +67,13 @@ inline UniqueFd above_stdio(int opened)
     errno = error;
     return fd;
 }
+
+bool is_blocking(int fd);
+int set_blocking(int fd, bool blocking);
+int set_close_on_exec(int fd);
+
+// Wait until fd can be written to or read from, or has failed. 0, ETIMEDOUT, or poll's error.
+int wait_writable(int fd, TimePoint deadline);
+int wait_readable(int fd, TimePoint deadline);
 
 } // namespace websock

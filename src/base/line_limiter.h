@@ -3,7 +3,7 @@
 // the Log's.
 #pragma once
 
-#include "base/thread.h"
+#include "base/clock.h"
 
 #include <array>
 #include <cstddef>

@@ -1,9 +1,8 @@
 // standard_streams.cpp: see standard_streams.h.
 #include "base/standard_streams.h"
 
+#include "base/clock.h"
 #include "base/fd.h"
-#include "base/thread.h"
-#include "transport/socket.h"
 
 #include <algorithm>
 #include <array>

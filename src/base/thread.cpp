@@ -1,18 +1,11 @@
 // thread.cpp: see thread.h.
 #include "base/thread.h"
 
-#include "base/fd.h"
-
 #include <algorithm>
-#include <cerrno>
 #include <cstddef>
-#include <cstdio>
-#include <fcntl.h>
-#include <limits.h>
+#include <cstdint>
 #include <sched.h>
-#include <string_view>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 namespace websock {
@@ -73,45 +66,6 @@ void release_unused_stack()
     (void)madvise(lowest, unused, MADV_DONTNEED);
 }
 
-int64_t coarse_ms()
-{
-    timespec now{};
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    return int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
-}
-
-int ms_until(TimePoint deadline)
-{
-    if (deadline == kNever)
-        return -1;
-    const std::chrono::nanoseconds left = deadline - Clock::now();
-    if (left.count() <= 0)
-        return 0;
-    const long long ms = (left.count() + 999'999) / 1'000'000;
-    return static_cast<int>(std::min<long long>(ms, INT_MAX));
-}
-
-Cond::Cond()
-{
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&cond_, &attributes);
-    pthread_condattr_destroy(&attributes);
-}
-
-bool Cond::wait_until(Mutex &mutex, TimePoint deadline)
-{
-    if (deadline == kNever) {
-        wait(mutex);
-        return true;
-    }
-    const std::chrono::nanoseconds since = deadline.time_since_epoch();
-    const timespec until{.tv_sec = static_cast<time_t>(since.count() / 1'000'000'000),
-                         .tv_nsec = static_cast<long>(since.count() % 1'000'000'000)};
-    return pthread_cond_timedwait(&cond_, &mutex.mutex_, &until) == 0;
-}
-
 int Thread::start(const ThreadOptions &options, void (*entry)(void *), void *argument)
 {
     pthread_t id{};
@@ -167,42 +121,6 @@ void *Thread::trampoline(void *self)
         use_batch_scheduling();
     thread.entry_(thread.argument_);
     return nullptr;
-}
-
-ThreadId current_thread()
-{
-    ThreadId self{.number = gettid()};
-    (void)pthread_getcpuclockid(pthread_self(), &self.cpu_clock); // a number, made of the thread's
-    return self;
-}
-
-ThreadState state_of(const ThreadId &thread)
-{
-    char path[48];
-    (void)std::snprintf(path, sizeof path, "/proc/self/task/%d/stat",
-                        static_cast<int>(thread.number));
-    const UniqueFd file = above_stdio(open(path, O_RDONLY | O_CLOEXEC));
-    char text[64]; // "1234 (ws-worker) S ...", proc(5)
-    const ssize_t n = file ? read(file.get(), text, sizeof text) : -1;
-    const std::string_view stat(text, n > 0 ? static_cast<size_t>(n) : 0);
-    const size_t name_end = stat.rfind(") ");
-    if (name_end == stat.npos)
-        return ThreadState::unknown;
-    return stat.substr(name_end + 2).starts_with('R') ? ThreadState::runs : ThreadState::sleeps;
-}
-
-std::chrono::nanoseconds cpu_time_of(const ThreadId &thread)
-{
-    timespec used{};
-    (void)clock_gettime(thread.cpu_clock, &used);
-    return std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec);
-}
-
-long sleeps_so_far()
-{
-    rusage used{};
-    (void)getrusage(RUSAGE_THREAD, &used);
-    return used.ru_nvcsw;
 }
 
 int room_on_stack(size_t stack_bytes, size_t &room)

@@ -3,7 +3,7 @@
 // connection_open.cpp, what workers do in connection_events.cpp.
 #include "connection/connection.h"
 
-#include "connection/server.h"
+#include "connection/engine.h"
 #include "transport/socket.h"
 
 #include <algorithm>
@@ -50,24 +50,24 @@ size_t concurrency(int concurrent_events)
 
 } // namespace
 
-Ref<Connection> Connection::make(Server &server, std::unique_ptr<Transport> &transport,
+Ref<Connection> Connection::make(Engine &engine, std::unique_ptr<Transport> &transport,
                                  const sockaddr_storage &peer)
 {
-    return Ref<Connection>::adopt(new Connection(server, transport, peer));
+    return Ref<Connection>::adopt(new Connection(engine, transport, peer));
 }
 
-Connection::Connection(Server &server, std::unique_ptr<Transport> &transport,
+Connection::Connection(Engine &engine, std::unique_ptr<Transport> &transport,
                        const sockaddr_storage &peer)
-    : server_(server), transport_(*transport), buffer_(server.settings.max_queued_bytes),
-      trace_(server.settings.close_trace_frames),
-      inbox_(server.settings.max_queued_bytes, concurrency(server.settings.concurrent_events)),
+    : engine_(engine), transport_(*transport), buffer_(engine.settings.max_queued_bytes),
+      trace_(engine.settings.close_trace_frames),
+      inbox_(engine.settings.max_queued_bytes, concurrency(engine.settings.concurrent_events)),
       outbox_(transport_,
-              {server.settings.send_timeout_ms, server.settings.close_timeout_ms,
-               server.settings.max_queued_bytes, server.settings.close_trace_frames},
-              server.dispatcher, server.flusher, *this),
+              {engine.settings.send_timeout_ms, engine.settings.close_timeout_ms,
+               engine.settings.max_queued_bytes, engine.settings.close_trace_frames},
+              engine.dispatcher, engine.flusher, *this),
       peer_(printable_address(peer)), address_(peer)
 {
-    const libwebsock_context &settings = server.settings;
+    const libwebsock_context &settings = engine.settings;
     handle_.onopen = settings.onopen;
     handle_.onmessage = settings.onmessage;
     handle_.onclose = settings.onclose;
@@ -76,7 +76,7 @@ Connection::Connection(Server &server, std::unique_ptr<Transport> &transport,
     handle_.control_callback = settings.control_callback;
     handle_.sockfd = transport_.fd();
     handle_.sa = &address_;
-    handle_.ctx = &server.context;
+    handle_.ctx = &engine.context;
     handle_.close_info = &close_info_;
     handle_.priv = this;
     owned_transport_ = std::move(transport);
@@ -84,17 +84,17 @@ Connection::Connection(Server &server, std::unique_ptr<Transport> &transport,
 
 int Connection::start()
 {
-    const libwebsock_context &settings = server_.settings;
-    if (const int error = server_.registry.add(*this, {.connections = settings.max_connections,
+    const libwebsock_context &settings = engine_.settings;
+    if (const int error = engine_.registry.add(*this, {.connections = settings.max_connections,
                                                        .handshakes = settings.max_handshakes});
         error != 0)
         return error;
     const ThreadOptions options{
         .name = "ws-connection", .stack_bytes = settings.connection_stack_bytes, .batch = true};
     const auto job = [](void *self) { static_cast<Connection *>(self)->serve(); };
-    const int error = server_.threads.run(options, job, this);
+    const int error = engine_.threads.run(options, job, this);
     if (error != 0)
-        server_.registry.remove(*this);
+        engine_.registry.remove(*this);
     return error;
 }
 
@@ -110,11 +110,11 @@ void Connection::serve() noexcept
         if (open())
             read_frames();
     } catch (const std::bad_alloc &) {
-        server_.log.write(LIBWEBSOCK_LOG_WARNING, "%s: out of memory", peer_.c_str());
+        engine_.log.write(LIBWEBSOCK_LOG_WARNING, "%s: out of memory", peer_.c_str());
         outbox_.drop("out of memory");
     }
     finish();
-    server_.registry.thread_ends(*this);
+    engine_.registry.thread_ends(*this);
     part();
 }
 
@@ -122,7 +122,7 @@ void Connection::read_frames()
 {
     if (tls_) // then both handshakes have gone far down, and none comes any more
         release_unused_stack();
-    const libwebsock_context &settings = server_.settings;
+    const libwebsock_context &settings = engine_.settings;
     Decoder decoder({settings.max_frame_payload, settings.max_message_payload});
     // Two silences in a row of half the time each, and a ping in between.
     const int silence_ms =
@@ -174,7 +174,7 @@ bool Connection::survives(Silence &silence)
     case Silence::Verdict::dead:
         break;
     }
-    outbox_.drop("silent for " + std::to_string(server_.settings.idle_timeout_ms) + " ms");
+    outbox_.drop("silent for " + std::to_string(engine_.settings.idle_timeout_ms) + " ms");
     return false;
 }
 
@@ -182,7 +182,7 @@ bool Connection::survives(Silence &silence)
 // left to a message of which part is here. 0: nothing is left.
 int Connection::wait_ms(bool in_message, int silence_ms)
 {
-    const int limit_ms = server_.settings.message_timeout_ms;
+    const int limit_ms = engine_.settings.message_timeout_ms;
     if (!in_message || limit_ms == 0)
         return silence_ms;
     const int64_t now_ms = coarse_ms();
@@ -204,7 +204,7 @@ Connection::Read Connection::receive(size_t frame_len, int timeout_ms)
         received_ms_ = coarse_ms();
         buffer_.received(static_cast<size_t>(n), received_ms_);
         if (const size_t given_up = buffer_.take_given_up(); given_up != 0)
-            server_.trimmer.gave_up(given_up);
+            engine_.trimmer.gave_up(given_up);
         // This thread alone writes it: no read-modify-write is needed.
         bytes_in_.store(bytes_in_.load(std::memory_order_relaxed) + static_cast<uint64_t>(n),
                         std::memory_order_relaxed);
@@ -230,7 +230,7 @@ ssize_t Connection::wait_for_bytes(size_t frame_len, int timeout_ms)
     if (n >= 0 || errno != EAGAIN)
         return n;
     buffer_.relax();
-    server_.trimmer.gave_up(buffer_.take_given_up());
+    engine_.trimmer.gave_up(buffer_.take_given_up());
     return transport_.read(buffer_.room(frame_len), timeout_ms < 0 ? -1 : timeout_ms - kCalmMs);
 }
 
@@ -340,7 +340,7 @@ void Connection::fail(uint16_t code, std::string_view reason)
 // ever, since a callback may block.
 void Connection::let_answers_go_first()
 {
-    const TimePoint deadline = in_ms(std::min(kAnswersMs, server_.settings.close_timeout_ms));
+    const TimePoint deadline = in_ms(std::min(kAnswersMs, engine_.settings.close_timeout_ms));
     if (hand_over(deadline) && outbox_.state() == Outbox::State::open)
         inbox_.wait_until_run(deadline);
 }
@@ -350,7 +350,7 @@ void Connection::let_answers_go_first()
 Ref<Chunk> Connection::hold_chunk()
 {
     const Ref<Chunk> &chunk = buffer_.chunk();
-    const bool in_order = server_.settings.concurrent_events == 0;
+    const bool in_order = engine_.settings.concurrent_events == 0;
     if (in_order && !decoded_.empty() && decoded_.back().chunk.get() == chunk.get())
         return std::move(decoded_.back().chunk);
     return chunk;
@@ -379,20 +379,20 @@ bool Connection::hand_over(TimePoint deadline)
     if (in_message) // that nothing was read meanwhile is not the peer's fault
         message_since_ms_ += coarse_ms() - before_ms;
     if (put == Inbox::Put::schedule)
-        server_.dispatcher.post(*this);
+        engine_.dispatcher.post(*this);
     return put != Inbox::Put::cut;
 }
 
 void Connection::finish() noexcept
 {
-    const TimePoint deadline = in_ms(server_.settings.close_timeout_ms);
+    const TimePoint deadline = in_ms(engine_.settings.close_timeout_ms);
     if (polite_)
         outbox_.finish(deadline);
-    if (!upgraded_ && !polite_ && server_.registry.makes_room(*this))
+    if (!upgraded_ && !polite_ && engine_.registry.makes_room(*this))
         tell_of_made_room();
     describe_end();
     if (!upgraded_)
-        server_.registry.count_refused(refused_);
+        engine_.registry.count_refused(refused_);
     if (!polite_)
         outbox_.end();
     // Who was never a client has no callback to come: a worker, for which that might have to
@@ -400,7 +400,7 @@ void Connection::finish() noexcept
     if (!upgraded_ && inbox_.idle())
         part();
     else if (inbox_.put_closed())
-        server_.dispatcher.post(*this);
+        engine_.dispatcher.post(*this);
     if (polite_) {
         discard(got_close_ ? std::min(deadline, in_ms(kGoodbyeMs)) : deadline);
         outbox_.end();
@@ -412,8 +412,8 @@ void Connection::tell_of_made_room() noexcept
 {
     refused_ = Refused::for_newer;
     end_level_ = LIBWEBSOCK_LOG_DEBUG;
-    if (const unsigned long long count = server_.registry.made_room(); count != 0)
-        server_.log.write(LIBWEBSOCK_LOG_WARNING,
+    if (const unsigned long long count = engine_.registry.made_room(); count != 0)
+        engine_.log.write(LIBWEBSOCK_LOG_WARNING,
                           "max_handshakes reached: %llu made room for newer connections", count);
 }
 
@@ -454,12 +454,12 @@ void Connection::describe_end() noexcept
     }
     const char *kind = upgraded_ ? "clients that failed or vanished" : name_of(refused_);
     if (got_close_ && is_bad) {
-        server_.log.write_limited(kind, LIBWEBSOCK_LOG_INFO, "%s: closed, %u %s%s", peer_.c_str(),
+        engine_.log.write_limited(kind, LIBWEBSOCK_LOG_INFO, "%s: closed, %u %s%s", peer_.c_str(),
                                   unsigned{close_info_.code}, close_info_.reason, frames.c_str());
         return;
     }
     if (got_close_) {
-        server_.log.write(LIBWEBSOCK_LOG_DEBUG, "%s: closed, %u %s", peer_.c_str(),
+        engine_.log.write(LIBWEBSOCK_LOG_DEBUG, "%s: closed, %u %s", peer_.c_str(),
                           unsigned{close_info_.code}, close_info_.reason);
         return;
     }
@@ -468,16 +468,16 @@ void Connection::describe_end() noexcept
                                           end_reason_.size());
     end_reason_.copy(close_info_.reason, utf8_prefix(reason, sizeof close_info_.reason - 1));
     if (end_level_ > LIBWEBSOCK_LOG_INFO)
-        server_.log.write(end_level_, "%s: %s", peer_.c_str(), end_reason_.c_str());
+        engine_.log.write(end_level_, "%s: %s", peer_.c_str(), end_reason_.c_str());
     else
-        server_.log.write_limited(kind, end_level_, "%s: %s%s", peer_.c_str(), end_reason_.c_str(),
+        engine_.log.write_limited(kind, end_level_, "%s: %s%s", peer_.c_str(), end_reason_.c_str(),
                                   upgraded_ ? frames.c_str() : "");
 }
 
 // "; last frames in: text 5 B 12 ms ago", for the log; "" if there were none.
 std::string Connection::trace()
 {
-    const std::string in = trace_.text();
+    const std::string in = trace_.text(coarse_ms());
     const std::string out = outbox_.last_frames();
     return (in.empty() ? "" : "; last frames in: " + in) +
            (out.empty() ? "" : "; last frames out: " + out);

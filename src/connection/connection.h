@@ -8,7 +8,7 @@
 // References: the registry's, from start() until its thread and the worker that has run
 // onclose are both done with it; the dispatcher's, while it is queued, running or has a
 // deadline; and the user's (libwebsock_retain). After the registry has let go nothing
-// here touches the Server any more, so a handle may outlive it.
+// here touches the Engine any more, so a handle may outlive it.
 #pragma once
 
 #include "connection/assembly.h"
@@ -33,13 +33,13 @@
 
 namespace websock {
 
-struct Server;
+struct Engine;
 
 class Connection final : public Outbox::Owner
 {
   public:
     // Takes the transport over, unless it throws std::bad_alloc.
-    static Ref<Connection> make(Server &server, std::unique_ptr<Transport> &transport,
+    static Ref<Connection> make(Engine &engine, std::unique_ptr<Transport> &transport,
                                 const sockaddr_storage &peer);
 
     // Enters it in the registry and starts its thread. 0, or an errno value: EAGAIN,
@@ -85,7 +85,7 @@ class Connection final : public Outbox::Owner
 
     static constexpr size_t kBatch = 32; // events handed over, or run, in one go
 
-    Connection(Server &server, std::unique_ptr<Transport> &transport, const sockaddr_storage &peer);
+    Connection(Engine &engine, std::unique_ptr<Transport> &transport, const sockaddr_storage &peer);
     ~Connection() = default;
     friend class Registry;
 
@@ -147,7 +147,7 @@ class Connection final : public Outbox::Owner
     // In this order, so that what every message needs lies together, and at the beginning,
     // where prefetch() looks.
     std::atomic<size_t> references_{1};
-    Server &server_;
+    Engine &engine_;
     Transport &transport_; // gone once onclose has run
     // The connection's thread's alone.
     ReceiveBuffer buffer_;

@@ -3,7 +3,7 @@
 // in connection.cpp.
 #include "connection/connection.h"
 
-#include "connection/server.h"
+#include "connection/engine.h"
 
 #include <array>
 #include <cerrno>
@@ -19,7 +19,7 @@ namespace websock {
 void Connection::run(Progress &progress, std::vector<uint8_t> &spare) noexcept
 {
     // With concurrent_events other workers may be in a batch of their own.
-    const bool gathers = server_.settings.concurrent_events == 0;
+    const bool gathers = engine_.settings.concurrent_events == 0;
     if (!gathers && is_paused())
         return;
     std::array<Event, kBatch> events;
@@ -28,7 +28,7 @@ void Connection::run(Progress &progress, std::vector<uint8_t> &spare) noexcept
     if (batch.empty())
         return;
     for (size_t i = 0; i < taken.posts; ++i)
-        server_.dispatcher.post(*this, true); // with concurrent_events, which is for such
+        engine_.dispatcher.post(*this, true); // with concurrent_events, which is for such
     if (gathers)
         outbox_.begin_batch(spare);
     const bool is_last = batch.front().kind == Event::closed;
@@ -36,7 +36,7 @@ void Connection::run(Progress &progress, std::vector<uint8_t> &spare) noexcept
     if (gathers && !end_batch(taken))
         return; // somebody else may be here by now
     if (inbox_.finished(taken))
-        server_.dispatcher.post(*this);
+        engine_.dispatcher.post(*this);
     if (is_last)
         part();
 }
@@ -66,14 +66,14 @@ bool Connection::is_paused()
         return false;
     inbox_.pause();
     if (!outbox_.suspend() && inbox_.go_on())
-        server_.dispatcher.post(*this);
+        engine_.dispatcher.post(*this);
     return true;
 }
 
 void Connection::drained() noexcept
 {
-    if (server_.settings.concurrent_events == 0 || inbox_.go_on())
-        server_.dispatcher.post(*this);
+    if (engine_.settings.concurrent_events == 0 || inbox_.go_on())
+        engine_.dispatcher.post(*this);
 }
 
 // False: the batch goes on, or is finished, in another run.
@@ -83,7 +83,7 @@ bool Connection::end_batch(const Inbox::Taken &taken)
     if (!outbox_.end_batch())
         return false;
     if (!not_run_.empty()) { // what was in the way has just gone
-        server_.dispatcher.post(*this);
+        engine_.dispatcher.post(*this);
         return false;
     }
     suspended_ = {};
@@ -93,7 +93,7 @@ bool Connection::end_batch(const Inbox::Taken &taken)
 // What is to be run: the rest of a batch that was suspended, or else a new one.
 Inbox::Taken Connection::take(std::array<Event, kBatch> &events, std::span<Event> &batch)
 {
-    if (server_.settings.concurrent_events == 0 && suspended_.count > 0) {
+    if (engine_.settings.concurrent_events == 0 && suspended_.count > 0) {
         Inbox::Taken suspended = std::exchange(suspended_, {});
         batch = std::span(events).first(not_run_.size());
         std::move(not_run_.begin(), not_run_.end(), batch.begin());
@@ -131,7 +131,7 @@ void Connection::handle(Event &event) noexcept
 
 void Connection::log_thrown(const char *what) noexcept
 {
-    server_.log.write(LIBWEBSOCK_LOG_ERROR, "%s: a callback has thrown: %s", peer_.c_str(), what);
+    engine_.log.write(LIBWEBSOCK_LOG_ERROR, "%s: a callback has thrown: %s", peer_.c_str(), what);
 }
 
 void Connection::call(Event &event)
@@ -141,7 +141,7 @@ void Connection::call(Event &event)
         return run_request();
     case Event::open:
         opened_ = true;
-        server_.registry.count_opened();
+        engine_.registry.count_opened();
         if (handle_.onopen)
             handle_.onopen(&handle_);
         return;
@@ -165,7 +165,7 @@ void Connection::call(Event &event)
 void Connection::run_request()
 {
     hook_.begin();
-    hook_.finish(server_.settings.onrequest(&handle_, &public_request_));
+    hook_.finish(engine_.settings.onrequest(&handle_, &public_request_));
 }
 
 void Connection::run_control(const Event &event)
@@ -195,7 +195,7 @@ void Connection::run_closed()
 {
     if (!opened_) {
         if (upgraded_) // and cut off before onopen could be called
-            server_.registry.count_refused(Refused::gone);
+            engine_.registry.count_refused(Refused::gone);
         return;
     }
     // Even if the callback throws.
@@ -203,7 +203,7 @@ void Connection::run_closed()
         Registry &registry;
         unsigned code;
         ~Counted() { registry.count_closed(code); }
-    } const counted{server_.registry, close_info_.code};
+    } const counted{engine_.registry, close_info_.code};
     if (handle_.onclose)
         handle_.onclose(&handle_);
 }
@@ -219,10 +219,10 @@ void Connection::part()
 // Nothing of the server's connections is used after remove(): it may wait for just that.
 void Connection::bury()
 {
-    server_.dispatcher.forget(*this);
-    server_.threads.reap();
+    engine_.dispatcher.forget(*this);
+    engine_.threads.reap();
     owned_transport_.reset();
-    server_.registry.remove(*this);
+    engine_.registry.remove(*this);
 }
 
 int Connection::offer(std::span<const uint8_t> frame)
@@ -231,8 +231,8 @@ int Connection::offer(std::span<const uint8_t> frame)
     if (error != ENOBUFS)
         return error;
     inbox_.take_no_more();
-    server_.log.write(LIBWEBSOCK_LOG_INFO, "%s: closed with 1008: more than %zu bytes wait for it",
-                      peer_.c_str(), server_.settings.max_queued_bytes);
+    engine_.log.write(LIBWEBSOCK_LOG_INFO, "%s: closed with 1008: more than %zu bytes wait for it",
+                      peer_.c_str(), engine_.settings.max_queued_bytes);
     return error;
 }
 

@@ -4,7 +4,7 @@
 #include "connection/connection.h"
 
 #include "base/escape.h"
-#include "connection/server.h"
+#include "connection/engine.h"
 
 #include <cstring>
 
@@ -29,8 +29,8 @@ std::string_view as_text(std::span<const uint8_t> bytes)
 bool Connection::open()
 {
     const TimePoint deadline =
-        accepted_at_ + std::chrono::milliseconds(server_.settings.handshake_timeout_ms);
-    HeaderScanner scanner(server_.settings.max_handshake_bytes);
+        accepted_at_ + std::chrono::milliseconds(engine_.settings.handshake_timeout_ms);
+    HeaderScanner scanner(engine_.settings.max_handshake_bytes);
     if (!secure(deadline) || !read_request(scanner, deadline))
         return false;
     const Refusal refusal = request_.parse(as_text(buffer_.unread()).substr(0, scanner.length()));
@@ -43,13 +43,13 @@ bool Connection::open()
     if (refusal.status != 0)
         return refuse(refusal, Refused::request, deadline);
     HookAnswer answer;
-    if (server_.settings.onrequest && !ask_hook(answer, deadline))
+    if (engine_.settings.onrequest && !ask_hook(answer, deadline))
         return false;
     return answer_request(answer, deadline);
 }
 
 // False: it makes room for another connection. Whoever is with the program need not.
-bool Connection::advance(Registry::Opening to) { return server_.registry.advance(*this, to); }
+bool Connection::advance(Registry::Opening to) { return engine_.registry.advance(*this, to); }
 
 // The TLS handshake, if there is one.
 bool Connection::secure(TimePoint deadline)
@@ -156,7 +156,7 @@ bool Connection::upgrade(const std::string &response, TimePoint deadline)
     }
     upgraded_ = true;
     buffer_.relax();
-    server_.log.write(LIBWEBSOCK_LOG_DEBUG, "%s: open, %s", peer_.c_str(), request_.path());
+    engine_.log.write(LIBWEBSOCK_LOG_DEBUG, "%s: open, %s", peer_.c_str(), request_.path());
     return queue({.kind = Event::open, .chunk = nullptr}) && hand_over();
 }
 

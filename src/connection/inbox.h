@@ -9,7 +9,7 @@
 // chunk whole, once, from the first event put in that holds it to the last one finished.
 #pragma once
 
-#include "base/thread.h"
+#include "base/lock.h"
 #include "connection/event.h"
 
 #include <algorithm>

@@ -307,7 +307,7 @@ bool Outbox::has_pending()
 std::string Outbox::last_frames()
 {
     Lock lock(mutex_);
-    return trace_.text();
+    return trace_.text(coarse_ms());
 }
 
 Outbox::Totals Outbox::totals()

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "base/linked_list.h"
+#include "base/lock.h"
 #include "base/ref.h"
-#include "base/thread.h"
 
 #include <array>
 #include <cstddef>

@@ -2,7 +2,7 @@
 // request and waits, and the worker that runs onrequest and fills in the answer.
 #pragma once
 
-#include "base/thread.h"
+#include "base/lock.h"
 #include "protocol/handshake.h"
 
 #include <string>

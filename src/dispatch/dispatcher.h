@@ -15,7 +15,9 @@
 // connections in a closed loop: 10 and 17 us of CPU per echo instead of 17 and 34.
 #pragma once
 
+#include "base/lock.h"
 #include "base/thread.h"
+#include "base/thread_state.h"
 
 #include <atomic>
 #include <chrono>
@@ -92,8 +94,8 @@ class Runnable
     friend class Dispatcher;
     // All guarded by Dispatcher::mutex_.
     Runnable *next_ = nullptr;
-    unsigned posts_ = 0;     // that are queued: at one place, however many
-    uint64_t queued_in_ = 0; // Dispatcher::looks_ then
+    unsigned posts_ = 0;          // that are queued: at one place, however many
+    uint64_t queued_in_ = 0;      // Dispatcher::looks_ then
     Runnable *earlier_ = nullptr; // in the list of those that expire
     Runnable *later_ = nullptr;
     TimePoint expires_at_ = kNever;

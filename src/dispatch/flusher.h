@@ -7,6 +7,7 @@
 #pragma once
 
 #include "base/fd.h"
+#include "base/lock.h"
 #include "base/thread.h"
 
 #include <chrono>

@@ -2,7 +2,7 @@
 #include "dispatch/log.h"
 
 #include "base/escape.h"
-#include "server/default_callbacks.h"
+#include "base/standard_streams.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -100,6 +100,13 @@ void Log::queue(int level, const char *text)
     }
     if (dispatcher_ && !std::exchange(posted_, true))
         dispatcher_->post(*this);
+}
+
+void default_onlog(libwebsock_context *, int level, const char *text)
+{
+    static const char *const names[] = {"error", "warning", "info", "debug"};
+    if (level <= LIBWEBSOCK_LOG_INFO)
+        print_line(STDERR_FILENO, "libwebsock: %s: %s", names[level], text);
 }
 
 // Whether the user's function, which is fixed while the server runs, takes any of it.

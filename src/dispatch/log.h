@@ -15,6 +15,9 @@
 
 namespace websock {
 
+// The onlog of a new context: INFO and above to the standard error. Any thread.
+void default_onlog(libwebsock_context *ctx, int level, const char *text);
+
 class Log final : public Runnable
 {
   public:

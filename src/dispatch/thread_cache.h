@@ -3,6 +3,7 @@
 // making one costs 30 to 60 us, half of what a short session costs in all.
 #pragma once
 
+#include "base/lock.h"
 #include "base/thread.h"
 
 #include <cstddef>

@@ -39,14 +39,14 @@ std::string text_of(const FrameTrace::Entry &entry, uint32_t now_ms)
 
 } // namespace
 
-std::string FrameTrace::text() const
+std::string FrameTrace::text(int64_t now_ms) const
 {
     const uint64_t count = std::min<uint64_t>(added_, entries_.size());
-    const auto now_ms = static_cast<uint32_t>(coarse_ms());
     std::string text;
     for (uint64_t i = added_ - count; i < added_; ++i)
-        text += (text.empty() ? "" : ", ") +
-                text_of(entries_[static_cast<size_t>(i % entries_.size())], now_ms);
+        text +=
+            (text.empty() ? "" : ", ") + text_of(entries_[static_cast<size_t>(i % entries_.size())],
+                                                 static_cast<uint32_t>(now_ms));
     return text;
 }
 

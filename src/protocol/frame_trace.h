@@ -2,7 +2,6 @@
 // each, kept for the log line of an end that was not a normal one. No frames' contents.
 #pragma once
 
-#include "base/thread.h"
 #include "protocol/frame.h"
 
 #include <cstddef>
@@ -25,7 +24,7 @@ class FrameTrace
     // Keeps that many. Throws std::bad_alloc.
     explicit FrameTrace(size_t capacity) : entries_(capacity) {}
 
-    // now_ms: of coarse_ms().
+    // now_ms: of coarse_ms(), here and below.
     void add(uint8_t first_byte, uint64_t payload_len, int64_t now_ms)
     {
         if (entries_.empty())
@@ -38,7 +37,7 @@ class FrameTrace
 
     // In order: "text 5 B 12 ms ago, close 2 B 0 ms ago"; "" if there were none. Throws
     // std::bad_alloc.
-    std::string text() const;
+    std::string text(int64_t now_ms) const;
 
   private:
     std::vector<Entry> entries_; // a ring

@@ -41,7 +41,7 @@ bool is_done(const Done &done, TimePoint deadline, const Hurried &hurried)
 
 } // namespace
 
-Context::Context(size_t max_frame_payload) : server_(handle_)
+Context::Context(size_t max_frame_payload) : engine_(handle_)
 {
     // Or a process that calls exit() takes OpenSSL away from threads that still run.
     (void)OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr);
@@ -99,7 +99,7 @@ int Context::bind_tls(const char *host, const char *port, const libwebsock_tls_o
 
 int Context::cannot_listen(const char *host, const char *port, int error, const std::string &why)
 {
-    server_.log.write(LIBWEBSOCK_LOG_ERROR, "cannot listen on %s port %s: %s",
+    engine_.log.write(LIBWEBSOCK_LOG_ERROR, "cannot listen on %s port %s: %s",
                       host && *host ? host : "*", port,
                       why.empty() ? std::strerror(error) : why.c_str());
     return error;
@@ -108,7 +108,7 @@ int Context::cannot_listen(const char *host, const char *port, int error, const 
 void Context::log_warnings(const std::vector<std::string> &warnings)
 {
     for (const std::string &warning : warnings)
-        server_.log.write(LIBWEBSOCK_LOG_WARNING, "%s", warning.c_str());
+        engine_.log.write(LIBWEBSOCK_LOG_WARNING, "%s", warning.c_str());
 }
 
 int Context::listen(const char *host, const char *port, std::shared_ptr<TlsIdentity> tls)
@@ -133,7 +133,7 @@ int Context::reload_tls()
     // Without the lock: onlog may come back here.
     log_warnings(warnings);
     if (error != 0)
-        server_.log.write(LIBWEBSOCK_LOG_ERROR, "the certificates stay as they are: %s",
+        engine_.log.write(LIBWEBSOCK_LOG_ERROR, "the certificates stay as they are: %s",
                           why.empty() ? std::strerror(error) : why.c_str());
     return error;
 }
@@ -198,10 +198,10 @@ int Context::start_listener(Listener &listener)
             return admit(std::move(socket), peer, listener);
         },
         [this] {
-            server_.registry.count_accepted();
-            server_.registry.count_refused(Registry::Refused::no_room);
+            engine_.registry.count_accepted();
+            engine_.registry.count_refused(Registry::Refused::no_room);
         },
-        [this](const char *text) { server_.log.write(LIBWEBSOCK_LOG_WARNING, "%s", text); });
+        [this](const char *text) { engine_.log.write(LIBWEBSOCK_LOG_WARNING, "%s", text); });
 }
 
 int Context::bind_socket(int fd)
@@ -213,7 +213,7 @@ int Context::bind_socket(int fd)
     if (error == 0)
         error = kind == SocketKind::listening ? adopt_listening(fd) : adopt_connected(fd);
     if (error != 0)
-        server_.log.write(LIBWEBSOCK_LOG_ERROR, "cannot use fd %d: %s", fd, std::strerror(error));
+        engine_.log.write(LIBWEBSOCK_LOG_ERROR, "cannot use fd %d: %s", fd, std::strerror(error));
     return error;
 }
 
@@ -261,16 +261,16 @@ int Context::serve(UniqueFd &socket, const sockaddr_storage &peer, TlsIdentity *
 {
     std::unique_ptr<Transport> transport;
     int error = ENOMEM;
-    server_.registry.count_accepted();
-    if (tls && !server_.handshakes.let_in()) {
-        server_.registry.count_refused(Registry::Refused::no_room);
+    engine_.registry.count_accepted();
+    if (tls && !engine_.handshakes.let_in()) {
+        engine_.registry.count_refused(Registry::Refused::no_room);
         return EAGAIN;
     }
     try {
         set_no_delay(socket.get());
-        transport = tls ? make_tls_transport(socket, tls->config(), server_.handshakes)
+        transport = tls ? make_tls_transport(socket, tls->config(), engine_.handshakes)
                         : make_plain_transport(socket);
-        const Ref<Connection> connection = Connection::make(server_, transport, peer);
+        const Ref<Connection> connection = Connection::make(engine_, transport, peer);
         error = connection->start();
         if (error != 0)
             transport = connection->give_back();
@@ -280,7 +280,7 @@ int Context::serve(UniqueFd &socket, const sockaddr_storage &peer, TlsIdentity *
     if (transport)
         socket = transport->give_back();
     if (error != 0)
-        server_.registry.count_refused(Registry::Refused::no_room);
+        engine_.registry.count_refused(Registry::Refused::no_room);
     return error;
 }
 
@@ -294,10 +294,10 @@ UniqueFd Context::admit(UniqueFd socket, const sockaddr_storage &peer,
     const char *why = error == EAGAIN ? "no thread, or max_connections or max_handshakes reached"
                                       : std::strerror(error);
     try {
-        server_.log.write_limited(kNoRoomName, LIBWEBSOCK_LOG_WARNING, "%s: refused, no room: %s",
+        engine_.log.write_limited(kNoRoomName, LIBWEBSOCK_LOG_WARNING, "%s: refused, no room: %s",
                                   printable_address(peer).c_str(), why);
     } catch (const std::bad_alloc &) {
-        server_.log.write_limited(kNoRoomName, LIBWEBSOCK_LOG_WARNING,
+        engine_.log.write_limited(kNoRoomName, LIBWEBSOCK_LOG_WARNING,
                                   "somebody: refused, no room: %s", why);
     }
     return socket;
@@ -329,37 +329,37 @@ int Context::begin(bool waits)
     }
     // Without the lock: onlog may look at the context.
     if (bad.name && bad.least > 0)
-        server_.log.write(LIBWEBSOCK_LOG_ERROR, "the setting %s is out of range: at least %zu",
+        engine_.log.write(LIBWEBSOCK_LOG_ERROR, "the setting %s is out of range: at least %zu",
                           bad.name, bad.least);
     else if (bad.name)
-        server_.log.write(LIBWEBSOCK_LOG_ERROR, "the setting %s is out of range", bad.name);
+        engine_.log.write(LIBWEBSOCK_LOG_ERROR, "the setting %s is out of range", bad.name);
     else if (error != 0)
-        server_.log.write(LIBWEBSOCK_LOG_ERROR, "%s: %s", what, std::strerror(error));
+        engine_.log.write(LIBWEBSOCK_LOG_ERROR, "%s: %s", what, std::strerror(error));
     return error;
 }
 
 int Context::run()
 {
-    server_.settings = handle_;
+    engine_.settings = handle_;
     // OpenSSL starts itself on first use: here, where there is stack and nobody waits.
     (void)accept_key("");
     Dispatcher::Options options{.max_workers = handle_.max_workers,
                                 .stack_bytes = handle_.worker_stack_bytes,
                                 .mask = {},
                                 .warn = [this](const char *text) {
-                                    server_.log.write(LIBWEBSOCK_LOG_WARNING, "%s", text);
+                                    engine_.log.write(LIBWEBSOCK_LOG_WARNING, "%s", text);
                                 }};
     pthread_sigmask(SIG_SETMASK, nullptr, &options.mask);
     if (const int error = make_stop_fd(); error != 0)
         return error;
     const int look_ms = Stall::look_ms(handle_.send_timeout_ms);
-    if (const int error = server_.flusher.start(look_ms); error != 0)
+    if (const int error = engine_.flusher.start(look_ms); error != 0)
         return error;
-    if (const int error = server_.dispatcher.start(std::move(options)); error != 0) {
-        server_.flusher.stop();
+    if (const int error = engine_.dispatcher.start(std::move(options)); error != 0) {
+        engine_.flusher.stop();
         return error;
     }
-    server_.log.attach(server_.dispatcher);
+    engine_.log.attach(engine_.dispatcher);
     server_pid_ = getpid();
     state_ = State::running;
     wake_fd_ = stop_fd_.get();
@@ -386,7 +386,7 @@ int Context::wait()
     if (const int error = begin(true); error != 0)
         return error;
     std::optional<StopSignals> signals;
-    if (server_.settings.handle_signals != 0)
+    if (engine_.settings.handle_signals != 0)
         signals.emplace(stop_fd_.get());
     const int accept_error = accept_until_stopped();
     // The first signal is what stopped us, unless something else did.
@@ -406,7 +406,7 @@ int Context::accept_until_stopped()
             const int error = start_listener(*listener);
             if (error == 0)
                 continue;
-            server_.log.write(LIBWEBSOCK_LOG_ERROR, "no thread to accept on: %s",
+            engine_.log.write(LIBWEBSOCK_LOG_ERROR, "no thread to accept on: %s",
                               std::strerror(error));
             (void)stop(); // for those that have started
             return error;
@@ -432,16 +432,16 @@ int Context::drain(const Hurried &hurried)
         accepting_ = false;
         listeners.swap(listeners_);
     }
-    server_.handshakes.stop_holding_back();
+    engine_.handshakes.stop_holding_back();
     for (const std::unique_ptr<Listener> &listener : listeners)
         listener->join();
     listeners.clear();
 
-    Registry &registry = server_.registry;
+    Registry &registry = engine_.registry;
     registry.close();
-    server_.threads.stop_parking();
+    engine_.threads.stop_parking();
     registry.for_each([](Connection &connection) { connection.go_away(); });
-    const int drain_ms = server_.settings.drain_timeout_ms;
+    const int drain_ms = engine_.settings.drain_timeout_ms;
     const TimePoint deadline = in_ms(again ? 0 : drain_ms);
     // The workers may go only when no connection can post any more.
     if (!end_connections(deadline, hurried) || !end_workers(deadline, hurried)) {
@@ -451,16 +451,16 @@ int Context::drain(const Hurried &hurried)
         gave_up_ = true;
         return ETIMEDOUT;
     }
-    server_.flusher.stop();
-    server_.threads.stop();
-    server_.log.detach();
+    engine_.flusher.stop();
+    engine_.threads.stop();
+    engine_.log.detach();
     server_pid_ = 0;
     return 0;
 }
 
 bool Context::end_connections(TimePoint deadline, const Hurried &hurried)
 {
-    Registry &registry = server_.registry;
+    Registry &registry = engine_.registry;
     const auto empty = [&](TimePoint until) { return registry.wait_until_empty(until); };
     if (is_done(empty, deadline, hurried))
         return true;
@@ -472,7 +472,7 @@ bool Context::end_connections(TimePoint deadline, const Hurried &hurried)
 // One may still be in onlog.
 bool Context::end_workers(TimePoint deadline, const Hurried &hurried)
 {
-    const auto stop = [this](TimePoint until) { return server_.dispatcher.stop(until); };
+    const auto stop = [this](TimePoint until) { return engine_.dispatcher.stop(until); };
     return is_done(stop, std::max(deadline, in_ms(kGraceMs)), hurried) ||
            (hurried() && stop(in_ms(kGraceMs)));
 }
@@ -480,11 +480,11 @@ bool Context::end_workers(TimePoint deadline, const Hurried &hurried)
 void Context::report_stuck(int ms)
 {
     try {
-        const std::string names = server_.dispatcher.stuck_in(ms);
-        server_.log.write_here(LIBWEBSOCK_LOG_ERROR, "callbacks do not return: %s",
+        const std::string names = engine_.dispatcher.stuck_in(ms);
+        engine_.log.write_here(LIBWEBSOCK_LOG_ERROR, "callbacks do not return: %s",
                                names.empty() ? "none now" : names.c_str());
     } catch (const std::bad_alloc &) {
-        server_.log.write_here(LIBWEBSOCK_LOG_ERROR, "%s", "callbacks do not return");
+        engine_.log.write_here(LIBWEBSOCK_LOG_ERROR, "%s", "callbacks do not return");
     }
 }
 
@@ -512,7 +512,7 @@ int Context::send_all(std::span<const uint8_t> frame)
     if (is_another_process_s())
         return EPERM;
     int result = 0;
-    for (const Ref<Connection> &connection : server_.registry.snapshot()) {
+    for (const Ref<Connection> &connection : engine_.registry.snapshot()) {
         if (connection->offer(frame) == ENOMEM)
             result = ENOMEM; // the others get it all the same
     }

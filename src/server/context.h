@@ -1,9 +1,9 @@
 // context.h: a server as the user holds it: its listeners, its beginning and its end.
-// The connections' share of it is the Server.
+// The connections' share of it is the Engine.
 #pragma once
 
 #include "base/fd.h"
-#include "connection/server.h"
+#include "connection/engine.h"
 #include "server/listener.h"
 #include "transport/tls_config.h"
 
@@ -32,7 +32,7 @@ class Context
     {
         return static_cast<Context *>(context->priv);
     }
-    Server &server() { return server_; }
+    Engine &engine() { return engine_; }
 
     // The functions of the API; errno values. All may throw std::bad_alloc.
     int bind(const char *host, const char *port) EXCLUDES(mutex_);
@@ -85,7 +85,7 @@ class Context
     std::atomic<bool> stopped_{false};
     std::atomic<int> wake_fd_{-1};     // stop_fd_, once threads look at it
     std::atomic<pid_t> server_pid_{0}; // the process that the threads are in, if there are any
-    Server server_;
+    Engine engine_;
 
     Mutex reload_mutex_; // one reload at a time, so that the last one called counts
     Mutex mutex_;

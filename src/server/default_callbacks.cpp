@@ -4,6 +4,7 @@
 #include "base/escape.h"
 #include "base/standard_streams.h"
 #include "connection/connection.h"
+#include "dispatch/log.h"
 
 #include <algorithm>
 #include <array>
@@ -67,13 +68,6 @@ int cut_off(libwebsock_client_state *client, libwebsock_frame *frame)
 }
 
 } // namespace
-
-void default_onlog(libwebsock_context *, int level, const char *text)
-{
-    static const char *const names[] = {"error", "warning", "info", "debug"};
-    if (level <= LIBWEBSOCK_LOG_INFO)
-        print_line(STDERR_FILENO, "libwebsock: %s: %s", names[level], text);
-}
 
 void set_default_callbacks(libwebsock_context &context)
 {

@@ -9,6 +9,4 @@ namespace websock {
 // Sets those that libwebsock_init documents.
 void set_default_callbacks(libwebsock_context &context);
 
-void default_onlog(libwebsock_context *ctx, int level, const char *text);
-
 } // namespace websock

@@ -2,6 +2,7 @@
 // accepts on them. What becomes of an accepted socket is decided above (Context::admit).
 #pragma once
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/thread.h"
 

@@ -1,7 +1,7 @@
 // signals.cpp: see signals.h.
 #include "server/signals.h"
 
-#include "base/thread.h"
+#include "base/lock.h"
 
 #include <array>
 #include <atomic>

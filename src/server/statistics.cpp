@@ -2,7 +2,7 @@
 #include "server/statistics.h"
 
 #include "connection/connection.h"
-#include "connection/server.h"
+#include "connection/engine.h"
 
 #include <algorithm>
 #include <chrono>
@@ -11,10 +11,10 @@
 
 namespace websock {
 
-void write_statistics(Server &server, libwebsock_statistics &out)
+void write_statistics(Engine &engine, libwebsock_statistics &out)
 {
-    const Registry::Figures connections = server.registry.figures();
-    const Dispatcher::Figures events = server.dispatcher.figures();
+    const Registry::Figures connections = engine.registry.figures();
+    const Dispatcher::Figures events = engine.dispatcher.figures();
     using Refused = Registry::Refused;
     const auto refused = [&](Refused why) { return connections.refused[static_cast<size_t>(why)]; };
     const auto longest = std::chrono::duration_cast<std::chrono::milliseconds>(events.longest);

@@ -5,9 +5,9 @@
 
 namespace websock {
 
-struct Server;
+struct Engine;
 
 // As much of it as out.size says.
-void write_statistics(Server &server, libwebsock_statistics &out);
+void write_statistics(Engine &engine, libwebsock_statistics &out);
 
 } // namespace websock

@@ -6,7 +6,7 @@
 #pragma once
 
 #include "base/linked_list.h"
-#include "base/thread.h"
+#include "base/lock.h"
 
 #include <cstddef>
 

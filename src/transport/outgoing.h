@@ -2,7 +2,7 @@
 // progress with it. Numbers only: who asks the system for them is transport_plain.cpp.
 #pragma once
 
-#include "base/thread.h"
+#include "base/clock.h"
 
 #include <chrono>
 #include <cstddef>

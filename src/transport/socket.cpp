@@ -5,13 +5,11 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
-#include <fcntl.h>
 #include <linux/sockios.h>
 #include <linux/tcp.h> // glibc's netinet/tcp.h knows less of tcp_info
 #include <memory>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <sys/ioctl.h>
 
 namespace websock {
@@ -161,20 +159,6 @@ int listen_on_each(const addrinfo *addresses, std::vector<UniqueFd> &listeners)
     return listeners.empty() ? not_here : 0;
 }
 
-int wait_for(int fd, short events, TimePoint deadline)
-{
-    for (;;) {
-        pollfd entry{.fd = fd, .events = events, .revents = 0};
-        const int ready = poll(&entry, 1, ms_until(deadline));
-        if (ready > 0)
-            return 0;
-        if (ready == 0)
-            return ETIMEDOUT;
-        if (errno != EINTR)
-            return errno;
-    }
-}
-
 } // namespace
 
 int listen_on_all(const addrinfo *addresses, std::vector<UniqueFd> &listeners)
@@ -242,25 +226,6 @@ int classify_socket(int fd, SocketKind &kind)
     return 0;
 }
 
-bool is_blocking(int fd)
-{
-    const int flags = fcntl(fd, F_GETFL);
-    return flags >= 0 && (flags & O_NONBLOCK) == 0;
-}
-
-int set_blocking(int fd, bool blocking)
-{
-    const int flags = fcntl(fd, F_GETFL);
-    if (flags < 0)
-        return errno;
-    const int wanted = blocking ? flags & ~O_NONBLOCK : flags | O_NONBLOCK;
-    if (wanted != flags && fcntl(fd, F_SETFL, wanted) != 0)
-        return errno;
-    return 0;
-}
-
-int set_close_on_exec(int fd) { return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 ? 0 : errno; }
-
 void set_no_delay(int fd)
 {
     const int on = 1;
@@ -303,10 +268,6 @@ std::string printable_address(const sockaddr_storage &address)
     }
     return "unix";
 }
-
-int wait_writable(int fd, TimePoint deadline) { return wait_for(fd, POLLOUT, deadline); }
-
-int wait_readable(int fd, TimePoint deadline) { return wait_for(fd, POLLIN, deadline); }
 
 size_t unacknowledged(int fd)
 {

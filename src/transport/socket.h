@@ -4,7 +4,6 @@
 #pragma once
 
 #include "base/fd.h"
-#include "base/thread.h"
 
 #include <string>
 #include <string_view>
@@ -36,10 +35,6 @@ enum class SocketKind { listening, connected };
 // neither listening nor connected.
 int classify_socket(int fd, SocketKind &kind);
 
-bool is_blocking(int fd);
-int set_blocking(int fd, bool blocking);
-int set_close_on_exec(int fd);
-
 // Small frames must not wait for the ACK of the one before. No error where there is
 // no TCP (a Unix socket).
 void set_no_delay(int fd);
@@ -52,10 +47,6 @@ sockaddr_storage peer_of(int fd);
 
 // "127.0.0.1:54321", "[::1]:54321", "unix".
 std::string printable_address(const sockaddr_storage &address);
-
-// Waits until fd can be written to (or has failed). 0, ETIMEDOUT, or poll's error.
-int wait_writable(int fd, TimePoint deadline);
-int wait_readable(int fd, TimePoint deadline);
 
 // How many bytes the system still has of what was written: not sent, or not acknowledged.
 size_t unacknowledged(int fd);

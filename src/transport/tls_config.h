@@ -2,7 +2,7 @@
 // files have been read and checked (TlsConfig). Connections are tls_session.h's.
 #pragma once
 
-#include "base/thread.h"
+#include "base/lock.h"
 #include "transport/openssl.h"
 
 #include <memory>

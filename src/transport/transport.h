@@ -6,8 +6,8 @@
 // outgoing() are anybody's. A write never waits for a read.
 #pragma once
 
+#include "base/clock.h"
 #include "base/fd.h"
-#include "base/thread.h"
 #include "transport/outgoing.h"
 
 #include <cstddef>

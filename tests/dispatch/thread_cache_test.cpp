@@ -1,6 +1,7 @@
 // thread_cache_test.cpp: threads that do one job after another.
 #include "dispatch/thread_cache.h"
 
+#include "base/thread_state.h"
 #include "tests/support/server.h"
 #include "tests/support/thread_creation.h"
 

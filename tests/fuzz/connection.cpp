@@ -210,7 +210,7 @@ class Server
     // Until onclose has run and the connection's thread has ended.
     void wait_for_end()
     {
-        websock::Registry &registry = websock::Context::of(ctx)->server().registry;
+        websock::Registry &registry = websock::Context::of(ctx)->engine().registry;
         require(registry.wait_until_empty(websock::in_ms(kPatienceMs)),
                 "a connection does not end, though its client has");
     }

@@ -1,6 +1,6 @@
-// server.h: what the connections of one server share: its settings, the workers, the
-// list of connections, the log. Made by the Context, and alive until the last thread
-// of the server has ended.
+// engine.h: what the connections of one server share: its settings, the workers, the list of
+// connections, the log. Made by the Context, and alive until the last thread of the server
+// has ended.
 #pragma once
 
 #include "base/processors.h"
@@ -16,8 +16,8 @@
 
 namespace websock {
 
-struct Server {
-    explicit Server(libwebsock_context &public_context) : context(public_context), log(context) {}
+struct Engine {
+    explicit Engine(libwebsock_context &public_context) : context(public_context), log(context) {}
 
     libwebsock_context &context;
     libwebsock_context settings{}; // the user's, copied and checked when serving began
