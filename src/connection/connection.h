@@ -11,16 +11,16 @@
 // here touches the Engine any more, so a handle may outlive it.
 #pragma once
 
-#include "connection/assembly.h"
 #include "connection/event.h"
 #include "connection/inbox.h"
 #include "connection/outbox.h"
 #include "connection/registry.h"
 #include "connection/request_hook.h"
-#include "connection/silence.h"
 #include "dispatch/dispatcher.h"
+#include "protocol/assembly.h"
 #include "protocol/frame_trace.h"
 #include "protocol/handshake.h"
+#include "transport/silence.h"
 #include "transport/transport.h"
 
 #include <array>

@@ -1,7 +1,7 @@
 // buffer_test.cpp: where received bytes get their room, and where there is none. What
 // connections do with it is in message_test.cpp and flow_test.cpp.
 #include "base/buffer.h"
-#include "connection/assembly.h"
+#include "protocol/assembly.h"
 
 #include <doctest/doctest.h>
 

@@ -1,7 +1,7 @@
 // silence_test.cpp: silence.h and outgoing.h, by their numbers alone: who counts as alive
 // while it says nothing, and who as stalled.
-#include "connection/silence.h"
 #include "transport/outgoing.h"
+#include "transport/silence.h"
 
 #include <doctest/doctest.h>
 

@@ -1,0 +1,76 @@
+#!/usr/bin/python3
+"""The folders of src/ stand in one order, and stay small.
+
+A file includes only what is in its own folder or in one that stands before it.
+Each folder opens with a README.md of a few lines: what lives there, what does
+not, and which threads enter. tests/ has the same folders.
+"""
+import pathlib
+import re
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+SRC = ROOT / "src"
+ORDER = ["base", "protocol", "transport", "dispatch", "connection", "server", "api"]
+INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
+README_LINES = 15
+FILE_LINES = 350
+FOLDER_LINES = 3000
+
+
+def sources(folder):
+    return sorted(path for path in folder.iterdir() if path.suffix in (".h", ".cpp"))
+
+
+def lines(path):
+    return path.read_text(encoding="utf-8").count("\n")
+
+
+def upward(folder, source, order=None):
+    """The includes of a file in that folder that are not below it."""
+    order = order or ORDER
+    below = order[:order.index(folder) + 1]
+    return [name for name in INCLUDE.findall(source) if name.split("/")[0] not in below]
+
+
+class Layout(unittest.TestCase):
+    def test_an_include_that_points_up_is_found(self):
+        source = '#include "base/fd.h"\n#include "a/a.h"\n  # include "top/x.h"\n#include <b/b.h>\n'
+        self.assertEqual(upward("a", source, ["base", "a", "top"]), ["top/x.h"])
+        self.assertEqual(upward("base", source, ["base", "a", "top"]), ["a/a.h", "top/x.h"])
+        self.assertEqual(upward("base", '#include "fd.h"\n'), ["fd.h"])
+
+    def test_every_folder_has_its_place_in_the_order(self):
+        self.assertEqual(sorted(path.name for path in SRC.iterdir() if path.is_dir()),
+                         sorted(ORDER))
+        self.assertEqual([path.name for path in SRC.iterdir() if path.is_file()], ["README.md"])
+
+    def test_no_file_includes_what_stands_above_it(self):
+        for folder in ORDER:
+            for path in sources(SRC / folder):
+                with self.subTest(file=f"{folder}/{path.name}"):
+                    self.assertEqual(upward(folder, path.read_text(encoding="utf-8")), [])
+
+    def test_every_folder_opens_with_a_short_readme(self):
+        for folder in ORDER:
+            with self.subTest(folder=folder):
+                self.assertLessEqual(lines(SRC / folder / "README.md"), README_LINES)
+
+    def test_files_and_folders_stay_small(self):
+        for folder in ORDER:
+            sizes = {path.name: lines(path) for path in sources(SRC / folder)}
+            with self.subTest(folder=folder):
+                self.assertEqual({name: size for name, size in sizes.items() if size > FILE_LINES},
+                                 {})
+                self.assertLessEqual(sum(sizes.values()), FOLDER_LINES)
+
+    def test_a_test_stands_in_the_folder_of_what_it_tests(self):
+        for folder in ORDER:
+            for test in sorted((ROOT / "tests" / folder).glob("*_test.cpp")):
+                own = INCLUDE.findall(test.read_text(encoding="utf-8"))[0].split("/")[0]
+                with self.subTest(test=test.name):
+                    self.assertIn(own, (folder, "tests"))
+
+
+if __name__ == "__main__":
+    unittest.main()
