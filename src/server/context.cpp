@@ -1,4 +1,4 @@
-// context.cpp: see context.h.
+// context.cpp: how a server begins, runs and ends. What it listens on is in context_listen.cpp.
 #include "server/context.h"
 
 #include "connection/connection.h"
@@ -6,12 +6,10 @@
 #include "server/default_callbacks.h"
 #include "server/settings.h"
 #include "server/signals.h"
-#include "transport/socket.h"
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <iterator>
 #include <new>
 #include <openssl/crypto.h>
 #include <optional>
@@ -22,13 +20,11 @@ namespace websock {
 
 namespace {
 
-constexpr const char *kNoRoomName = "refused, no room"; // many of them, in the log
+constexpr int kGraceMs = 1000; // for callbacks that were waiting on a socket we have just cut
+constexpr int kLookMs = 50;    // how often a drain looks for a second signal
 
-constexpr int kGraceMs = 1000; // for callbacks that wait for a socket which was just cut
-constexpr int kLookMs = 50;    // how soon a drain hears of a second signal
-
-// Whether done(until), which waits, was true before the deadline, and before anybody was
-// in a hurry.
+// Whether done(until), which waits, became true before the deadline and before a second
+// signal.
 template<class Done, class Hurried>
 bool is_done(const Done &done, TimePoint deadline, const Hurried &hurried)
 {
@@ -43,16 +39,17 @@ bool is_done(const Done &done, TimePoint deadline, const Hurried &hurried)
 
 Context::Context(size_t max_frame_payload) : engine_(handle_)
 {
-    // Or a process that calls exit() takes OpenSSL away from threads that still run.
+    // Otherwise exit() would tear OpenSSL down under threads that still run.
     (void)OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr);
     set_default_callbacks(handle_);
     set_default_settings(handle_, max_frame_payload);
     handle_.priv = this;
 }
 
-// In a child that was forked while the server ran, which has neither its threads nor a right
-// to its clients. Before any lock: whoever held it then is not here to let go of it.
-bool Context::is_another_process_s() const noexcept
+// In a child that was forked while the server ran: it has none of the threads and must not touch
+// the clients. Asked before any lock is taken: the thread that held it at the fork is not here
+// to release it.
+bool Context::in_forked_child() const noexcept
 {
     const pid_t pid = server_pid_;
     return pid != 0 && pid != getpid();
@@ -60,7 +57,7 @@ bool Context::is_another_process_s() const noexcept
 
 int Context::stop() noexcept
 {
-    if (is_another_process_s())
+    if (in_forked_child())
         return EPERM;
     stopped_ = true;
     wake();
@@ -71,246 +68,22 @@ void Context::wake() noexcept
 {
     const int fd = wake_fd_;
     if (fd < 0)
-        return; // run() will see what is in stopped_
+        return; // start() will look at stopped_
     const int saved_errno = errno;
     const uint64_t one = 1;
-    // It fails only when it is full, and then it is readable already.
+    // This fails only when the counter is full, and then the eventfd is readable already.
     [[maybe_unused]] const ssize_t n = write(fd, &one, sizeof one);
     errno = saved_errno;
 }
 
-int Context::bind(const char *host, const char *port) { return listen(host, port, nullptr); }
-
-int Context::bind_tls(const char *host, const char *port, const libwebsock_tls_options &given)
-{
-    if (is_another_process_s())
-        return EPERM;
-    TlsOptions options;
-    TlsConfig::Loaded loaded;
-    loaded.error = copy_options(given, options, loaded.why);
-    if (loaded.error == 0)
-        loaded = TlsConfig::load(options);
-    log_warnings(loaded.warnings);
-    if (loaded.error != 0)
-        return cannot_listen(host, port, loaded.error, loaded.why);
-    return listen(host, port,
-                  std::make_shared<TlsIdentity>(std::move(options), std::move(loaded.config)));
-}
-
-int Context::cannot_listen(const char *host, const char *port, int error, const std::string &why)
-{
-    engine_.log.write(LIBWEBSOCK_LOG_ERROR, "cannot listen on %s port %s: %s",
-                      host && *host ? host : "*", port,
-                      why.empty() ? std::strerror(error) : why.c_str());
-    return error;
-}
-
-void Context::log_warnings(const std::vector<std::string> &warnings)
-{
-    for (const std::string &warning : warnings)
-        engine_.log.write(LIBWEBSOCK_LOG_WARNING, "%s", warning.c_str());
-}
-
-int Context::listen(const char *host, const char *port, std::shared_ptr<TlsIdentity> tls)
-{
-    if (is_another_process_s())
-        return EPERM;
-    std::vector<UniqueFd> sockets;
-    std::string why;
-    int error = stopped_ ? ESHUTDOWN : listen_on(host, port, sockets, why);
-    if (error == 0)
-        error = add_listener(sockets, std::move(tls));
-    return error == 0 ? 0 : cannot_listen(host, port, error, why);
-}
-
-int Context::reload_tls()
-{
-    if (is_another_process_s())
-        return EPERM;
-    std::string why;
-    std::vector<std::string> warnings;
-    const int error = exchange_certificates(why, warnings);
-    // Without the lock: onlog may come back here.
-    log_warnings(warnings);
-    if (error != 0)
-        engine_.log.write(LIBWEBSOCK_LOG_ERROR, "the certificates stay as they are: %s",
-                          why.empty() ? std::strerror(error) : why.c_str());
-    return error;
-}
-
-// All or nothing: a listener does not get its new certificate while another one's is bad.
-int Context::exchange_certificates(std::string &why, std::vector<std::string> &warnings)
-{
-    Lock reload_lock(reload_mutex_);
-    std::vector<std::shared_ptr<TlsIdentity>> identities;
-    {
-        Lock lock(mutex_);
-        if (state_ == State::ended)
-            return ESHUTDOWN;
-        for (const std::unique_ptr<Listener> &listener : listeners_) {
-            if (listener->tls())
-                identities.push_back(listener->tls());
-        }
-    }
-    if (identities.empty()) {
-        why = "no listener has TLS";
-        return EINVAL;
-    }
-    std::vector<std::shared_ptr<const TlsConfig>> configs;
-    for (const std::shared_ptr<TlsIdentity> &identity : identities) {
-        TlsConfig::Loaded loaded = TlsConfig::load(identity->options());
-        std::move(loaded.warnings.begin(), loaded.warnings.end(), std::back_inserter(warnings));
-        if (loaded.error != 0) {
-            why = std::move(loaded.why);
-            return loaded.error;
-        }
-        configs.push_back(std::move(loaded.config));
-    }
-    for (size_t i = 0; i < identities.size(); ++i)
-        identities[i]->replace(std::move(configs[i]));
-    return 0;
-}
-
-// Takes the sockets over, unless it fails.
-int Context::add_listener(std::vector<UniqueFd> &sockets, std::shared_ptr<TlsIdentity> tls)
-try {
-    Lock lock(mutex_);
-    if (state_ == State::ended)
-        return ESHUTDOWN;
-    listeners_.reserve(listeners_.size() + 1);
-    std::unique_ptr<Listener> listener =
-        std::make_unique<Listener>(std::move(sockets), std::move(tls));
-    const int error = accepting_ ? start_listener(*listener) : 0;
-    if (error == 0)
-        listeners_.push_back(std::move(listener));
-    else
-        sockets = listener->give_back();
-    return error;
-} catch (const std::bad_alloc &) {
-    return ENOMEM;
-}
-
-int Context::start_listener(Listener &listener)
-{
-    return listener.start(
-        stop_fd_.get(),
-        [this, &listener](UniqueFd socket, const sockaddr_storage &peer) {
-            return admit(std::move(socket), peer, listener);
-        },
-        [this] {
-            engine_.registry.count_accepted();
-            engine_.registry.count_refused(Registry::Refused::no_room);
-        },
-        [this](const char *text) { engine_.log.write(LIBWEBSOCK_LOG_WARNING, "%s", text); });
-}
-
-int Context::bind_socket(int fd)
-{
-    if (is_another_process_s())
-        return EPERM;
-    SocketKind kind{};
-    int error = stopped_ ? ESHUTDOWN : classify_socket(fd, kind);
-    if (error == 0)
-        error = kind == SocketKind::listening ? adopt_listening(fd) : adopt_connected(fd);
-    if (error != 0)
-        engine_.log.write(LIBWEBSOCK_LOG_ERROR, "cannot use fd %d: %s", fd, std::strerror(error));
-    return error;
-}
-
-int Context::adopt_listening(int fd)
-{
-    std::vector<UniqueFd> sockets;
-    sockets.reserve(1);
-    const bool was_blocking = is_blocking(fd);
-    int error = set_blocking(fd, false);
-    if (error == 0)
-        error = set_close_on_exec(fd);
-    if (error != 0)
-        return error;
-    sockets.emplace_back(fd);
-    error = add_listener(sockets, nullptr);
-    for (UniqueFd &socket : sockets)
-        (void)socket.release(); // it is still the caller's
-    if (error != 0)
-        (void)set_blocking(fd, was_blocking);
-    return error;
-}
-
-int Context::adopt_connected(int fd)
-{
-    if (const int error = begin(false); error != 0)
-        return error;
-    const bool was_blocking = is_blocking(fd);
-    int error = set_blocking(fd, true);
-    if (error == 0)
-        error = set_close_on_exec(fd);
-    if (error != 0)
-        return error;
-    UniqueFd socket(fd);
-    error = serve(socket, peer_of(fd), nullptr);
-    (void)socket.release(); // the connection's by now, or still the caller's
-    if (error == 0)
-        return 0;
-    send_best_effort(fd, kNoRoom);
-    (void)set_blocking(fd, was_blocking);
-    return error;
-}
-
-// Makes an accepted socket a connection. Takes it over, unless it fails.
-int Context::serve(UniqueFd &socket, const sockaddr_storage &peer, TlsIdentity *tls)
-{
-    std::unique_ptr<Transport> transport;
-    int error = ENOMEM;
-    engine_.registry.count_accepted();
-    if (tls && !engine_.handshakes.let_in()) {
-        engine_.registry.count_refused(Registry::Refused::no_room);
-        return EAGAIN;
-    }
-    try {
-        set_no_delay(socket.get());
-        transport = tls ? make_tls_transport(socket, tls->config(), engine_.handshakes)
-                        : make_plain_transport(socket);
-        const Ref<Connection> connection = Connection::make(engine_, transport, peer);
-        error = connection->start();
-        if (error != 0)
-            transport = connection->give_back();
-    } catch (const std::bad_alloc &) {
-        // What has been taken over by then is given back below.
-    }
-    if (transport)
-        socket = transport->give_back();
-    if (error != 0)
-        engine_.registry.count_refused(Registry::Refused::no_room);
-    return error;
-}
-
-// The socket comes back if there is no room for it.
-UniqueFd Context::admit(UniqueFd socket, const sockaddr_storage &peer,
-                        const Listener &listener) noexcept
-{
-    const int error = serve(socket, peer, listener.tls().get());
-    if (error == 0)
-        return {};
-    const char *why = error == EAGAIN ? "no thread, or max_connections or max_handshakes reached"
-                                      : std::strerror(error);
-    try {
-        engine_.log.write_limited(kNoRoomName, LIBWEBSOCK_LOG_WARNING, "%s: refused, no room: %s",
-                                  printable_address(peer).c_str(), why);
-    } catch (const std::bad_alloc &) {
-        engine_.log.write_limited(kNoRoomName, LIBWEBSOCK_LOG_WARNING,
-                                  "somebody: refused, no room: %s", why);
-    }
-    return socket;
-}
-
-// Freezes the settings and starts the threads that all connections share, if that has
-// not been done. waits: for libwebsock_wait, which one thread may be in.
+// Freezes the settings and starts the threads that all connections share, unless that has been
+// done. waits: called for libwebsock_wait, which only one thread may be in.
 int Context::begin(bool waits)
 {
     int error = 0;
     BadSetting bad;
     const char *what = "cannot start";
-    if (is_another_process_s())
+    if (in_forked_child())
         return EPERM;
     {
         Lock lock(mutex_);
@@ -323,11 +96,11 @@ int Context::begin(bool waits)
             return ESHUTDOWN;
         } else if (state_ == State::fresh) {
             bad = bad_setting(handle_);
-            error = bad.name ? EINVAL : run();
+            error = bad.name ? EINVAL : start();
         }
         waiting_ = waiting_ || (waits && error == 0);
     }
-    // Without the lock: onlog may look at the context.
+    // Without the lock: onlog may call back into this context.
     if (bad.name && bad.least > 0)
         engine_.log.write(LIBWEBSOCK_LOG_ERROR, "the setting %s is out of range: at least %zu",
                           bad.name, bad.least);
@@ -338,10 +111,10 @@ int Context::begin(bool waits)
     return error;
 }
 
-int Context::run()
+int Context::start()
 {
     engine_.settings = handle_;
-    // OpenSSL starts itself on first use: here, where there is stack and nobody waits.
+    // OpenSSL initialises itself on first use: do it here, on a large stack, before anybody waits.
     (void)accept_key("");
     Dispatcher::Options options{.max_workers = handle_.max_workers,
                                 .stack_bytes = handle_.worker_stack_bytes,
@@ -368,7 +141,7 @@ int Context::run()
     return 0;
 }
 
-// Unless there is one: of an earlier run() that failed, in this process.
+// Unless an earlier start() in this process has made one and failed later.
 int Context::make_stop_fd()
 {
     if (stop_fd_ && stop_fd_pid_ == getpid())
@@ -389,7 +162,7 @@ int Context::wait()
     if (engine_.settings.handle_signals != 0)
         signals.emplace(stop_fd_.get());
     const int accept_error = accept_until_stopped();
-    // The first signal is what stopped us, unless something else did.
+    // If a signal stopped us, that one has been counted already.
     const unsigned expected = stopped_.exchange(true) ? 0 : 1;
     const int drain_error = drain([&] { return signals && signals->count() > expected; });
     Lock lock(mutex_);
@@ -408,19 +181,19 @@ int Context::accept_until_stopped()
                 continue;
             engine_.log.write(LIBWEBSOCK_LOG_ERROR, "no thread to accept on: %s",
                               std::strerror(error));
-            (void)stop(); // for those that have started
+            (void)stop(); // so that those that have started end
             return error;
         }
     }
     while (wait_readable(stop_fd_.get(), kNever) != 0) {
-        // Only for want of memory: there is nothing else to do than to ask again.
+        // It fails only for want of memory: all we can do is try again.
     }
     return 0;
 }
 
-// Ends everything that run() and accept_until_stopped() have started, in their order
-// reversed. ETIMEDOUT: some callback does not return. May be called again then, and waits
-// no longer than for what is about to end.
+// Ends everything that start() and accept_until_stopped() have started, in reverse order.
+// ETIMEDOUT: some callback has not returned. Then it may be called again, and waits only for
+// what is about to end.
 int Context::drain(const Hurried &hurried)
 {
     std::vector<std::unique_ptr<Listener>> listeners;
@@ -443,7 +216,7 @@ int Context::drain(const Hurried &hurried)
     registry.for_each([](Connection &connection) { connection.go_away(); });
     const int drain_ms = engine_.settings.drain_timeout_ms;
     const TimePoint deadline = in_ms(again ? 0 : drain_ms);
-    // The workers may go only when no connection can post any more.
+    // The workers may end only when no connection can post any more.
     if (!end_connections(deadline, hurried) || !end_workers(deadline, hurried)) {
         if (!again)
             report_stuck(std::min(drain_ms, kGraceMs));
@@ -469,7 +242,7 @@ bool Context::end_connections(TimePoint deadline, const Hurried &hurried)
     return empty(in_ms(kGraceMs));
 }
 
-// One may still be in onlog.
+// A worker may still be inside onlog.
 bool Context::end_workers(TimePoint deadline, const Hurried &hurried)
 {
     const auto stop = [this](TimePoint until) { return engine_.dispatcher.stop(until); };
@@ -501,15 +274,9 @@ bool Context::end()
     return !ran || drain([] { return false; }) == 0;
 }
 
-int Context::port()
-{
-    Lock lock(mutex_);
-    return listeners_.empty() ? -1 : port_of(listeners_.front()->fd());
-}
-
 int Context::send_all(std::span<const uint8_t> frame)
 {
-    if (is_another_process_s())
+    if (in_forked_child())
         return EPERM;
     int result = 0;
     for (const Ref<Connection> &connection : engine_.registry.snapshot()) {

@@ -1,5 +1,5 @@
-// context.h: a server as the user holds it: its listeners, its beginning and its end.
-// The connections' share of it is the Engine.
+// context.h: a server as the user holds it: its listeners, its beginning and its end. What its
+// connections use of it is the Engine.
 #pragma once
 
 #include "base/fd.h"
@@ -40,23 +40,23 @@ class Context
         EXCLUDES(mutex_);
     int reload_tls() EXCLUDES(mutex_);
     int bind_socket(int fd) EXCLUDES(mutex_);
-    int port() EXCLUDES(mutex_); // -1: there is none
+    int port() EXCLUDES(mutex_); // -1: it listens on none
     int wait() EXCLUDES(mutex_);
     int stop() noexcept; // async-signal-safe
     int send_all(std::span<const uint8_t> frame);
 
-    // Ends what runs. False: a callback does not return, or it runs in another process; the
-    // context must live on.
+    // Stops the server. False: a callback has not returned, or the server belongs to another
+    // process; then the context must stay alive.
     bool end() EXCLUDES(mutex_);
 
   private:
     enum class State { fresh, running, ended };
 
     int begin(bool waits) EXCLUDES(mutex_);
-    int run() REQUIRES(mutex_);
+    int start() REQUIRES(mutex_);
     int make_stop_fd() REQUIRES(mutex_);
     void wake() noexcept;
-    bool is_another_process_s() const noexcept;
+    bool in_forked_child() const noexcept;
     int listen(const char *host, const char *port, std::shared_ptr<TlsIdentity> tls)
         EXCLUDES(mutex_);
     int cannot_listen(const char *host, const char *port, int error, const std::string &why);
@@ -72,7 +72,7 @@ class Context
     UniqueFd admit(UniqueFd socket, const sockaddr_storage &peer,
                    const Listener &listener) noexcept;
     int accept_until_stopped() EXCLUDES(mutex_);
-    // Whether whoever has stopped us does not want to wait any longer.
+    // Whether a second signal has asked us not to wait any longer.
     using Hurried = std::function<bool()>;
     int drain(const Hurried &hurried) EXCLUDES(mutex_);
     bool end_connections(TimePoint deadline, const Hurried &hurried);
@@ -80,22 +80,23 @@ class Context
     void report_stuck(int ms);
 
     libwebsock_context handle_{};
-    // Both are for signal handlers, too. The eventfd is made when serving begins, since children
-    // that are forked before must not share it; what is said earlier is kept in stopped_.
+    // Signal handlers use both. The eventfd is made when serving begins, because a child that
+    // was forked before must not share it; stopped_ remembers a stop that came earlier.
     std::atomic<bool> stopped_{false};
-    std::atomic<int> wake_fd_{-1};     // stop_fd_, once threads look at it
-    std::atomic<pid_t> server_pid_{0}; // the process that the threads are in, if there are any
+    std::atomic<int> wake_fd_{-1};     // stop_fd_, once threads wait for it
+    std::atomic<pid_t> server_pid_{0}; // the process that has the threads; 0: none has
     Engine engine_;
 
-    Mutex reload_mutex_; // one reload at a time, so that the last one called counts
+    Mutex reload_mutex_; // one reload at a time, so that the last call wins
     Mutex mutex_;
-    State state_ GUARDED_BY(mutex_) = State::fresh; // running: threads are there, or were
-    bool waiting_ GUARDED_BY(mutex_) = false;       // a thread is in wait()
-    bool accepting_ GUARDED_BY(mutex_) = false;     // listeners have threads
+    State state_ GUARDED_BY(mutex_) = State::fresh; // running: its threads have been started
+    bool waiting_ GUARDED_BY(mutex_) = false;       // a thread is inside wait()
+    bool accepting_ GUARDED_BY(mutex_) = false;     // the listeners have threads
     bool gave_up_ GUARDED_BY(mutex_) = false;       // a drain has timed out
-    // An eventfd; once written to it stays readable. Made by run(), and the same from then on.
+    // An eventfd that stays readable once it has been written to. Made by start(), and never
+    // replaced after that.
     UniqueFd stop_fd_;
-    pid_t stop_fd_pid_ GUARDED_BY(mutex_) = 0; // the process that has made it
+    pid_t stop_fd_pid_ GUARDED_BY(mutex_) = 0; // the process that made it
     std::vector<std::unique_ptr<Listener>> listeners_ GUARDED_BY(mutex_);
 };
 

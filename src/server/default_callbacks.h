@@ -1,12 +1,12 @@
-// default_callbacks.h: the callbacks a new context has: enough to see a server work before
-// the first one is written.
+// default_callbacks.h: the callbacks of a new context, so that a server can be seen to work
+// before any callback is written.
 #pragma once
 
 #include <websock/websock.h>
 
 namespace websock {
 
-// Sets those that libwebsock_init documents.
+// Sets the ones that libwebsock_init(3) documents.
 void set_default_callbacks(libwebsock_context &context);
 
 } // namespace websock

@@ -14,11 +14,11 @@ namespace websock {
 
 namespace {
 
-constexpr size_t kMostParting = 64; // more of them are closed as they are
+constexpr size_t kMostParting = 64; // beyond that they are closed at once
 constexpr int kPartingMs = 2000;
 constexpr int kAcceptsInARow = 64;
 constexpr int kFailuresInARow = 64;
-constexpr int kPauseMs = 100; // when the system has nothing left to accept with
+constexpr int kPauseMs = 100; // when the system has run out of descriptors or memory
 
 // RFC 8446 6: an alert can be sent before there is any encryption. Fatal, internal_error.
 constexpr std::string_view kTlsNoRoom("\x15\x03\x03\x00\x02\x02\x50", 7);
@@ -58,8 +58,8 @@ void Listener::join()
 
 void Listener::accept_loop() noexcept
 {
-    // Poll and a non-blocking accept, and no shutdown(2) to end it: the sockets may be
-    // shared with other processes, which want to go on accepting.
+    // poll(2) and a non-blocking accept. shutdown(2) would end it too, but for every process
+    // that shares the sockets.
     const size_t listening = sockets_.size();
     for (;;) {
         const bool paused = Clock::now() < resume_at_;
@@ -76,7 +76,7 @@ void Listener::accept_loop() noexcept
             wake_at = std::min(wake_at, parting.deadline);
         }
         if (poll(entries_.data(), count, ms_until(wake_at)) < 0)
-            continue; // EINTR; or ENOMEM, and then again
+            continue; // EINTR or ENOMEM: try again
         if (entries_[0].revents != 0)
             return;
         for (size_t i = 0; i < parting_.size(); ++i)
@@ -91,7 +91,7 @@ void Listener::accept_loop() noexcept
 
 void Listener::accept_all(int listening)
 {
-    // Not for ever, however many come: there is a stop to be looked for, too.
+    // A bounded number, so that a flood cannot keep us from noticing the stop.
     for (int i = 0; i < kAcceptsInARow; ++i) {
         UniqueFd socket;
         sockaddr_storage peer{};
@@ -99,7 +99,7 @@ void Listener::accept_all(int listening)
         if (error == 0) {
             failing_ = false;
             failures_ = 0;
-            if (!reserve_) // somebody else was faster when it was last given up
+            if (!reserve_) // another thread took the descriptor when we last gave it up
                 reserve_ = open_reserve();
             turn_away(admit_(std::move(socket), peer));
             continue;
@@ -118,9 +118,9 @@ bool Listener::survive(int error, int listening)
         failures_ = 0;
         return false;
     }
-    // Errors of the connection that was accepted, as accept(2) says: the next may do. But if it
-    // is always the same one that cannot be accepted, since a security module does not let us,
-    // asking again at once would go on for ever.
+    // accept(2) also reports errors of the one connection, so the next may succeed. But when a
+    // security module refuses, it refuses the same connection each time, and trying again at
+    // once would never end.
     static constexpr std::array kOfTheConnection{ECONNABORTED, EPROTO,      ENETDOWN,
                                                  ENOPROTOOPT,  EHOSTDOWN,   ENONET,
                                                  EHOSTUNREACH, ENETUNREACH, EPERM};

@@ -1,5 +1,5 @@
 // listener.h: the listening sockets of one bind, one for each address, and the thread that
-// accepts on them. What becomes of an accepted socket is decided above (Context::admit).
+// accepts on them. The Context decides what becomes of an accepted socket (Context::admit).
 #pragma once
 
 #include "base/clock.h"
@@ -18,8 +18,8 @@ namespace websock {
 
 class TlsIdentity;
 
-// The answer to a connection there is no room for. Without a Date, which a 5xx need not have
-// (RFC 9110 6.6.1), so that it can be given when there is memory for nothing.
+// The answer to a connection for which there is no room. It has no Date, which a 5xx may leave
+// out (RFC 9110 6.6.1), so that sending it takes no memory.
 inline constexpr std::string_view kNoRoom = "HTTP/1.1 503 Service Unavailable\r\n"
                                             "Connection: close\r\n"
                                             "Retry-After: 1\r\n"
@@ -30,14 +30,14 @@ inline constexpr std::string_view kNoRoom = "HTTP/1.1 503 Service Unavailable\r\
 class Listener
 {
   public:
-    // Takes an accepted socket over; returns it if it is to be turned away.
+    // Takes an accepted socket over, or returns it to be turned away.
     using Admit = std::function<UniqueFd(UniqueFd, const sockaddr_storage &)>;
-    // These must not throw. TurnedAway: a connection was, for want of a descriptor.
+    // These must not throw. TurnedAway: a connection was refused for want of a descriptor.
     using TurnedAway = std::function<void()>;
     using Warn = std::function<void(const char *)>;
 
-    // At least one socket. tls: nullptr for plain. Throws std::bad_alloc, and then the
-    // sockets are still the caller's.
+    // At least one socket. tls: nullptr for plain. If it throws std::bad_alloc, the sockets
+    // are still the caller's.
     Listener(std::vector<UniqueFd> &&sockets, std::shared_ptr<TlsIdentity> tls);
 
     // stop_fd becomes readable, for good, when accepting is to end. 0 or an errno value.
@@ -47,13 +47,13 @@ class Listener
 
     int fd() const { return sockets_.front().get(); }
     const std::shared_ptr<TlsIdentity> &tls() const { return tls_; }
-    // What is said, on this port, to a connection there is no room for.
+    // What this port answers when there is no room for a connection.
     std::string_view no_room() const;
     std::vector<UniqueFd> give_back() { return std::move(sockets_); } // if it was not started
 
   private:
-    // A socket that was sent its answer and is being read to its end, since closing it
-    // with bytes unread would reset it and lose the answer.
+    // A socket that has been sent its answer and is read to its end: closing it with unread
+    // bytes would reset the connection, and the answer would be lost.
     struct Parting {
         UniqueFd socket;
         TimePoint deadline;

@@ -14,12 +14,12 @@ namespace {
 
 constexpr size_t kMiB = 1024 * 1024;
 constexpr size_t kLeastStack = 64 * 1024; // measured: a connection touches up to 16 KiB
-// Of it, when a thread begins: what the C library and thread-local data leave.
+// What the C library and thread-local data must leave of it when a thread begins.
 constexpr size_t kLeastRoom = 24 * 1024;
-constexpr size_t kMostStack = 1024 * kMiB; // that the least one is looked for up to
-constexpr size_t kMostTraced = 16;         // more would not fit a line of the log
-// Of what is kept in one piece of memory: 1 GiB where a size_t has 32 bits. Two of them and
-// their headers are still a size.
+constexpr size_t kMostStack = 1024 * kMiB; // the search for the smallest ends here
+constexpr size_t kMostTraced = 16;         // more would not fit on a line of the log
+// The most that one piece of memory may hold: 1 GiB where size_t has 32 bits, so that two of
+// them with their headers still fit a size_t.
 constexpr size_t kLargestLimit = SIZE_MAX / 4;
 
 bool is_limit(size_t bytes) { return bytes > 0 && bytes <= kLargestLimit; }
@@ -46,7 +46,7 @@ size_t least_stack()
     return 0;
 }
 
-// Want of memory or threads is not the setting's fault, and is seen soon enough.
+// Running out of memory or threads is not the setting's fault, and shows soon enough.
 bool is_good_stack(size_t bytes)
 {
     size_t room = 0;

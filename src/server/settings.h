@@ -1,4 +1,4 @@
-// settings.h: the settings of a context: what they are at first, and what they may be.
+// settings.h: the settings of a context: their defaults, and their ranges.
 // What they mean is in websock/websock.h.
 #pragma once
 
@@ -12,10 +12,10 @@ void set_default_settings(libwebsock_context &context, size_t max_frame_payload)
 
 // A setting that is out of range.
 struct BadSetting {
-    const char *name = nullptr; // nullptr: none is
-    size_t least = 0;           // that it may be, where that is the system's to say
+    const char *name = nullptr; // nullptr: all are in range
+    size_t least = 0;           // the smallest allowed value, where the system decides it
 };
-// Makes a thread with each size of stack that is set, to see whether that will do.
+// Starts a thread with each stack size that is set, to see whether it will do.
 BadSetting bad_setting(const libwebsock_context &context);
 
 } // namespace websock

@@ -15,21 +15,21 @@ namespace websock {
 
 namespace {
 
-// More contexts than this can wait at a time, but only these hear of a signal.
+// More contexts may wait at a time, but only so many hear of a signal.
 constexpr int kSlots = 64;
 std::array<std::atomic<int>, kSlots> wake_fds; // fd + 1; 0 is free. Read by the handler
-std::atomic<int> handling;                     // threads that are in the handler
-std::atomic<unsigned> received;                // signals, ever
-std::atomic<pid_t> owner; // the process that all this is about: a forked child has a copy
-constexpr std::chrono::milliseconds kHandlingTakes{100}; // at most, unless one is thrown out of it
+std::atomic<int> handling;                     // threads inside the handler
+std::atomic<unsigned> received;                // signals, in all
+std::atomic<pid_t> owner; // the process that waits; a forked child only has a copy of this
+constexpr std::chrono::milliseconds kHandlingTakes{100}; // at most, unless a thread never leaves it
 
 Mutex mutex;
 int users GUARDED_BY(mutex) = 0;
 constexpr std::array<int, 2> kSignals{SIGINT, SIGTERM};
 std::array<bool, 2> installed GUARDED_BY(mutex){};
 
-// In a child that has not exec'ed, which has our handler, and whose parent has the server. The
-// signal is blocked until the handler returns.
+// In a forked child that has not called exec: it has our handler, but its parent has the
+// server. The signal stays blocked until the handler returns.
 void as_by_default(int number)
 {
     struct sigaction by_default {
@@ -54,7 +54,7 @@ void wake_all(int number)
         const int fd = entry.load() - 1;
         const uint64_t one = 1;
         if (fd >= 0 && write(fd, &one, sizeof one) < 0)
-            continue; // it is full, so it is readable: that will do
+            continue; // it is full, and so it is readable, which is all we want
     }
     --handling;
     errno = saved_errno;
@@ -66,7 +66,7 @@ void install() REQUIRES(mutex)
         struct sigaction current {
         };
         sigaction(kSignals[i], nullptr, &current);
-        // Ours is there already in a child of a process that was waiting when it forked.
+        // If the parent was waiting when it forked, our handler is already set here.
         installed[i] = !(current.sa_flags & SA_SIGINFO) &&
                        (current.sa_handler == SIG_DFL || current.sa_handler == wake_all);
         if (!installed[i])
@@ -85,7 +85,7 @@ void restore() REQUIRES(mutex)
         struct sigaction current {
         };
         sigaction(kSignals[i], nullptr, &current);
-        // Only if nobody has set another one since.
+        // Unless the program has set another handler since.
         if (installed[i] && !(current.sa_flags & SA_SIGINFO) && current.sa_handler == wake_all)
             signal(kSignals[i], SIG_DFL);
     }
@@ -128,9 +128,9 @@ StopSignals::~StopSignals()
         restore();
     if (slot_ >= 0)
         wake_fds[static_cast<size_t>(slot_)] = 0;
-    // A thread in the handler may have read the number already, and after this the
-    // descriptor is closed, and its number may soon be another file's. One that does not come
-    // back (it was cancelled there, or has jumped out) is not waited for.
+    // A thread in the handler may already have read the number. Once we return, the descriptor
+    // is closed and another file may get its number. A thread that never comes back, because it
+    // was cancelled there or jumped out, is not waited for.
     const TimePoint deadline = Clock::now() + kHandlingTakes;
     while (handling > 0 && Clock::now() < deadline)
         sched_yield();

@@ -1,4 +1,4 @@
-// statistics.h: how a server is, for libwebsock_stats.
+// statistics.h: the figures of libwebsock_stats.
 #pragma once
 
 #include <websock/websock.h>
@@ -7,7 +7,7 @@ namespace websock {
 
 struct Engine;
 
-// As much of it as out.size says.
+// Fills in as many bytes of out as out.size says.
 void write_statistics(Engine &engine, libwebsock_statistics &out);
 
 } // namespace websock
