@@ -3,8 +3,9 @@
 
 Each C program in man/ (a literal block that defines main) and in README.md (a
 ```c fence that does) is compiled as C99 and as C++17 into build/examples/ and
-linked with build/libwebsock.a. A ```c fence without main that begins with
-#include is only checked for syntax. Nothing is run here. What the pages say in
+linked with build/libwebsock.a; one that includes headers of C++ as C++17 only. A
+```c fence without main that begins with #include is only checked for syntax.
+Nothing is run here. What the pages say in
 words is man_test.py's matter.
 """
 import os
@@ -65,6 +66,13 @@ def is_program(text):
     return "main(" in text
 
 
+def languages_of(source):
+    """A header of the C++ library has no suffix."""
+    if re.search(r"^#include <\w+>$", source, re.M):
+        return {name: LANGUAGES[name] for name in ("c++17",)}
+    return LANGUAGES
+
+
 def run(command):
     return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           check=False)
@@ -78,7 +86,7 @@ class Examples(unittest.TestCase):
         path = OUTPUT / f"{name}.c"
         path.write_text(source, encoding="utf-8")
         self.assertTrue(LIBRARY.exists(), "build/libwebsock.a does not exist: run make first")
-        for language, compiler in LANGUAGES.items():
+        for language, compiler in languages_of(source).items():
             with self.subTest(language=language):
                 program = OUTPUT / f"{name}.{language}"
                 result = run(compiler + COMMON + ["-o", str(program), str(path)] + LINK)
