@@ -5,8 +5,7 @@ Each C program in man/ (a literal block that defines main) and in README.md (a
 ```c fence that does) is compiled as C99 and as C++17 into build/examples/ and
 linked with build/libwebsock.a; one that includes headers of C++ as C++17 only. A
 ```c fence without main that begins with #include is only checked for syntax.
-Nothing is run here. What the pages say in
-words is man_test.py's matter.
+Nothing is run here. What the pages say in words is man_test.py's matter.
 """
 import os
 import pathlib

@@ -1,11 +1,11 @@
 #!/usr/bin/python3
-"""The manual is well-formed and complete.
+"""The manual is well-formed and complete, and the READMEs' links lead somewhere.
 
-Each page is clean by mandoc's judgement and can be rendered; each function of
-websock/websock.h has a page, each field of the context is described. Pages for
-further names of a family are .so links in man/man3/: mandoc calls any .so
-fragile, so they are linted apart, laid out as they are when installed. The
-programs in the pages are examples.py's matter.
+Each page is clean by mandoc's judgement, can be rendered and is named in
+libwebsock(7); each function of websock/websock.h has a page, each field of the
+context is described. Pages for further names of a family are .so links in
+man/man3/: mandoc calls any .so fragile, so they are linted apart, laid out as they
+are when installed. The programs in the pages are examples.py's matter.
 """
 import os
 import pathlib
@@ -21,6 +21,8 @@ MAN = ROOT / "man"
 HEADER = ROOT / "websock" / "websock.h"
 PAGES = sorted(MAN.glob("*.[1357]"))
 LINKS = sorted((MAN / "man3").glob("*.3"))
+READMES = [path for pattern in ("*.md", "*/*.md", "*/*/*.md") for path in sorted(ROOT.glob(pattern))
+           if path.relative_to(ROOT).parts[0] != "build"]
 LINK_TEXT = re.compile(r"\.so (man3/(libwebsock_\w+\.3))\n")
 
 
@@ -121,6 +123,14 @@ class Coverage(unittest.TestCase):
         names = {page.stem for page in PAGES + LINKS if page.suffix == ".3"}
         self.assertEqual([name for name in functions() if name not in names], [])
 
+    def test_every_page_is_named_in_the_overview(self):
+        text = (MAN / "libwebsock.7").read_text(encoding="utf-8")
+        pages = text[text.index(".Ss Pages"):]
+        named = set(re.findall(r"(?m)^\.It Xr (\w+) (\d)$", pages))
+        there = {(page.stem, page.suffix[1:]) for page in PAGES if page.suffix != ".1"}
+        self.assertEqual(there - named, {("libwebsock", "7")})
+        self.assertEqual(named - there, set())
+
     def test_every_function_is_in_the_synopsis_of_its_page(self):
         declared = set()
         for page in PAGES:
@@ -149,6 +159,15 @@ class Coverage(unittest.TestCase):
         text = (MAN / "libwebsock_stats.3").read_text(encoding="utf-8")
         described = set(re.findall(r"\bVa (\w+)", " ".join(re.findall(r"(?m)^\.It (.*)$", text))))
         self.assertEqual([field for field in fields if field not in described], [])
+
+
+class Readmes(unittest.TestCase):
+    def test_every_link_to_a_file_leads_to_one(self):
+        self.assertIn(ROOT / "README.md", READMES)
+        for readme in READMES:
+            for target in re.findall(r"\]\(([^)#:]+)\)", readme.read_text(encoding="utf-8")):
+                with self.subTest(readme=str(readme.relative_to(ROOT)), target=target):
+                    self.assertTrue((readme.parent / target).exists())
 
 
 if __name__ == "__main__":
