@@ -28,6 +28,7 @@ exec /usr/bin/python3 -B tests/run.py --time-limit 400 --jobs 3 \
     "build under AddressSanitizer, clang:command:$make $asan $pre $quick test-programs demo" \
     "build of the fuzz targets:command:$make $asan $quick fuzz-programs" \
     "clang, the rest:command:make --no-print-directory $jobs CC=clang CXX=clang++ WERROR=-Werror BUILD=build/clang $rest syntax" \
+    "layout:unittest:$py tests/layout_test.py" \
     "header:unittest:$py tests/header_test.py" \
     "install:unittest:$py tests/install_test.py" \
     "man pages:unittest:$py tests/man_test.py" \

@@ -13,6 +13,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 SRC = ROOT / "src"
 ORDER = ["base", "protocol", "transport", "dispatch", "connection", "server", "api"]
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
+DECLARED = re.compile(r"^\.Fo libwebsock_(\w+)$", re.M)
+DEFINED = re.compile(r"^[\w ]+[ *]libwebsock_(\w+)\(", re.M)
 README_LINES = 15
 FILE_LINES = 350
 FOLDER_LINES = 3000
@@ -63,6 +65,13 @@ class Layout(unittest.TestCase):
                 self.assertEqual({name: size for name, size in sizes.items() if size > FILE_LINES},
                                  {})
                 self.assertLessEqual(sum(sizes.values()), FOLDER_LINES)
+
+    def test_a_file_of_the_api_has_the_functions_of_its_manual_page(self):
+        declared = {page.stem.removeprefix("libwebsock_"): set(DECLARED.findall(
+            page.read_text(encoding="utf-8"))) for page in (ROOT / "man").glob("libwebsock_*.3")}
+        defined = {path.stem: set(DEFINED.findall(path.read_text(encoding="utf-8")))
+                   for path in (SRC / "api").glob("*.cpp")}
+        self.assertEqual(defined, {page: names for page, names in declared.items() if names})
 
     def test_a_test_stands_in_the_folder_of_what_it_tests(self):
         for folder in ORDER:
