@@ -151,6 +151,13 @@ class Coverage(unittest.TestCase):
         marked = set(re.findall(r"(?m)^\.(?:It )?Va (\w+)", text))
         self.assertEqual([field for field in limits if field not in marked], [])
 
+    def test_every_close_code_is_described(self):
+        codes = re.findall(r"(?m)^#define (WS_CLOSE_\w+)", HEADER.read_text(encoding="utf-8"))
+        self.assertIn("WS_CLOSE_NORMAL", codes)
+        text = (MAN / "libwebsock_close.3").read_text(encoding="utf-8")
+        described = set(re.findall(r"(?m)^\.It Dv (\w+) Ta", text))
+        self.assertEqual([code for code in codes if code not in described], [])
+
     def test_every_field_of_the_statistics_is_described(self):
         fields = re.findall(r"unsigned long long (\w+)",
                             re.search(r"struct libwebsock_statistics \{(.*?)\}", declarations(),

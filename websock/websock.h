@@ -2,31 +2,32 @@
  * server library. C99 and C++; needs only the C library and POSIX sockets.
  * Manual: libwebsock(7), and a page in section 3 for every function.
  *
- * Conventions, said once:
- *  1. Functions are libwebsock_*, constants WS_* (the protocol's) and
- *     LIBWEBSOCK_* (ours).
- *  2. A function that returns int returns 0, or -1 with errno set. One that
+ * Conventions:
+ *  1. Functions are named libwebsock_*. Constants are named WS_* if the protocol
+ *     defines them, and LIBWEBSOCK_* if the library does.
+ *  2. A function that returns int returns 0, or -1 with errno set. A function that
  *     returns a pointer returns NULL on failure. Nothing here exits, aborts or
- *     raises SIGPIPE, and no descriptor that the library opens is 0, 1 or 2.
- *  3. Strings given to the library are UTF-8, NUL-terminated and copied; the
- *     caller may reuse them on return. Strings given by the library are read,
- *     never freed. Host names, file names and header values are plain bytes.
- *  4. The library allocates every struct below but libwebsock_statistics,
- *     libwebsock_tls_options and libwebsock_tls_host. Fields are added at the
- *     end; sizeof of those it allocates is no contract.
- *  5. Callbacks run on worker threads, never on the thread that accepts or on
- *     one that reads a connection, so they may block. Events of one client run
- *     one at a time, in order, onopen first and onclose last. A callback
- *     must not throw, longjmp or end its thread.
- *  6. Functions that take a client may be called from any thread, in or out of
- *     a callback, while the caller has a right to the handle: inside that
- *     client's callbacks, or between libwebsock_retain and libwebsock_release.
- *  7. Times are milliseconds, sizes are bytes.
- *  8. libwebsock.a defines these functions and no other name. It may become part
- *     of a shared object (-fPIC), which then exports them and nothing else of it.
- *  9. A context serves in one process. A child that is forked before may serve
- *     with its copy; one that is forked while the context serves may exec or
- *     _exit, and gets EPERM here. libwebsock(7), Processes.
+ *     raises SIGPIPE, and the library never opens a descriptor numbered 0, 1 or 2.
+ *  3. Strings passed to the library are NUL-terminated UTF-8. The library copies
+ *     them, so the caller may reuse them on return. Strings that the library
+ *     returns belong to it; do not free them. Host names, file names and header
+ *     values are plain bytes.
+ *  4. The library allocates every struct below except libwebsock_statistics,
+ *     libwebsock_tls_options and libwebsock_tls_host. New fields are added at the
+ *     end, so do not rely on the size of a struct that the library allocates.
+ *  5. Callbacks run on worker threads, never on a thread that accepts or reads, so
+ *     they may block. Events of one client run one at a time and in order: onopen
+ *     first, onclose last. The library ignores what a callback returns, except
+ *     for onrequest. A callback must not throw, longjmp or end its thread.
+ *  6. Any thread may call a function that takes a client while it has a right to
+ *     the handle: inside that client's callbacks, or between libwebsock_retain
+ *     and libwebsock_release.
+ *  7. Times are in milliseconds, sizes in bytes.
+ *  8. libwebsock.a (-fPIC) defines these functions and no other names. A shared
+ *     object that it is linked into exports them and nothing else of it.
+ *  9. A context serves in one process. A child forked before that may serve with
+ *     its own copy. A child forked while the context serves may only exec or
+ *     _exit; in it these functions fail with EPERM. See libwebsock(7), Processes.
  */
 #ifndef WEBSOCK_WEBSOCK_H
 #define WEBSOCK_WEBSOCK_H
@@ -38,8 +39,8 @@
 extern "C" {
 #endif
 
-/* Exported by a shared object that libwebsock.a is part of; the rest of it is
- * not, whatever -fvisibility says. */
+/* A shared object that libwebsock.a is linked into exports what is declared here, whatever
+ * -fvisibility says. */
 #ifdef __GNUC__
 #pragma GCC visibility push(default)
 #endif
@@ -59,74 +60,77 @@ extern "C" {
 /* The FIN bit in the flags of libwebsock_send_fragment. */
 #define WS_FRAGMENT_FIN (1 << 7)
 
-/* Close codes, RFC 6455 7.4.1. 1005 and 1006 are only ever reported, in
- * close_info; 1004, 1005 and 1006 are never sent. */
+/* Close codes: RFC 6455 7.4.1, and 1012 to 1014 from the registry that RFC 6455 11.7 set up at
+ * IANA. 1004, 1005, 1006 and 1015 are never sent. close_info may report 1005 and 1006, but
+ * never 1004 or 1015. */
 #define WS_CLOSE_NORMAL 1000
 #define WS_CLOSE_GOING_AWAY 1001
 #define WS_CLOSE_PROTOCOL_ERROR 1002
-#define WS_CLOSE_NOT_ALLOWED 1003
+#define WS_CLOSE_NOT_ALLOWED 1003 /* this type of data is not accepted */
 #define WS_CLOSE_RESERVED 1004
-#define WS_CLOSE_NO_CODE 1005
-#define WS_CLOSE_DIRTY 1006
-#define WS_CLOSE_WRONG_TYPE 1007
+#define WS_CLOSE_NO_CODE 1005    /* the peer's Close frame had no code */
+#define WS_CLOSE_DIRTY 1006      /* no Close frame was read */
+#define WS_CLOSE_WRONG_TYPE 1007 /* such as text that is not UTF-8 */
 #define WS_CLOSE_POLICY_VIOLATION 1008
 #define WS_CLOSE_MESSAGE_TOO_BIG 1009
-#define WS_CLOSE_UNEXPECTED_ERROR 1011
+#define WS_CLOSE_MANDATORY_EXTENSION 1010 /* for clients: the server lacks an extension */
+#define WS_CLOSE_UNEXPECTED_ERROR 1011    /* internal error of the server */
+#define WS_CLOSE_SERVICE_RESTART 1012
+#define WS_CLOSE_TRY_AGAIN_LATER 1013
+#define WS_CLOSE_BAD_GATEWAY 1014
+#define WS_CLOSE_TLS_HANDSHAKE 1015 /* what a client reports when TLS failed */
 
 /* Levels of onlog, most urgent first. */
-#define LIBWEBSOCK_LOG_ERROR 0   /* the server cannot do what it was told */
+#define LIBWEBSOCK_LOG_ERROR 0   /* the server cannot do what it was told to */
 #define LIBWEBSOCK_LOG_WARNING 1 /* a resource ran out, a deadline cut something off */
 #define LIBWEBSOCK_LOG_INFO 2    /* one client was refused or failed, and why */
-#define LIBWEBSOCK_LOG_DEBUG 3   /* every connection's beginning and end */
+#define LIBWEBSOCK_LOG_DEBUG 3   /* each connection's beginning and end */
 
 typedef struct libwebsock_context libwebsock_context;
 typedef struct libwebsock_client_state libwebsock_client_state;
 
-/* A complete message. Valid until the callback that got it returns; the
- * callback may write to payload. */
+/* A complete message. Valid until the callback returns. The callback may write to payload. */
 typedef struct libwebsock_message {
     unsigned int opcode;            /* WS_OPCODE_TEXT (valid UTF-8) or WS_OPCODE_BINARY */
-    unsigned long long payload_len; /* bytes, without the NUL that follows them */
+    unsigned long long payload_len; /* bytes, not counting the NUL after them */
     char *payload;                  /* payload[payload_len] is NUL */
 } libwebsock_message;
 
-/* One frame: a control frame for control_callback, or, without its payload, the
- * frame that onframetoolarge is told of. Valid until the callback returns. */
+/* One frame: a control frame in control_callback, or in onframetoolarge the frame that is too
+ * large, without its payload. Valid until the callback returns. */
 typedef struct libwebsock_frame {
     unsigned int fin;               /* 1 or 0 */
     unsigned int opcode;            /* WS_OPCODE_* */
-    unsigned long long payload_len; /* as the frame's header announces it */
-    const char *payload;            /* NUL-terminated; NULL for onframetoolarge */
+    unsigned long long payload_len; /* as announced in the frame's header */
+    const char *payload;            /* NUL-terminated; NULL in onframetoolarge */
 } libwebsock_frame;
 
-/* How a connection ended, RFC 6455 7.1.5 and 7.1.6: the code and reason of the
- * peer's Close frame; WS_CLOSE_NO_CODE when that frame had none;
- * WS_CLOSE_DIRTY when no Close frame was read, and then reason is the library's
- * own word on why, such as "Connection reset by peer". Once the library has found
- * an error of the peer's, such as 1002, 1007 or 1009, it reads no Close any more:
- * the code is always WS_CLOSE_DIRTY then. */
+/* How a connection ended, RFC 6455 7.1.5 and 7.1.6. code and reason are those of the peer's
+ * Close frame; code is WS_CLOSE_NO_CODE if that frame had none. code is WS_CLOSE_DIRTY if no
+ * Close frame was read; reason then says why, in the library's words, such as "Connection reset
+ * by peer". Once the library has closed because of the peer's error, with 1002, 1007 or 1009
+ * for example, it no longer reads a Close frame, and code is always WS_CLOSE_DIRTY. */
 typedef struct libwebsock_close_info {
     unsigned short code;
     char reason[124]; /* NUL-terminated UTF-8 */
 } libwebsock_close_info;
 
-/* The HTTP request that opened a connection. Read-only; lives as long as the
- * client handle. */
+/* The HTTP request that opened a connection. Read-only. Valid as long as the client handle. */
 typedef struct libwebsock_request {
     const char *method; /* "GET" */
-    const char *path;   /* percent-encoded as sent, without the query: "/chat" */
-    const char *query;  /* what followed '?', "" if nothing did */
-    int is_websocket;   /* 1: asks for an upgrade, and validly; 0: plain HTTP */
+    const char *path;   /* without the query, percent-encoded as sent: "/chat" */
+    const char *query;  /* what follows '?', or "" */
+    int is_websocket;   /* 1: a valid request for an upgrade; 0: plain HTTP */
     const void *priv;   /* the library's */
 } libwebsock_request;
 
-/* Versions of TLS, for min_version. */
+/* TLS versions, for min_version. */
 #define LIBWEBSOCK_TLS_1_2 0x0303
 #define LIBWEBSOCK_TLS_1_3 0x0304
 
-/* A further certificate of a TLS listener, for the clients that ask for host
- * (SNI, RFC 6066 3): "example.org", or "*.example.org" for any one label in
- * the place of the asterisk. The files are as in libwebsock_tls_options. */
+/* Another certificate of a TLS listener, for clients that ask for host (SNI, RFC 6066 3). host
+ * is a name, "example.org", or "*.example.org", where the asterisk stands for exactly one
+ * label. The files are as in libwebsock_tls_options. */
 typedef struct libwebsock_tls_host {
     const char *host;
     const char *keyfile;
@@ -134,47 +138,46 @@ typedef struct libwebsock_tls_host {
     const char *chainfile;
 } libwebsock_tls_host;
 
-/* What libwebsock_bind_tls is told. Set all of it to 0, then size to
- * sizeof(libwebsock_tls_options), keyfile and certfile. Every string is copied.
- * Files are PEM. */
+/* Options of libwebsock_bind_tls. Set the whole struct to 0, then set size to
+ * sizeof(libwebsock_tls_options), keyfile and certfile. Strings are copied. Files are PEM. */
 typedef struct libwebsock_tls_options {
     size_t size;
-    const char *keyfile;        /* the private key, not encrypted */
-    const char *certfile;       /* the server's certificate, and behind it, in the same file or
-                                 * in chainfile, those between it and the root */
-    const char *chainfile;      /* NULL: certfile has them, or there are none */
-    const char *client_ca_file; /* client certificates are asked for, and must come from one
-                                 * of these authorities. NULL: none is asked for */
-    int client_certificate_demanded; /* 1: the handshake fails without one. 0: a client may
-                                      * have none, and client_subject is "" then */
-    int min_version;          /* LIBWEBSOCK_TLS_1_2, also for 0, or LIBWEBSOCK_TLS_1_3 */
-    const char *ciphers;      /* of TLS 1.2, as in ciphers(1). NULL: OpenSSL's default */
-    const char *ciphersuites; /* of TLS 1.3, as in ciphers(1). NULL: OpenSSL's default */
-    const libwebsock_tls_host *hosts; /* host_count of them; a client that asks for none of
-                                       * them gets the certificate above */
+    const char *keyfile;             /* the private key, not encrypted */
+    const char *certfile;            /* the server's certificate. The certificates between it and
+                                      * the root follow in the same file, or are in chainfile */
+    const char *chainfile;           /* NULL: they are in certfile, or there are none */
+    const char *client_ca_file;      /* the authorities that client certificates must come from.
+                                      * NULL: clients are not asked for a certificate */
+    int client_certificate_demanded; /* 1: the handshake fails without a client certificate.
+                                      * 0: it is optional; client_subject is "" without one */
+    int min_version;          /* LIBWEBSOCK_TLS_1_2 (0 means the same) or LIBWEBSOCK_TLS_1_3 */
+    const char *ciphers;      /* for TLS 1.2, as in ciphers(1). NULL: OpenSSL's default */
+    const char *ciphersuites; /* for TLS 1.3, as in ciphers(1). NULL: OpenSSL's default */
+    const libwebsock_tls_host *hosts; /* host_count of them. A client that asks for any other
+                                       * host, or none, gets the certificate above */
     size_t host_count;
 } libwebsock_tls_options;
 
-/* What the TLS handshake of a client has settled. Read-only; lives as long as
- * the client handle. */
+/* The result of a client's TLS handshake. Read-only. Valid as long as the client handle. */
 typedef struct libwebsock_tls_info {
     const char *version;        /* "TLSv1.3" or "TLSv1.2" */
     const char *cipher;         /* OpenSSL's name: "TLS_AES_256_GCM_SHA384" */
-    const char *server_name;    /* the host the client has asked for (SNI); "" if it did not */
-    const char *client_subject; /* of the client's certificate, verified, as RFC 2253 writes
-                                 * it: "CN=alice,O=Example"; "" if it has none */
+    const char *server_name;    /* the host the client asked for (SNI), or "" */
+    const char *client_subject; /* subject of the client's verified certificate, as in
+                                 * RFC 2253: "CN=alice,O=Example"; "" if it has none */
     int resumed;                /* 1: the handshake resumed an earlier session */
 } libwebsock_tls_info;
 
-/* One client. Made by the library; the pointer is good inside this client's
- * callbacks, and as long as the user holds a libwebsock_retain of it. */
+/* One client. Allocated by the library. The pointer is valid inside this client's callbacks,
+ * and elsewhere between libwebsock_retain and libwebsock_release. */
 struct libwebsock_client_state {
-    /* Yours. NULL at first; the library never touches it. */
+    /* Yours. NULL at first; the library never touches it. What onrequest stores here is there
+     * in onopen. */
     void *data;
 
-    /* Yours, in this client's callbacks: copied from the context when the
-     * connection is accepted; NULL means "nothing". With concurrent_events,
-     * set them no later than in onopen. */
+    /* This client's own copy of the context's callbacks, made when the connection is accepted.
+     * This client's callbacks may change them; NULL means "do nothing". With concurrent_events,
+     * set them in onopen at the latest. */
     int (*onopen)(libwebsock_client_state *client);
     int (*onmessage)(libwebsock_client_state *client, libwebsock_message *msg);
     int (*onclose)(libwebsock_client_state *client);
@@ -183,367 +186,366 @@ struct libwebsock_client_state {
     int (*control_callback)(libwebsock_client_state *client, libwebsock_frame *frame);
 
     /* Read-only, set before the first callback. */
-    int sockfd;                        /* to look at: not to read, write or close. No other
-                                        * client has this number until onclose has returned */
+    int sockfd;                        /* do not read, write or close it; for options see
+                                        * libwebsock_retain(3). No other client gets this
+                                        * number before onclose has returned */
     const struct sockaddr_storage *sa; /* the peer's address */
-    libwebsock_context *ctx;           /* not to be used after libwebsock_free */
+    libwebsock_context *ctx;           /* do not use it after libwebsock_free */
 
-    /* Read-only. Never NULL; filled in before onclose is called. */
+    /* Read-only. Never NULL. Filled in before onclose is called. */
     const libwebsock_close_info *close_info;
 
     void *priv; /* the library's */
 };
 
-/* A server: its callbacks, its settings, its listeners and its clients. Made by
- * libwebsock_init. Set the fields before libwebsock_wait (or, if that comes
- * first, the first connected socket given to libwebsock_bind_socket), which
- * checks and copies them; later changes have no effect. */
+/* A server: its callbacks, settings, listeners and clients. Made by libwebsock_init. Set the
+ * fields before libwebsock_wait, which checks and copies them; later changes have no effect. If
+ * you pass a connected socket to libwebsock_bind_socket before libwebsock_wait, set them before
+ * the first such call. */
 struct libwebsock_context {
     /* Yours. NULL at first; the library never touches it. */
     void *user_data;
 
-    /* Callbacks, on worker threads; see libwebsock_callbacks(3). What they return is
-     * ignored so far: return 0. NULL means "nothing". At first they are
-     * the default ones, which print a line to stdout for each client that comes
-     * or goes and each message. What nobody reads in time is lost, and counted. */
+    /* Callbacks. They run on worker threads; see libwebsock_callbacks(3). What they return is
+     * ignored, except for onrequest: return 0, in case later versions use it. NULL means "do
+     * nothing". The default ones print a line to stdout for each client that comes or goes and
+     * for each message. A line that nobody reads in time is lost, and counted. */
 
-    /* After the opening handshake, before any message of this client. */
+    /* The opening handshake is done. Runs before any message of this client. */
     int (*onopen)(libwebsock_client_state *client);
-    /* Each complete message. */
+    /* A complete message has arrived. */
     int (*onmessage)(libwebsock_client_state *client, libwebsock_message *msg);
-    /* Exactly once for every client that had onopen, after all its other
-     * events, unless libwebsock_wait fails with ETIMEDOUT. Sends fail with
-     * ENOTCONN by now. */
+    /* The connection has ended. Runs exactly once for each client that had onopen, after all
+     * its other events. (If libwebsock_wait failed with ETIMEDOUT, it runs when the stuck
+     * callback returns, if ever.) Sends fail with ENOTCONN by now. */
     int (*onclose)(libwebsock_client_state *client);
-    /* A frame announces more payload than max_frame_payload. It may send, and
-     * may close with a reason; when it returns, the connection is closed, with
-     * 1009 unless the callback closed it otherwise. The default one prints an
-     * error and closes the socket at once, without a Close frame. */
+    /* A frame announces more payload than max_frame_payload. The callback may send, and may
+     * close with a code and reason of its own. When it returns, the library closes with 1009 if
+     * it has not. The default callback prints an error and closes the socket at once, without a
+     * Close frame. */
     int (*onframetoolarge)(libwebsock_client_state *client, libwebsock_frame *frame);
-    /* A Pong frame has come. NULL at first. */
+    /* A Pong frame has arrived. NULL by default. */
     int (*onpong)(libwebsock_client_state *client);
-    /* A Ping, Pong or Close frame has come, and the library has already
-     * answered it. NULL at first. */
+    /* A Ping, Pong or Close frame has arrived. The library has already answered it. NULL by
+     * default. */
     int (*control_callback)(libwebsock_client_state *client, libwebsock_frame *frame);
 
-    /* A request has come, of HTTP/1.0 too, and nothing has been answered yet:
-     * the place to check Origin, choose a subprotocol or serve a page. Returns 0 to go on
-     * (with the upgrade, or with what libwebsock_respond set, or with 426 for
-     * plain HTTP), or 400 to 599 to refuse with that status; anything else is
-     * refused with 500. handshake_timeout_ms runs on meanwhile. NULL at first:
-     * upgrades are accepted, plain HTTP gets 426. See libwebsock_onrequest(3). */
+    /* An HTTP request has arrived (HTTP/1.1 or 1.0) and has not been answered yet. Check Origin
+     * here, choose a subprotocol, or serve a page. What it returns counts: 0 goes on, with what
+     * libwebsock_respond set if it was called, or else with the upgrade, or with 426 for plain
+     * HTTP. 400 to 599 refuses with that status. Any other value refuses with 500.
+     * handshake_timeout_ms keeps running meanwhile. NULL by default: upgrades are accepted,
+     * plain HTTP gets 426. See libwebsock_onrequest(3). */
     int (*onrequest)(libwebsock_client_state *client, const libwebsock_request *request);
 
-    /* One line of the log, without a newline, in UTF-8; what could act on a
-     * terminal or end a line is escaped as in C, and so are backslashes. On a
-     * worker while the server runs, on the calling thread before and after. The
-     * default one writes errors, warnings and infos to stderr, where a slow reader
-     * holds it up for 10 ms at most; NULL is silence. */
+    /* One line of the log, in UTF-8, without a newline. Backslashes, and anything that could
+     * control a terminal or end the line, are escaped as in C. Runs on a worker while the
+     * server runs, and on the calling thread before and after. The default callback writes
+     * errors, warnings and infos to stderr; a slow reader there delays it by 10 ms at most.
+     * NULL: no log. */
     void (*onlog)(libwebsock_context *ctx, int level, const char *text);
 
-    /* Settings; the values given here are the defaults. One that makes no sense
-     * (a negative time or concurrent_events, a handshake or send that may take no
-     * time, a limit of 0 where that is not "none", a stack below 64 KiB, more than
-     * 16 close_trace_frames, a frame, message or handshake of more than
-     * SIZE_MAX / 4, which is 1 GiB on 32 bits) makes libwebsock_wait fail with
-     * EINVAL and a logged line that names it. */
-    int handshake_timeout_ms; /* 10000: from accept to the 101, TLS included */
-    int idle_timeout_ms;      /* 120000: silence until a client is dropped; it is
-                               * pinged at half of it. A client that is still taking
-                               * bytes sent before the Ping, or whose TCP receive window
-                               * grows (its program reads), is not silent. 0: never */
-    int send_timeout_ms;      /* 30000: how long a client may take nothing of what waits
-                               * for it; then it is dropped. Each byte begins it again */
-    int close_timeout_ms;     /* 5000: wait for the peer's Close after ours */
-    int drain_timeout_ms;     /* 5000: what libwebsock_stop leaves to clients and callbacks */
-    int concurrent_events;    /* 0. 1: up to 16 messages of one client may run at the same
-                               * time, each on a worker; those of a burst start at once.
-                               * n > 1: up to n. Further ones wait, in order. onopen and
-                               * onclose still run alone */
-    int handle_signals;       /* 1: SIGINT and SIGTERM stop libwebsock_wait, if their
-                               * disposition is the default one, and a second one cuts the
-                               * drain short. 0: left alone */
-    size_t max_connections;   /* 0: what the system gives. More are refused with 503 */
-    size_t max_workers;       /* 0: no limit. Threads that run callbacks */
-    size_t max_frame_payload; /* as given to libwebsock_init; 16 MiB if that was 0 */
+    /* Settings. Each comment begins with the default. libwebsock_wait fails with EINVAL, and
+     * logs the name of the setting, if one is out of range: a time or concurrent_events is
+     * negative; handshake_timeout_ms, send_timeout_ms or max_queued_bytes is 0;
+     * max_frame_payload, max_message_payload or max_handshake_bytes is 0 or more than
+     * SIZE_MAX / 4 (1 GiB on 32 bits); a stack is below 64 KiB; close_trace_frames is over 16. */
+    int handshake_timeout_ms;      /* 10000: from accept to the 101, including TLS */
+    int idle_timeout_ms;           /* 120000: how long a client may be silent before it is dropped.
+                                    * It is pinged after half of that. A client is not silent while
+                                    * it takes bytes sent before the Ping, or while its TCP receive
+                                    * window grows (its program reads). 0: never */
+    int send_timeout_ms;           /* 30000: how long a client may take no byte of what waits for it
+                                    * before it is dropped. Each byte restarts the time */
+    int close_timeout_ms;          /* 5000: how long to wait for the peer's Close after ours */
+    int drain_timeout_ms;          /* 5000: how long a stop waits for clients and callbacks */
+    int concurrent_events;         /* 0. 1: up to 16 messages of one client may run at the same
+                                    * time, each on its own worker; n > 1: up to n. A burst starts
+                                    * them at once; any more wait, in order. onopen and onclose
+                                    * still run alone */
+    int handle_signals;            /* 1: SIGINT and SIGTERM stop libwebsock_wait, if their
+                                    * disposition is the default, and a second one cuts the drain
+                                    * short. 0: the library leaves signals alone */
+    size_t max_connections;        /* 0: as many as the system allows. Any more get 503 */
+    size_t max_workers;            /* 0: no limit. Threads that run callbacks */
+    size_t max_frame_payload;      /* what libwebsock_init was given; 16 MiB if that was 0 */
     size_t max_message_payload;    /* 16 MiB, or what libwebsock_init was given if that is
-                                    * larger: all fragments of a message; more fails the
-                                    * connection with 1009. It does not grow with
-                                    * max_frame_payload when that is set later */
-    size_t max_handshake_bytes;    /* 16384: the request line and headers; more gets 431 */
-    size_t max_queued_bytes;       /* 4 MiB: per client, memory kept by messages that wait
-                                    * for callbacks (then its socket is not read), and bytes
-                                    * that wait for it to read (then send_all closes it, 1008) */
-    size_t connection_stack_bytes; /* 131072: stack of a connection's thread; what the
-                                    * system needs and 24 KiB at least, else EINVAL */
+                                    * larger. All fragments of a message together; more fails
+                                    * the connection with 1009. Does not follow
+                                    * max_frame_payload if you set that later */
+    size_t max_handshake_bytes;    /* 16384: request line and headers; more gets 431 */
+    size_t max_queued_bytes;       /* 4 MiB, per client, in each direction. In: memory held by
+                                    * messages that wait for callbacks; at the limit the socket
+                                    * is not read. Out: bytes that wait for the client to read;
+                                    * past the limit send_all closes it with 1008 */
+    size_t connection_stack_bytes; /* 131072: stack of a connection's thread; at least what
+                                    * the system needs and 24 KiB, else EINVAL */
 
     void *priv; /* the library's */
 
-    size_t close_trace_frames; /* 8: when a connection ends by an error or at a deadline,
-                                * its line in the log names this many of its last frames
-                                * in each direction (at most 16). 0: none */
+    size_t close_trace_frames; /* 8: when a connection ends by an error or at a deadline, its
+                                * log line lists this many of its last frames in each
+                                * direction. 0: none */
     int message_timeout_ms;    /* 300000: from the first byte of a message to its last; a
-                                * slower one fails the connection with 1008. 0: for ever */
-    size_t max_handshakes;     /* 1000: connections that are not upgraded. One more takes the
-                                * place of the one whose handshake has not advanced for the
-                                * longest time, which is reset; those that are with onrequest
-                                * keep theirs. Keep it below max_connections. 0: no limit */
-    size_t worker_stack_bytes; /* 1048576: stack of each thread that runs callbacks, with
-                                * all they call; at least as connection_stack_bytes */
+                                * slower one fails the connection with 1008. 0: no limit */
+    size_t max_handshakes;     /* 1000: connections that are not upgraded yet. A new one beyond
+                                * that takes the place of the one whose handshake has not
+                                * advanced for longest, which is reset; one that is in
+                                * onrequest keeps its place. Keep it below max_connections.
+                                * 0: no limit */
+    size_t worker_stack_bytes; /* 1048576: stack of each thread that runs callbacks, for all
+                                * they call; same minimum as connection_stack_bytes */
 };
 
-/* What libwebsock_stats fills in. Set size to sizeof(libwebsock_statistics)
- * first. Counts are since libwebsock_init. */
+/* Filled in by libwebsock_stats. Set size to sizeof(libwebsock_statistics) first. Unless a
+ * comment says "now", counts start at libwebsock_init. */
 typedef struct libwebsock_statistics {
-    size_t size;                             /* yours */
-    unsigned long long connections_open;     /* had onopen, not yet onclose */
-    unsigned long long connections_accepted; /* sockets accepted or handed over */
-    unsigned long long connections_refused;  /* of those, that did not become clients:
-                                              * no room, bad or refused handshake, plain HTTP */
+    size_t size;                             /* set by you */
+    unsigned long long connections_open;     /* had onopen but not onclose, now */
+    unsigned long long connections_accepted; /* sockets accepted or passed in */
+    unsigned long long connections_refused;  /* those that did not become clients: no
+                                              * room, bad or refused handshake, plain HTTP */
     unsigned long long messages_in;
     unsigned long long messages_out;
-    unsigned long long bytes_in; /* HTTP handshakes and frame headers included; with TLS, what
-                                  * is inside of it */
+    unsigned long long bytes_in; /* including HTTP handshakes and frame headers; with TLS, before
+                                  * encryption */
     unsigned long long bytes_out;
-    unsigned long long events_queued;      /* whose callbacks have not begun yet, now */
-    unsigned long long workers;            /* threads that run callbacks, idle ones included */
-    unsigned long long workers_busy;       /* of those, in a callback now */
-    unsigned long long longest_callback_ms; /* how long the oldest running callback has run */
+    unsigned long long events_queued;       /* their callbacks have not begun, now */
+    unsigned long long workers;             /* threads that run callbacks, also idle ones, now */
+    unsigned long long workers_busy;        /* those that are in a callback, now */
+    unsigned long long longest_callback_ms; /* how long the oldest running callback has run, now */
 
-    /* Why connections were refused; with refused_for_newer, at the end, they are
+    /* Why connections were refused. These and refused_for_newer, at the end, add up to
      * connections_refused. */
-    unsigned long long refused_no_room;      /* max_connections or max_handshakes, or no
-                                              * thread, memory or descriptor for it */
-    unsigned long long refused_tls;          /* no TLS handshake, or one that failed */
-    unsigned long long refused_late;         /* handshake_timeout_ms came first */
-    unsigned long long refused_request;      /* the request was bad, or no upgrade */
-    unsigned long long refused_by_onrequest; /* which returned a status */
-    unsigned long long refused_plain_http;   /* onrequest has answered: libwebsock_respond */
-    unsigned long long refused_gone;         /* the peer left, or the server stopped, before */
+    unsigned long long refused_no_room;      /* max_connections or max_handshakes reached,
+                                              * or no thread, memory or descriptor left */
+    unsigned long long refused_tls;          /* no TLS handshake, or it failed */
+    unsigned long long refused_late;         /* handshake_timeout_ms ran out */
+    unsigned long long refused_request;      /* bad request, or no upgrade */
+    unsigned long long refused_by_onrequest; /* it returned a status */
+    unsigned long long refused_plain_http;   /* answered with libwebsock_respond */
+    unsigned long long refused_gone;         /* the peer left or the server stopped first */
 
-    /* How clients ended, by close_info->code: [n] is 1000 + n, [16] all others. */
+    /* How clients ended, by close_info->code: [n] counts 1000 + n, [16] all others. */
     unsigned long long closed[17];
     unsigned long long send_timeouts; /* clients dropped because they did not read */
 
-    unsigned long long refused_for_newer; /* at max_handshakes, they made room for newer ones */
+    unsigned long long refused_for_newer; /* at max_handshakes, made room for newer ones */
 } libwebsock_statistics;
 
 /* --- Contexts: libwebsock_init(3), libwebsock_bind(3), libwebsock_wait(3) --- */
 
-/* Makes a context with default callbacks and settings. base and flags are
- * reserved: NULL. max_frame_payload is the largest payload of one frame, 0 for
- * 16 MiB. Any thread. Returns the context, to be given to libwebsock_free, or
- * NULL: EINVAL base or flags is not NULL; ENOMEM. */
+/* Makes a context with default callbacks and settings. base and flags are reserved and must be
+ * NULL. max_frame_payload is the largest payload of one frame; 0 means 16 MiB. Any thread.
+ * Returns the context, which libwebsock_free frees, or NULL: EINVAL base or flags is not NULL;
+ * ENOMEM. */
 libwebsock_context *libwebsock_init(void *base, void *flags, size_t max_frame_payload);
 
-/* Listens on port of every address that host has, IPv4 and IPv6, which for
- * "localhost" may be two; host NULL or "" is every address of the machine. An address
- * that the machine does not have is left out, unless there is no other; all the
- * rest work, or none. port is a number or a service name, "0" any free port, the
- * same for all addresses. May be called several
- * times, before and during libwebsock_wait. Any thread; blocks while the name is
- * resolved. Returns 0, or -1 and logs host, port and reason: EINVAL ctx or port
- * is NULL, or port is not a valid port; ENOENT host or port does not resolve; EADDRINUSE,
- * EADDRNOTAVAIL, EACCES, EMFILE, ENOMEM as from socket(2), bind(2), listen(2);
- * ESHUTDOWN the context was stopped; EPERM it serves in another process. */
+/* Listens on port at every address of host, IPv4 and IPv6: "localhost" may have two. host NULL
+ * or "" means every address of this machine. An address that the machine does not have is
+ * skipped, unless there is no other; all the rest must work, or the call fails and nothing is
+ * bound. port is a number or a service name; "0" picks a free port, the same for all addresses.
+ * May be called several times, before and during libwebsock_wait. Any thread; blocks while the
+ * name is resolved. Returns 0, or -1 and logs host, port and reason: EINVAL ctx or port is
+ * NULL, or port is not valid; ENOENT host or port does not resolve; EADDRINUSE, EADDRNOTAVAIL,
+ * EACCES, EMFILE, ENOMEM as from socket(2), bind(2), listen(2); ESHUTDOWN the context was
+ * stopped; EPERM it serves in another process. */
 int libwebsock_bind(libwebsock_context *ctx, const char *host, const char *port);
 
-/* The same with TLS: https:// and wss:// on this port. keyfile and certfile are
- * PEM files: the private key and the certificate, behind which certfile may have
- * the rest of its chain; that is what chainfile of libwebsock_bind_ssl_real is
- * for otherwise (NULL: there is none). The files are read and checked before
- * anything is bound; a certificate that has expired is a warning only. Returns 0,
- * or -1 and logs which file and what OpenSSL says of it: errno as of
- * libwebsock_bind; as from open(2), ENOENT or EACCES among them, for a file that
- * cannot be read; EINVAL keyfile or certfile is NULL, or a file is not PEM, a key
- * is encrypted, key and certificate do not match, or a chain does not
- * hold together. libwebsock_bind_ssl(3). */
+/* The same with TLS: https:// and wss:// on this port. keyfile and certfile are PEM files: the
+ * private key, and the certificate followed by the rest of its chain. If the rest is in a file
+ * of its own, libwebsock_bind_ssl_real takes that as chainfile (NULL: none). The files are read
+ * and checked before anything is bound; a certificate that has expired only gets a warning.
+ * Returns 0, or -1 and logs the file and OpenSSL's reason: errno as for libwebsock_bind; as
+ * from open(2), such as ENOENT or EACCES, a file cannot be read; EINVAL keyfile or certfile is
+ * NULL, a file is not PEM, a key is encrypted, key and certificate do not match, or the chain
+ * does not fit together. libwebsock_bind_ssl(3). */
 int libwebsock_bind_ssl(libwebsock_context *ctx, const char *host, const char *port,
                         const char *keyfile, const char *certfile);
 int libwebsock_bind_ssl_real(libwebsock_context *ctx, const char *host, const char *port,
                              const char *keyfile, const char *certfile, const char *chainfile);
 
-/* The same with everything there is to choose: client certificates, versions,
- * ciphers, certificates by host name. Returns as libwebsock_bind_ssl; EINVAL
- * also: options is NULL, its size is none it can have, a host or a setting in it
- * makes no sense, or demands certificates without a client_ca_file. */
+/* The same with all options: client certificates, versions, ciphers, certificates by host name.
+ * Returns as libwebsock_bind_ssl does; also EINVAL: options is NULL, its size is not that of
+ * any version of the struct, a host or an option is not valid, or client certificates are
+ * demanded without a client_ca_file. libwebsock_bind_tls(3). */
 int libwebsock_bind_tls(libwebsock_context *ctx, const char *host, const char *port,
                         const libwebsock_tls_options *options);
 
-/* Reads the files of every TLS listener again, and if all are good, uses them for
- * connections that are accepted from now on; those there are go on as they are.
- * If one is bad, nothing changes. Any thread; blocks for the files. Returns 0, or -1 and
- * logs the file and why: EINVAL ctx is NULL, no listener has TLS, or a file is bad;
- * as from open(2); ENOMEM; ESHUTDOWN the context was stopped; EPERM it serves in
- * another process. */
+/* Reads the files of every TLS listener again. If all are good, connections accepted from now
+ * on use them; existing ones are not affected. If one is bad, nothing changes. Any thread;
+ * blocks while files are read. Returns 0, or -1 and logs the file and the reason: EINVAL ctx is
+ * NULL, no listener has TLS, or a file is bad; as from open(2); ENOMEM; ESHUTDOWN the context
+ * was stopped; EPERM it serves in another process. */
 int libwebsock_reload_ssl(libwebsock_context *ctx);
 
-/* Takes a socket of the user's. A listening one is accepted on during
- * libwebsock_wait. A connected one, blocking or not, is served as one
- * connection from now on, before, during or without libwebsock_wait. In both
- * cases the library owns fd from then on and closes it; after a failure it is
- * still the caller's. Any thread; does not block. Returns 0, or -1 and logs
- * why: EINVAL ctx is NULL, or fd is no stream socket or neither listening nor
- * connected, or a setting is out of range; EBADF; ENOTSOCK; ENOMEM; EAGAIN no
- * thread can be had, or max_connections or max_handshakes is reached (a
- * connected peer has been sent 503); EMFILE or ENFILE; ESHUTDOWN the context was
- * stopped; EPERM it serves in another process. */
+/* Takes over a socket of yours. On a listening one the library accepts during libwebsock_wait.
+ * A connected one, blocking or not, is served as one connection from now on, whether before,
+ * during or without libwebsock_wait. On success the library owns fd and closes it; after a
+ * failure fd is still yours. Any thread; does not block. Returns 0, or -1 and logs the reason:
+ * EINVAL ctx is NULL, fd is not a stream socket or neither listens nor is connected, or a
+ * setting is out of range; EBADF; ENOTSOCK; ENOMEM; EAGAIN there is no thread to be had, or
+ * max_connections or max_handshakes is reached (a connected peer has been sent 503); EMFILE or
+ * ENFILE; ESHUTDOWN the context was stopped; EPERM it serves in another process. */
 int libwebsock_bind_socket(libwebsock_context *ctx, int fd);
 
-/* The port of the first listener, for "0". Any thread. Returns it, or -1:
- * EINVAL ctx is NULL; ENOTCONN nothing is bound, or it has no port (a Unix
- * socket). */
+/* The port of the first listener, for a bind to "0". Any thread. Returns it, or -1: EINVAL ctx
+ * is NULL; ENOTCONN nothing is bound, or the listener has no port (a Unix socket). */
 int libwebsock_port(const libwebsock_context *ctx);
 
-/* Serves until libwebsock_stop, or SIGINT or SIGTERM (handle_signals), then
- * drains: listeners close, clients get 1001, queued events run (but the Close has
- * left, so what they send fails with ENOTCONN), threads are joined; what is left
- * after drain_timeout_ms, or at a second signal, is cut off, and callbacks have
- * another second. One thread at a time.
- * Returns 0; or -1: EINVAL ctx is NULL, nothing is bound or a setting is out of
- * range; EAGAIN or ENOMEM threads or memory are short; EMFILE or ENFILE descriptors
- * are; EBUSY another thread is here; ESHUTDOWN an earlier wait has ended; EPERM the
- * context serves in another process; ETIMEDOUT a callback did not return within
- * that second (the log names its client, and libwebsock_free gives it one more
- * second and will then leave the context to it). */
+/* Serves until libwebsock_stop, or until SIGINT or SIGTERM (handle_signals). Then it drains:
+ * listeners close, clients get 1001, queued events still run (but the Close has been sent, so
+ * their sends fail with ENOTCONN), and threads are joined. Whatever is left after
+ * drain_timeout_ms, or at a second signal, is cut off; callbacks that still run then have one
+ * more second. One thread at a time. Returns 0, or -1: EINVAL ctx is NULL, nothing is bound, or
+ * a setting is out of range; EAGAIN or ENOMEM too few threads or too little memory; EMFILE or
+ * ENFILE too few descriptors; EBUSY another thread is in this function; ESHUTDOWN an earlier
+ * wait has ended; EPERM the context serves in another process; ETIMEDOUT a callback did not
+ * return within that second; the log names its client. Call libwebsock_free all the same. */
 int libwebsock_wait(libwebsock_context *ctx);
 
-/* Makes libwebsock_wait return, now or when it comes. Does not wait for it. Any
- * thread, callback or signal handler. Calling it again changes nothing. Returns 0,
- * or -1: EINVAL ctx is NULL; EPERM the context serves in another process. */
+/* Makes libwebsock_wait return, now or as soon as it is called. Does not wait for that. Any
+ * thread, callback or signal handler. Calling it again changes nothing. Returns 0, or -1:
+ * EINVAL ctx is NULL; EPERM the context serves in another process. */
 int libwebsock_stop(libwebsock_context *ctx);
 
-/* Stops and drains, if that has not been done, and frees the context; NULL is
- * allowed. Not from a callback, nor while another thread is in a function of
- * this context. Client handles the user has retained stay valid memory. Does
- * nothing in a child that was forked while the context served. */
+/* Stops and drains as libwebsock_wait does, if that has not been done yet, and frees the
+ * context. If a callback does not return in time, the context is never freed, because the
+ * callback may still use it. After libwebsock_wait has failed with ETIMEDOUT, that time is one
+ * more second, not the whole drain again. Either way, do not use the context afterwards.
+ * Retained client handles stay valid memory. NULL is allowed. Not from a callback, nor while
+ * another thread is in a function of this context. Does nothing in a child that was forked
+ * while the context served. */
 void libwebsock_free(libwebsock_context *ctx);
 
-/* Fills in *out, up to the size it says. Any thread. Returns 0, or -1: EINVAL an
- * argument is NULL, or out->size is too small to be one. */
+/* Fills in *out, up to out->size. Any thread. Returns 0, or -1: EINVAL an argument is NULL, or
+ * out->size is too small. */
 int libwebsock_stats(libwebsock_context *ctx, libwebsock_statistics *out);
 
 /* --- Sending: libwebsock_send_text(3), libwebsock_send_all_text(3) ---
  *
- * Frames of different senders are never interleaved: a whole message sent
- * between the fragments of another one is held back and sent after the last
- * fragment. Small messages sent from inside a callback may leave together, some
- * 2 ms late at most. A send blocks while the peer does not read; once the peer has
- * taken nothing for send_timeout_ms, the connection is dropped.
- * A callback that sends to its own client does not wait for it, also with
- * concurrent_events: what the client does not take within 2 ms is queued. In each
- * callback that is one message of any size, and otherwise up to max_queued_bytes;
- * only a callback that sends more than that waits. While more than 64 KiB of answers
- * are unread, or half of max_queued_bytes if that is less, the client's next
- * callbacks wait until it has read them. Those that take a client return 0, or -1:
+ * Frames of different senders are never interleaved: a whole message sent between the
+ * fragments of another one is held back until after the last fragment. Small messages
+ * sent in a callback may be gathered and leave together, about 2 ms late at most.
+ *
+ * A send blocks while the peer does not read. This is the back-pressure: the sender is
+ * slowed down to what the client reads, and nothing piles up. A peer that has taken
+ * nothing for send_timeout_ms is dropped.
+ *
+ * A callback that sends to its own client does not block, even with concurrent_events:
+ * what the client does not take within 2 ms is queued. Each callback may queue one
+ * message of any size, and otherwise up to max_queued_bytes; only a callback that sends
+ * more than that blocks. The back-pressure follows later: while more than 64 KiB of
+ * answers are unread (or half of max_queued_bytes if that is less), the client's next
+ * callbacks wait until it has read them.
+ *
+ * Functions that take a client return 0, or -1:
  *   EINVAL    an argument is NULL or not allowed
  *   EILSEQ    the text is not valid UTF-8 (RFC 6455 8.1); nothing was sent
  *   ENOTCONN  the connection is closing, closed, or not open yet
- *   ETIMEDOUT the peer does not read, the connection was dropped
+ *   ETIMEDOUT the peer does not read; the connection was dropped
  *   ENOBUFS   more than max_queued_bytes wait for another message's last fragment
  *   ENOMEM */
 
 /* Sends text, NUL-terminated, as one text message. RFC 6455 5.6. */
 int libwebsock_send_text(libwebsock_client_state *client, const char *text);
 
-/* The same with a length, so that text may hold NUL characters. */
+/* The same with a length, so text may contain NUL characters. */
 int libwebsock_send_text_with_length(libwebsock_client_state *client, const char *text, size_t len);
 
 /* Sends one binary message; data may be NULL when len is 0. RFC 6455 5.6. */
 int libwebsock_send_binary(libwebsock_client_state *client, const void *data, size_t len);
 
-/* Sends one frame. flags is an opcode, with WS_FRAGMENT_FIN on the last frame of
- * a message: the first has WS_OPCODE_TEXT or WS_OPCODE_BINARY, the others
- * WS_OPCODE_CONTINUE (else EINVAL). One message is sent in fragments at a time:
- * beginning a second one fails with EINVAL, while whole messages wait for the
- * last fragment. A character of a text may be cut by a fragment's end, not by
- * the message's. A control opcode with WS_FRAGMENT_FIN and at most 125 bytes
- * sends that control frame. RFC 6455 5.4. */
+/* Sends one frame. flags is an opcode. The first frame of a message has WS_OPCODE_TEXT or
+ * WS_OPCODE_BINARY, the others have WS_OPCODE_CONTINUE, and the last one also has
+ * WS_FRAGMENT_FIN (else EINVAL). Only one message can be sent in fragments at a time: to begin
+ * a second one fails with EINVAL, while whole messages wait for the last fragment. A fragment
+ * may end in the middle of a character of text; the message may not. A control opcode with
+ * WS_FRAGMENT_FIN and at most 125 bytes sends that control frame. RFC 6455 5.4. */
 int libwebsock_send_fragment(libwebsock_client_state *client, const void *data, size_t len,
                              int flags);
 
-/* Sends an empty Ping; onpong tells of the answer. RFC 6455 5.5.2. */
+/* Sends an empty Ping; its answer calls onpong. RFC 6455 5.5.2. */
 int libwebsock_ping(libwebsock_client_state *client);
 
-/* Sends text, or binary data, to every open client. Never waits for one: what a
- * client cannot take now is queued for it. A client for which nothing is queued
- * takes one message of any size; otherwise one that does not fit into
- * max_queued_bytes closes the client with 1008. Any thread. Returns 0, or -1:
- * EINVAL an argument is NULL; EILSEQ the text is not UTF-8; ENOMEM. */
+/* Sends text, or binary data, to every open client. Never waits: what a client cannot take now
+ * is queued for it. A client for which nothing is queued takes one message of any size.
+ * Otherwise a message that does not fit into max_queued_bytes closes that client with 1008. Any
+ * thread. Returns 0, or -1: EINVAL an argument is NULL; EILSEQ the text is not UTF-8; ENOMEM. */
 int libwebsock_send_all_text(libwebsock_context *ctx, const char *text);
 int libwebsock_send_all_binary(libwebsock_context *ctx, const void *data, size_t len);
 
 /* --- Closing: libwebsock_close(3) --- */
 
-/* Starts the closing handshake with 1000: a Close frame is sent after what was
- * already sent, the peer has close_timeout_ms to answer, then onclose runs.
- * Does not block. Returns 0, or -1: EINVAL client is NULL; ENOTCONN it is
- * closing or closed; ENOMEM it was cut off instead. RFC 6455 7.1.2. */
+/* Starts the closing handshake with code 1000. A Close frame is sent after everything already
+ * sent; the peer has close_timeout_ms to answer; then onclose runs. Does not block. Returns 0,
+ * or -1: EINVAL client is NULL; ENOTCONN it is closing or closed; ENOMEM the connection was cut
+ * off instead. RFC 6455 7.1.2. */
 int libwebsock_close(libwebsock_client_state *client);
 
-/* The same with a code that may be sent (1000 to 1003, 1007 to 1014, 3000 to
- * 4999; else EINVAL) and a reason, UTF-8 (else EILSEQ), NULL for none. What
- * is longer than 123 bytes is cut after the last whole character. */
+/* The same with a code and a reason. The codes that may be sent are 1000 to 1003, 1007 to 1014
+ * and 3000 to 4999 (else EINVAL). reason is UTF-8 (else EILSEQ), or NULL for none; one of more
+ * than 123 bytes is cut after the last whole character that fits. */
 int libwebsock_close_with_reason(libwebsock_client_state *client, unsigned short code,
                                  const char *reason);
 
 /* --- Client handles: libwebsock_retain(3) --- */
 
 /* Keeps the handle valid memory, even after onclose and libwebsock_free, until
- * as many calls of libwebsock_release. Sends on it then fail with ENOTCONN.
- * retain returns client; NULL is allowed in both. */
+ * libwebsock_release has been called as many times. Once the client has gone, sends on it fail
+ * with ENOTCONN. retain returns client. NULL is allowed in both. */
 libwebsock_client_state *libwebsock_retain(libwebsock_client_state *client);
 void libwebsock_release(libwebsock_client_state *client);
 
-/* The peer's address as text, "127.0.0.1:54321" or "[::1]:54321" or "unix".
- * Lives as long as the handle. NULL: EINVAL client is NULL. */
+/* The peer's address as text, "127.0.0.1:54321" or "[::1]:54321" or "unix". Valid as long as
+ * the handle. NULL: EINVAL client is NULL. */
 const char *libwebsock_peer(const libwebsock_client_state *client);
 
 /* The request that opened this connection. NULL: EINVAL client is NULL. */
 const libwebsock_request *libwebsock_client_request(const libwebsock_client_state *client);
 
-/* What TLS has settled for this connection; good from onrequest or onopen on.
- * NULL: ENOENT the connection is not TLS; EINVAL client is NULL. */
+/* The result of this connection's TLS handshake, from onrequest or onopen on. NULL: ENOENT the
+ * connection has no TLS; EINVAL client is NULL. libwebsock_client_tls(3). */
 const libwebsock_tls_info *libwebsock_client_tls(const libwebsock_client_state *client);
 
 /* --- Requests: libwebsock_onrequest(3) ---
  *
- * The last three are for use inside onrequest; elsewhere they fail with EPERM.
- * Of several calls of accept_protocol or respond the last one counts. */
+ * The last three work only inside onrequest; elsewhere they fail with EPERM. If
+ * accept_protocol or respond is called several times, the last call counts. */
 
-/* The value of a header, name in any case, without white space around it;
- * several of one name are joined with ", ". Any thread; lives as long as the
+/* The value of a header, without white space around it. Upper and lower case of name are the
+ * same. Several headers of one name are joined with ", ". Any thread. Valid as long as the
  * client handle. NULL: ENOENT it was not sent; EINVAL an argument is NULL. */
 const char *libwebsock_request_header(const libwebsock_request *request, const char *name);
 
-/* Answers the upgrade with subprotocol name. Returns 0, or -1: EINVAL the client
+/* Accepts subprotocol name in the answer to the upgrade. Returns 0, or -1: EINVAL the client
  * did not offer it, or an argument is NULL; EPERM; ENOMEM. RFC 6455 4.2.2. */
 int libwebsock_accept_protocol(libwebsock_client_state *client, const char *name);
 
-/* Adds a header to whatever is answered when onrequest returns: the upgrade, what
- * libwebsock_respond sets, a status, or the 426 for plain HTTP. A header added twice is sent twice; a Content-Type, Date
- * or Retry-After replaces the one that would be sent otherwise. Returns 0, or -1:
- * EINVAL name is no token, value has a control character (CR, LF and NUL among
- * them), or the header is one the library writes itself (Connection, Upgrade,
- * Content-Length, Transfer-Encoding, Sec-WebSocket-*); EPERM; ENOMEM. */
+/* Adds a header to the response, whichever it is: the upgrade, what libwebsock_respond sets, a
+ * status that onrequest returns, or 426 for plain HTTP. A header added twice is sent twice; a
+ * Content-Type, Date or Retry-After replaces the library's own. Returns 0, or -1: EINVAL an
+ * argument is NULL, name is not a token, value has a control character (such as CR or LF), or
+ * the library writes this header itself (Connection, Upgrade, Content-Length,
+ * Transfer-Encoding, Sec-WebSocket-*); EPERM; ENOMEM. */
 int libwebsock_add_response_header(libwebsock_client_state *client, const char *name,
                                    const char *value);
 
-/* Answers with status (200 to 599), content_type (NULL for none) and a body
- * (copied; NULL when len is 0) instead of an upgrade, and closes the connection
- * after it. If onrequest then returns a status, that one is sent, with this body.
- * HEAD gets no body. Returns 0, or -1: EINVAL; EPERM; ENOMEM. */
+/* Answers with status (200 to 599), content_type (NULL: none) and body (copied; NULL if len is
+ * 0) instead of the upgrade, then closes the connection. If onrequest then returns a status,
+ * that status is sent, with this body. HEAD gets no body. Returns 0, or -1: EINVAL; EPERM;
+ * ENOMEM. */
 int libwebsock_respond(libwebsock_client_state *client, int status, const char *content_type,
                        const void *body, size_t len);
 
-/* --- Sundries --- */
+/* --- Miscellaneous: libwebsock_dump_frame(3) --- */
 
-/* Prints frame to stderr, its payload in hexadecimal, as far as that takes it
- * without waiting. Returns 0, or -1: EINVAL frame is NULL; ENOMEM. */
+/* Prints frame to stderr, with its payload in hexadecimal. Waits 10 ms at most for stderr; what
+ * that does not take is lost. Returns 0, or -1: EINVAL frame is NULL; ENOMEM. */
 int libwebsock_dump_frame(const libwebsock_frame *frame);
 
-/* The version that was linked, "1.0.0"; LIBWEBSOCK_VERSION_* is the one that was
- * compiled against. Never NULL. */
+/* The version of the library that is linked, "1.0.0". LIBWEBSOCK_VERSION_* is the version of
+ * this header. Never NULL. */
 const char *libwebsock_version_string(void);
 
 #ifdef __GNUC__
