@@ -307,8 +307,8 @@ typedef struct libwebsock_statistics {
                                               * room, bad or refused handshake, plain HTTP */
     unsigned long long messages_in;
     unsigned long long messages_out;
-    unsigned long long bytes_in; /* including HTTP handshakes and frame headers; with TLS, before
-                                  * encryption */
+    unsigned long long
+        bytes_in; /* with HTTP handshakes and frame headers; with TLS, the plaintext */
     unsigned long long bytes_out;
     unsigned long long events_queued;       /* their callbacks have not begun, now */
     unsigned long long workers;             /* threads that run callbacks, also idle ones, now */
