@@ -255,13 +255,13 @@ struct libwebsock_context {
                                     * It is pinged after half of that. A client is not silent while
                                     * it takes bytes sent before the Ping, or while its TCP receive
                                     * window grows (its program reads). 0: never */
-    int send_timeout_ms;           /* 30000: how long a client may take no byte of what waits for it
-                                    * before it is dropped. Each byte restarts the time */
+    int send_timeout_ms;           /* 30000: how long a client may go without taking a byte of what
+                                    * waits for it; then it is dropped. Each byte restarts it */
     int close_timeout_ms;          /* 5000: how long to wait for the peer's Close after ours */
     int drain_timeout_ms;          /* 5000: how long a stop waits for clients and callbacks */
     int concurrent_events;         /* 0. 1: up to 16 messages of one client may run at the same
                                     * time, each on its own worker; n > 1: up to n. A burst starts
-                                    * them at once; any more wait, in order. onopen and onclose
+                                    * them at once; the rest wait, in order. onopen and onclose
                                     * still run alone */
     int handle_signals;            /* 1: SIGINT and SIGTERM stop libwebsock_wait, if their
                                     * disposition is the default, and a second one cuts the drain
@@ -307,8 +307,7 @@ typedef struct libwebsock_statistics {
                                               * room, bad or refused handshake, plain HTTP */
     unsigned long long messages_in;
     unsigned long long messages_out;
-    unsigned long long
-        bytes_in; /* with HTTP handshakes and frame headers; with TLS, the plaintext */
+    unsigned long long bytes_in; /* with handshakes and frame headers; with TLS, the plaintext */
     unsigned long long bytes_out;
     unsigned long long events_queued;       /* their callbacks have not begun, now */
     unsigned long long workers;             /* threads that run callbacks, also idle ones, now */
