@@ -27,7 +27,8 @@
  *     object that it is linked into exports them and nothing else of it.
  *  9. A context serves in one process. A child forked before that may serve with
  *     its own copy. A child forked while the context serves may only exec or
- *     _exit; in it these functions fail with EPERM. See libwebsock(7), Processes.
+ *     _exit; in it, functions that change or use the server fail with EPERM. See
+ *     libwebsock(7), Processes.
  */
 #ifndef WEBSOCK_WEBSOCK_H
 #define WEBSOCK_WEBSOCK_H
@@ -383,7 +384,7 @@ int libwebsock_reload_ssl(libwebsock_context *ctx);
  * during or without libwebsock_wait. On success the library owns fd and closes it; after a
  * failure fd is still yours. Any thread; does not block. Returns 0, or -1 and logs the reason:
  * EINVAL ctx is NULL, fd is not a stream socket or neither listens nor is connected, or a
- * setting is out of range; EBADF; ENOTSOCK; ENOMEM; EAGAIN there is no thread to be had, or
+ * setting is out of range; EBADF; ENOTSOCK; ENOMEM; EAGAIN no thread is available, or
  * max_connections or max_handshakes is reached (a connected peer has been sent 503); EMFILE or
  * ENFILE; ESHUTDOWN the context was stopped; EPERM it serves in another process. */
 int libwebsock_bind_socket(libwebsock_context *ctx, int fd);
@@ -470,7 +471,8 @@ int libwebsock_ping(libwebsock_client_state *client);
 /* Sends text, or binary data, to every open client. Never waits: what a client cannot take now
  * is queued for it. A client for which nothing is queued takes one message of any size.
  * Otherwise a message that does not fit into max_queued_bytes closes that client with 1008. Any
- * thread. Returns 0, or -1: EINVAL an argument is NULL; EILSEQ the text is not UTF-8; ENOMEM. */
+ * thread. Returns 0, or -1: EINVAL an argument is NULL; EILSEQ the text is not UTF-8; ENOMEM;
+ * EPERM the context serves in another process. */
 int libwebsock_send_all_text(libwebsock_context *ctx, const char *text);
 int libwebsock_send_all_binary(libwebsock_context *ctx, const void *data, size_t len);
 
