@@ -1,6 +1,5 @@
-// bind_ssl.cpp, for libwebsock_bind_ssl(3): listening with TLS, and what TLS says of a client.
+// bind_ssl.cpp, for libwebsock_bind_ssl(3): listening with TLS, and new certificates.
 #include "api/checked.h"
-#include "connection/connection.h"
 #include "server/context.h"
 
 #include <websock/websock.h>
@@ -26,29 +25,9 @@ int libwebsock_bind_ssl_real(libwebsock_context *ctx, const char *host, const ch
     return libwebsock_bind_tls(ctx, host, port, &options);
 }
 
-int libwebsock_bind_tls(libwebsock_context *ctx, const char *host, const char *port,
-                        const libwebsock_tls_options *options)
-{
-    return checked([&] {
-        return ctx && port && options ? Context::of(ctx)->bind_tls(host, port, *options) : EINVAL;
-    });
-}
-
 int libwebsock_reload_ssl(libwebsock_context *ctx)
 {
     return checked([&] { return ctx ? Context::of(ctx)->reload_tls() : EINVAL; });
-}
-
-const libwebsock_tls_info *libwebsock_client_tls(const libwebsock_client_state *client)
-{
-    const libwebsock_tls_info *info = nullptr;
-    (void)checked([&] {
-        if (!client)
-            return EINVAL;
-        info = Connection::of(client)->public_tls();
-        return info ? 0 : ENOENT;
-    });
-    return info;
 }
 
 } // extern "C"
