@@ -220,7 +220,7 @@ class WithPkgConfig(Serving):
         result = run(*CC, "-shared", "-Wl,-z,defs", "-o", shared, *whole, *flags)
         self.assertEqual((result.returncode, result.stdout), (0, ""))
         exported = run("nm", "-D", "--defined-only", "--format=just-symbols", shared).stdout
-        reviewed = (ROOT / "src" / "symbols.list").read_text(encoding="utf-8")
+        reviewed = (ROOT / "src" / "api" / "symbols.list").read_text(encoding="utf-8")
         self.assertEqual(exported.split(), reviewed.split())
         self.assert_serves(sys.executable, "-B", ROOT / "tests/interop/ctypes_echo.py", shared)
 
