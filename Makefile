@@ -85,15 +85,22 @@ $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(cppflags) -I$(BUILD)/demo $(CPPFLAGS) $(cflags) $(CFLAGS) -c $< -o $@
 
-# The page is part of the program: one file to copy.
-$(BUILD)/demo/page.h: demo/page.html
+# Files that are part of the demo server, each as an array: one file to copy. Of the manual
+# what mandoc makes of it, without its bold print; without mandoc, its source.
+built_in := demo/page.html README.md man/libwebsock.7 websock/websock.h demo/server.c demo/block.c demo/slow.c
+$(BUILD)/demo/files_built_in.h: $(built_in) Makefile
 	@mkdir -p $(@D)
-	{ echo 'static const unsigned char page_html[] = {'; \
-	  od -An -v -tx1 $< | sed 's/ *\([0-9a-f][0-9a-f]\)/0x\1,/g'; echo '};'; } > $@
+	for file in $(built_in); do \
+	  echo "static const unsigned char $$(basename $$file | tr .- __)[] = {"; \
+	  case $$file in \
+	  man/*) { mandoc -T ascii $$file 2>/dev/null || cat $$file; } | sed "s/.$$(printf '\b')//g";; \
+	  *) cat $$file;; \
+	  esac | od -An -v -tx1 | sed 's/ *\([0-9a-f][0-9a-f]\)/0x\1,/g'; echo '};'; \
+	done > $@
 
-$(BUILD)/demo/routes.o: $(BUILD)/demo/page.h
+$(BUILD)/demo/files.o: $(BUILD)/demo/files_built_in.h
 
-$(BUILD)/demo/websock-demo: $(addprefix $(BUILD)/demo/,server.o routes.o chat.o stats.o metrics.o) $(archive)
+$(BUILD)/demo/websock-demo: $(addprefix $(BUILD)/demo/,server.o options.o routes.o files.o chat.o block.o slow.o stats.o metrics.o) $(archive)
 $(BUILD)/demo/quickstart: $(BUILD)/demo/quickstart.o $(archive)
 $(BUILD)/demo/echo: $(BUILD)/demo/echo.o $(archive)
 $(BUILD)/demo/wss: $(BUILD)/demo/wss.o $(archive)

@@ -1,40 +1,15 @@
-/* routes.c: the request hook. Serves the page, /health and /metrics, sends each
- * WebSocket endpoint to its callbacks, and refuses what is none of these. /echo is so
- * short that it lives here too. */
+/* routes.c: the request hook. Serves /health, sends each WebSocket endpoint to its
+ * callbacks and other requests to files.c and metrics.c, and refuses what is none of
+ * these. /echo is so short that it lives here too. */
 #include "routes.h"
 
+#include "block.h"
+#include "files.h"
 #include "metrics.h"
-#include "page.h" /* page_html, generated from page.html */
+#include "slow.h"
 
 #include <string.h>
 #include <strings.h>
-
-/* Everything the page needs is in the page: nothing else may be loaded, framed or
- * talked to. The last two headers give it the fine-grained clock that a round trip
- * of 50 microseconds is measured with. */
-static const char *const page_headers[][2] = {
-    {"Content-Security-Policy",
-     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; "
-     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"},
-    {"X-Content-Type-Options", "nosniff"},
-    {"Referrer-Policy", "no-referrer"},
-    {"Cache-Control", "no-cache"},
-    {"Cross-Origin-Opener-Policy", "same-origin"},
-    {"Cross-Origin-Embedder-Policy", "require-corp"},
-};
-
-static int serve_page(libwebsock_client_state *client)
-{
-    for (size_t i = 0; i < sizeof page_headers / sizeof page_headers[0]; i++) {
-        if (libwebsock_add_response_header(client, page_headers[i][0], page_headers[i][1]) != 0) {
-            return 500;
-        }
-    }
-    return libwebsock_respond(client, 200, "text/html; charset=utf-8", page_html,
-                              sizeof page_html) == 0
-               ? 0
-               : 500;
-}
 
 /* For load balancers and tests. */
 static int serve_health(libwebsock_client_state *client)
@@ -106,43 +81,45 @@ static int upgrade(libwebsock_client_state *client, const libwebsock_request *re
     } else if (strcmp(request->path, "/echo") == 0) {
         client->onmessage = echo_onmessage;
         (void)libwebsock_accept_protocol(client, "echo");
+    } else if (strcmp(request->path, "/block") == 0) {
+        block_serve(client);
+    } else if (strcmp(request->path, "/slow") == 0) {
+        slow_serve(client);
     } else {
         stats_serve(demo->feed, client);
     }
     return 0;
 }
 
-static int is_one_of(const char *path, const char *const *paths)
+static int is_endpoint(const char *path)
 {
-    while (*paths != NULL && strcmp(path, *paths) != 0) {
-        paths++;
+    static const char *const endpoints[] = {"/chat", "/echo", "/block", "/slow", "/stats"};
+    for (size_t i = 0; i < sizeof endpoints / sizeof endpoints[0]; i++) {
+        if (strcmp(path, endpoints[i]) == 0) {
+            return 1;
+        }
     }
-    return *paths != NULL;
+    return 0;
 }
 
 int demo_onrequest(libwebsock_client_state *client, const libwebsock_request *request)
 {
-    static const char *const pages[] = {"/", "/index.html", NULL};
-    static const char *const endpoints[] = {"/chat", "/echo", "/stats", NULL};
-
-    if (is_one_of(request->path, endpoints) && request->is_websocket) {
+    if (is_endpoint(request->path) && request->is_websocket) {
         return upgrade(client, request);
     }
     if (strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0) {
         (void)libwebsock_add_response_header(client, "Allow", "GET, HEAD");
         return 405;
     }
-    if (is_one_of(request->path, endpoints)) {
+    if (is_endpoint(request->path)) {
         return 0; /* plain HTTP to an endpoint: the library answers 426 */
     }
     if (request->is_websocket) {
         return 404;
     }
-    if (is_one_of(request->path, pages)) {
-        return serve_page(client);
+    if (strcmp(request->path, "/health") == 0) {
+        return serve_health(client);
     }
-    if (strcmp(request->path, "/metrics") == 0) {
-        return metrics_serve(client);
-    }
-    return strcmp(request->path, "/health") == 0 ? serve_health(client) : 404;
+    return strcmp(request->path, "/metrics") == 0 ? metrics_serve(client)
+                                                  : files_serve(client, request->path);
 }

@@ -1,7 +1,8 @@
-/* server.c: websock-demo, a server to try libwebsock with in a browser. Options,
- * start and end; what it serves is in routes.c, chat.c, stats.c, metrics.c and
- * page.html. Manual: websock-demo(1). */
+/* server.c: websock-demo, a server to try libwebsock with in a browser. Start and end;
+ * the command line is in options.c, and what is served begins in routes.c. Manual:
+ * websock-demo(1). */
 #include "chat.h"
+#include "options.h"
 #include "routes.h"
 #include "stats.h"
 
@@ -10,132 +11,8 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-#define MAX_ORIGINS 32
-
-struct options {
-    const char *host;
-    const char *port;
-    const char *certfile; /* with keyfile, or NULL: no TLS */
-    const char *keyfile;
-    const char *chainfile; /* NULL: certfile has the whole chain */
-    size_t max_frame; /* bytes; 0: the library's default */
-    const char *origins[MAX_ORIGINS];
-    size_t origin_count;
-};
-
-enum parsed { RUN, HELP, BAD };
-
-static const char usage[] =
-    "usage: websock-demo [--host ADDRESS] [--port PORT] [--cert FILE --key FILE]\n"
-    "                    [--chain FILE] [--max-frame BYTES] [--origin URL] [--help]\n"
-    "  --host ADDRESS     address or name to listen on (127.0.0.1)\n"
-    "  --port PORT        port to listen on; 0 is any free one (8080)\n"
-    "  --cert FILE        speak TLS, with this certificate (PEM); SIGHUP reads it again\n"
-    "  --key FILE         the certificate's private key (PEM)\n"
-    "  --chain FILE       certificates between it and its root, if --cert lacks them\n"
-    "  --max-frame BYTES  largest payload of one frame (16777216)\n"
-    "  --origin URL       let pages of this origin connect too; may be repeated\n";
-
-static int parse_size(const char *text, size_t *size)
-{
-    char *end;
-    if (text[0] < '0' || text[0] > '9') { /* strtoull would take " -1" */
-        return -1;
-    }
-    errno = 0;
-    unsigned long long value = strtoull(text, &end, 10);
-    if (errno != 0 || *end != '\0' || value == 0 || value > SIZE_MAX / 2) {
-        return -1;
-    }
-    *size = (size_t)value;
-    return 0;
-}
-
-static enum parsed bad(const char *what, const char *text)
-{
-    fprintf(stderr, "websock-demo: %s: %s\n%s", what, text, usage);
-    return BAD;
-}
-
-static enum parsed parse_option(struct options *options, const char *name, const char *value)
-{
-    if (strcmp(name, "--host") == 0) {
-        options->host = value;
-    } else if (strcmp(name, "--port") == 0) {
-        options->port = value;
-    } else if (strcmp(name, "--cert") == 0) {
-        options->certfile = value;
-    } else if (strcmp(name, "--key") == 0) {
-        options->keyfile = value;
-    } else if (strcmp(name, "--chain") == 0) {
-        options->chainfile = value;
-    } else if (strcmp(name, "--max-frame") == 0) {
-        if (parse_size(value, &options->max_frame) != 0) {
-            return bad("not a number of bytes", value);
-        }
-    } else {
-        if (strstr(value, "://") == NULL) {
-            return bad("not an origin like https://example.org", value);
-        }
-        if (options->origin_count == MAX_ORIGINS) {
-            return bad("too many origins", value);
-        }
-        options->origins[options->origin_count++] = value;
-    }
-    return RUN;
-}
-
-static enum parsed check_tls_files(const struct options *options)
-{
-    if (options->certfile != NULL && options->keyfile == NULL) {
-        return bad("option missing", "--key, for --cert");
-    }
-    if (options->certfile == NULL && options->keyfile != NULL) {
-        return bad("option missing", "--cert, for --key");
-    }
-    if (options->certfile == NULL && options->chainfile != NULL) {
-        return bad("option missing", "--cert and --key, for --chain");
-    }
-    return RUN;
-}
-
-/* getopt_long is not POSIX, and so few options do not miss it. "--name value" and
- * "--name=value" are the same. Cuts the '=' out of argv. */
-static enum parsed parse_options(struct options *options, int argc, char **argv)
-{
-    static const char *const names[] = {"--host",  "--port",      "--cert",  "--key",
-                                        "--chain", "--max-frame", "--origin"};
-
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-            return HELP;
-        }
-        char *value = strchr(argv[i], '=');
-        if (value != NULL) {
-            *value++ = '\0';
-        }
-        size_t known = 0;
-        while (known < sizeof names / sizeof names[0] && strcmp(argv[i], names[known]) != 0) {
-            known++;
-        }
-        if (known == sizeof names / sizeof names[0]) {
-            return bad("unknown option", argv[i]);
-        }
-        if (value == NULL && (value = argv[++i]) == NULL) {
-            return bad("value missing", names[known]);
-        }
-        enum parsed result = parse_option(options, names[known], value);
-        if (result != RUN) {
-            return result;
-        }
-    }
-    return check_tls_files(options);
-}
 
 /* The default one hangs up without a word; this one says what would have fitted.
  * When it returns, the connection is closed. */
@@ -262,13 +139,13 @@ static int serve(libwebsock_context *ctx, const struct options *options)
 int main(int argc, char **argv)
 {
     static struct options options = {.host = "127.0.0.1", .port = "8080"};
-    enum parsed parsed = parse_options(&options, argc, argv);
-    if (parsed == HELP) {
-        fputs(usage, stdout);
+    switch (options_parse(&options, argc, argv)) {
+    case PARSED_HELP:
         return 0;
-    }
-    if (parsed == BAD) {
+    case PARSED_BAD:
         return 2;
+    case PARSED_RUN:
+        break;
     }
     libwebsock_context *ctx = libwebsock_init(NULL, NULL, options.max_frame);
     if (ctx == NULL) {
@@ -276,8 +153,8 @@ int main(int argc, char **argv)
         return 1;
     }
     (void)signal(SIGPIPE, SIG_IGN); /* who reads what we print may end before we do */
-    ctx->handle_signals = 0; /* take_signals does */
-    block_signals(&options); /* before the first thread starts */
+    ctx->handle_signals = 0;        /* take_signals does */
+    block_signals(&options);        /* before the first thread starts */
     int failed = serve(ctx, &options);
     libwebsock_free(ctx);
     return failed ? 1 : 0;

@@ -8,6 +8,10 @@
  * for figures. chat.c shows what to do where it will not. */
 #include "stats.h"
 
+#include "block.h"
+#include "clock.h"
+#include "slow.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -27,13 +31,6 @@ struct stats_feed {
     size_t count, capacity;
 };
 
-static double seconds_since(const struct timespec *start)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)(now.tv_sec - start->tv_sec) + (double)(now.tv_nsec - start->tv_nsec) / 1e9;
-}
-
 /* The figures, the same for all, and how this client's connection is secured. Returns
  * the length of the line, or -1. */
 static int figures(const struct stats_feed *feed, const libwebsock_client_state *client, char *line,
@@ -41,7 +38,9 @@ static int figures(const struct stats_feed *feed, const libwebsock_client_state 
 {
     const libwebsock_tls_info *tls = libwebsock_client_tls(client); /* NULL: it is not */
     libwebsock_statistics now = {.size = sizeof now};
-    if (libwebsock_stats(feed->ctx, &now) != 0) {
+    char slow_readers[1024];
+    if (libwebsock_stats(feed->ctx, &now) != 0 ||
+        slow_describe(slow_readers, sizeof slow_readers) < 0) {
         return -1;
     }
     return snprintf(line, size,
@@ -49,18 +48,19 @@ static int figures(const struct stats_feed *feed, const libwebsock_client_state 
                     "\"messages_in\":%llu,\"messages_out\":%llu,"
                     "\"bytes_in\":%llu,\"bytes_out\":%llu,"
                     "\"events_queued\":%llu,\"workers\":%llu,\"workers_busy\":%llu,"
+                    "\"send_timeouts\":%llu,\"blocked\":%u,\"slow_readers\":%s,"
                     "\"uptime_s\":%.3f,\"tls\":\"%s\",\"cipher\":\"%s\"}",
                     now.connections_open, now.connections_accepted, now.connections_refused,
                     now.messages_in, now.messages_out, now.bytes_in, now.bytes_out,
-                    now.events_queued, now.workers, now.workers_busy,
-                    seconds_since(&feed->started), tls != NULL ? tls->version : "",
-                    tls != NULL ? tls->cipher : "");
+                    now.events_queued, now.workers, now.workers_busy, now.send_timeouts,
+                    block_count(), slow_readers, seconds_since(&feed->started),
+                    tls != NULL ? tls->version : "", tls != NULL ? tls->cipher : "");
 }
 
 /* Fails when the client is going, which onclose will tell. */
 static void send_figures(const struct stats_feed *feed, libwebsock_client_state *client)
 {
-    char line[640];
+    char line[2048];
     int len = figures(feed, client, line, sizeof line);
     if (len > 0 && (size_t)len < sizeof line) {
         (void)libwebsock_send_text_with_length(client, line, (size_t)len);

@@ -65,7 +65,7 @@ syntax: $(patsubst %,$(BUILD)/%.ok,$(wildcard $(SOURCES)))
 $(BUILD)/%.cpp.ok: %.cpp
 	@mkdir -p $(@D)
 	$(CXX) $(cppflags) -MT $@ -MF $@.d $(cxxflags) -fsyntax-only $< && touch $@
-$(BUILD)/%.c.ok: %.c $(BUILD)/demo/page.h
+$(BUILD)/%.c.ok: %.c $(BUILD)/demo/files_built_in.h
 	@mkdir -p $(@D)
 	$(CC) $(cppflags) -MT $@ -MF $@.d -I$(BUILD)/demo $(cflags) -fsyntax-only $< && touch $@
 

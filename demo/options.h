@@ -1,0 +1,29 @@
+/* options.h: the command line of websock-demo. */
+#ifndef DEMO_OPTIONS_H
+#define DEMO_OPTIONS_H
+
+#include <stddef.h>
+
+#define MAX_ORIGINS 32
+
+struct options {
+    const char *host;
+    const char *port;
+    const char *certfile; /* with keyfile, or NULL: no TLS */
+    const char *keyfile;
+    const char *chainfile; /* NULL: certfile has the whole chain */
+    size_t max_frame;      /* bytes; 0: the library's default */
+    const char *origins[MAX_ORIGINS];
+    size_t origin_count;
+};
+
+enum parsed {
+    PARSED_RUN,
+    PARSED_HELP, /* printed to stdout */
+    PARSED_BAD   /* what is wrong is on stderr */
+};
+
+/* Options that are not given keep what *options has. The strings are argv's. */
+enum parsed options_parse(struct options *options, int argc, char **argv);
+
+#endif
