@@ -15,6 +15,8 @@ from deadline import within
 from program import Program
 
 WIDTH, HEIGHT = 1280, 960  # of a page, in pixels
+# This machine, as a host whose pages are no secure context without TLS, unlike 127.0.0.1.
+NOT_SECURE = "plain.test"
 
 # Resolves to the condition's value as soon as that is true; looks again whenever
 # the document changes.
@@ -55,7 +57,7 @@ class Chromium(Program):
             "--disable-component-update",
             "--disable-sync",
             "--no-first-run",
-            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+            f"--host-resolver-rules=MAP {NOT_SECURE} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
             f"--ignore-certificate-errors-spki-list={trusted_key}",
             "--remote-debugging-port=0",
             f"--user-data-dir={self.profile.name}",
@@ -143,12 +145,20 @@ class Page:
     async def open(self, url):
         for domain in ("Page", "Runtime", "Log"):
             await self.call(f"{domain}.enable")
-        await self.call("Emulation.setDeviceMetricsOverride", width=WIDTH, height=HEIGHT,
-                        deviceScaleFactor=1, mobile=False)
+        await self.resize(WIDTH, HEIGHT)
         # As if its window were the active one, whatever other pages there are.
         await self.call("Emulation.setFocusEmulationEnabled", enabled=True)
         answer = await self.call("Page.navigate", url=url)
         assert "errorText" not in answer, f"{url}: {answer}"
+
+    async def resize(self, width, height):
+        await self.call("Emulation.setDeviceMetricsOverride", width=width, height=height,
+                        deviceScaleFactor=1, mobile=False)
+
+    async def prefer(self, scheme):
+        """light or dark"""
+        await self.call("Emulation.setEmulatedMedia",
+                        features=[{"name": "prefers-color-scheme", "value": scheme}])
 
     async def value(self, expression):
         answer = await self.call("Runtime.evaluate", expression=expression, awaitPromise=True,
@@ -182,13 +192,19 @@ class Page:
         await self.call("Input.insertText", text=text)
 
     async def press_enter(self):
-        for kind in ("keyDown", "keyUp"):
-            await self.call("Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter",
-                            windowsVirtualKeyCode=13, text="\r" if kind == "keyDown" else "")
+        await self._press("Enter", 13, "\r")
+
+    async def press_tab(self):
+        await self._press("Tab", 9, "")
 
     async def screenshot(self):
         """PNG."""
         return base64.b64decode((await self.call("Page.captureScreenshot", format="png"))["data"])
+
+    async def _press(self, key, code, text):
+        for kind, typed in (("keyDown", text), ("keyUp", "")):
+            await self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key,
+                            windowsVirtualKeyCode=code, text=typed)
 
     def _note(self, method, params):
         if method == "Runtime.exceptionThrown":

@@ -3,15 +3,22 @@
 # demo-page.png in the build directory.
 
 import io
+import socket
 import unittest
 
 from PIL import Image
 
 import certificates
 import demo_server
-from chromium import HEIGHT, WIDTH, Chromium, DevTools
+import picture
+from chromium import HEIGHT, NOT_SECURE, WIDTH, Chromium, DevTools
+from deadline import DEADLINE
 from over_tls import TLS_1_3, over_tls
+from raw_socket import TEXT, UPGRADE, frame, request
 
+FITS = "document.documentElement.scrollWidth === document.documentElement.clientWidth"
+CHART = "document.querySelector('#rtt-chart').toDataURL()"
+OPACITY = "getComputedStyle(document.querySelector('#stats-figures')).opacity"
 CHART_COLORS = """(() => {
     const canvas = document.querySelector('#rtt-chart');
     const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
@@ -21,8 +28,18 @@ CHART_COLORS = """(() => {
 ENTERED = "document.querySelector('#chat-people').textContent !== ''"
 
 
+ROUND_TRIPS = "Number(document.querySelector('#echo-count').textContent.replaceAll(',', ''))"
+BLOCKED = "document.querySelector('#block-state').dataset.blocked"
+WAITED = "Number(document.querySelector('#slow-state').dataset.waited)"  # seconds
+SLOW_READER_RUNS = "document.querySelector('#slow-state').classList.contains('running')"
+
+
 def says(selector, text):
     return f"document.querySelector('{selector}')?.textContent.includes('{text}')"
+
+
+def stale(selector):
+    return f"document.querySelector('{selector}').classList.contains('stale')"
 
 
 def setUpModule():
@@ -46,18 +63,39 @@ class Case(unittest.IsolatedAsyncioTestCase):
         for page in self.pages:
             self.assertEqual(page.problems, [])
 
-    async def open_page(self):
-        page = await self.devtools.open_page(self.demo.origin + "/")
+    async def open_page(self, origin=None):
+        page = await self.devtools.open_page((origin or self.demo.origin) + "/")
         self.pages.append(page)
         for panel in ("chat", "echo", "stats"):
             await page.until(f"document.querySelector('#{panel}-status')?.dataset.state === 'open'")
         await page.until(ENTERED)
         return page
 
-    async def say(self, page, name, text):
-        await page.fill_in("#chat-name", name)
-        await page.fill_in("#chat-input", text)
-        await page.click("#chat-send")
+    say = staticmethod(picture.say)
+
+    async def talks_on(self, page, condition):
+        """The echo has made more round trips and the chat has got a message of page's, and
+        condition still holds: looked at in one moment."""
+        before = await page.value(ROUND_TRIPS)
+        await page.value("""(() => {
+            document.querySelector('#chat-input').value = 'still here';
+            document.querySelector('#chat-form').requestSubmit();
+        })()""")
+        await page.until(f"{condition} && {ROUND_TRIPS} > {before + 10} && "
+                         f"{says('#chat-log', 'still here')}")
+
+    def occupy(self, path, count, behind, greeting):
+        """Makes count connections to path that send what is behind and do not read after the
+        server's greeting."""
+        connections = [self.enterContext(socket.create_connection(
+            (self.demo.host, self.demo.port), DEADLINE)) for _ in range(count)]
+        for connection in connections:
+            connection.sendall(request(path, headers=UPGRADE) + behind)
+        for connection in connections:
+            data = b""
+            while greeting not in data:
+                data += (piece := connection.recv(1024))
+                self.assertTrue(piece, data)
 
 
 class TalkTest(Case):
@@ -81,15 +119,26 @@ class TalkTest(Case):
     async def test_the_statistics_count_the_page_s_own_connections_and_messages(self):
         page = await self.open_page()
         await page.until("document.querySelector('#stats-connections').textContent === '3'")
-        await page.click("#echo-run")
         await page.until("parseFloat(document.querySelector('#stats-messages-in').textContent) > 0")
 
-    async def test_the_page_says_so_when_the_server_is_gone(self):
+    async def test_the_page_says_so_when_the_server_is_gone_and_when_it_is_back(self):
         page = await self.open_page()
+        await page.until("document.querySelector('#stats-connections').textContent === '3'")
+        self.assertFalse(await page.value(f"{stale('#stats-figures')} || {stale('#echo-figures')}"))
         self.demo.stop()
         for panel in ("chat", "echo", "stats"):
             await page.until(f"document.querySelector('#{panel}-status').dataset.state !== 'open'")
         await page.until("document.querySelector('#chat-send').disabled")
+        await page.until(f"{stale('#stats-figures')} && {stale('#echo-figures')}")
+        await page.until(says("#stats-note", "connection lost, figures as of"))
+        await page.until(says("#spoken", "The connection to the server is lost"))
+        self.assertEqual(await page.value(OPACITY), "0.45")
+
+        certificate = certificates.server() if self.tls_version else None
+        self.enterContext(demo_server.DemoServer("--port", self.demo.port, certificate=certificate))
+        await page.until(f"!{stale('#stats-figures')} && !{stale('#echo-figures')}")
+        await page.until(says("#stats-note", "all clients"))
+        await page.until(f"{says('#spoken', 'Connected again')} && {ROUND_TRIPS} > 0")
         self.pages.remove(page)  # Chromium reports the attempts to connect again as errors
 
 
@@ -102,29 +151,122 @@ class ShowTest(Case):
 
     async def test_the_round_trips_are_measured_and_drawn_until_they_are_stopped(self):
         page = await self.open_page()
-        empty_chart = await page.value("document.querySelector('#rtt-chart').toDataURL()")
-        await page.click("#echo-run")
         await page.until("parseFloat(document.querySelector('#echo-rtt').textContent) > 0")
         self.assertGreater(await page.value(CHART_COLORS), 10)
-        self.assertNotEqual(await page.value("document.querySelector('#rtt-chart').toDataURL()"),
-                            empty_chart)
         await page.click("#echo-run")
-        await page.until("document.querySelector('#echo-run').ariaPressed === 'false'")
+        await page.until(says("#echo-run", "Start ping-pong"))
+        await page.until(says("#echo-log", "ping-pong stopped"))
+        chart = await page.value(CHART)
+        await page.fill_in("#echo-input", "one more")  # behind the last of the ping-pong
+        await page.press_enter()
+        await page.until(f"{CHART} !== '{chart}'")
+        count = await page.value(ROUND_TRIPS)
+        await page.click("#echo-run")
+        await page.until(f"{ROUND_TRIPS} > {count + 1}")
 
     async def test_a_busy_page_is_drawn(self):
         page, other = await self.open_page(), await self.open_page()
-        await self.say(other, "Bob", "Is anybody here?")
-        await page.until(says("#chat-log", "Is anybody here?"))
-        await self.say(page, "Alice", "Yes, in the other window.")
-        await page.fill_in("#echo-input", "hello")
-        await page.press_enter()
-        await page.click("#echo-run")
-        await page.until("parseFloat(document.querySelector('#stats-messages-in').textContent) > 0")
-        png = await page.screenshot()
+        png = await picture.take(page, other, history=1)
         (demo_server.BUILD / "demo-page.png").write_bytes(png)
-        picture = Image.open(io.BytesIO(png)).convert("RGB")
-        self.assertEqual(picture.size, (WIDTH, HEIGHT))
-        self.assertGreater(len(picture.getcolors(WIDTH * HEIGHT)), 200)
+        image = Image.open(io.BytesIO(png)).convert("RGB")
+        self.assertEqual(image.size, (WIDTH, HEIGHT))
+        self.assertGreater(len(image.getcolors(WIDTH * HEIGHT)), 200)
+
+    async def test_it_fits_its_window_and_on_a_phone_the_figures_come_first(self):
+        page = await self.open_page()
+        for scheme in ("light", "dark"):
+            await page.prefer(scheme)
+            for width in (WIDTH, 820, 480, 390, 320):
+                await page.resize(width, HEIGHT)
+                with self.subTest(scheme=scheme, width=width):
+                    tops = await page.value("""[...document.querySelectorAll('section')]
+                        .map((section) => section.getBoundingClientRect().top)""")
+                    self.assertTrue(await page.value(FITS))
+                    self.assertEqual(tops, sorted(tops))
+                    self.assertEqual(len(tops), 4)
+
+    async def test_everything_can_be_reached_with_the_tab_key_and_shows_that(self):
+        page = await self.open_page()
+        reached = []
+        while (name := await self.next_by_tab(page)) not in reached:
+            reached.append(name)
+        controls = await page.value("""[...document.querySelectorAll('a, button, input, select')]
+            .map((element) => element.id || element.pathname)""")
+        self.assertEqual([name for name in reached if name in controls], controls)
+
+    async def next_by_tab(self, page):
+        await page.press_tab()
+        name, outline = await page.value("""(() => {
+            const element = document.activeElement;
+            return [element.id || element.pathname || '', getComputedStyle(element).outlineStyle];
+        })()""")
+        self.assertTrue(name == "" or outline == "solid", f"{name}: {outline}")
+        return name
+
+
+class BlockTest(Case):
+    async def block(self, button, count):
+        page = await self.open_page()
+        await page.click(button)
+        await page.until(f"{BLOCKED} === '{count}'")
+        await self.talks_on(page, f"{BLOCKED} === '{count}'")
+        await page.until(f"Number(document.querySelector('#stats-workers').dataset.value) >= {count}")
+        await page.until(says("#block-state", f"{count} callback{'s' * (count > 1)} slept for 3 s"))
+        self.assertTrue(await page.value(says("#block-state", "Echo meanwhile")))
+        self.assertTrue(await page.value(says("#spoken", "slept for 3 s")))
+        await page.until(f"document.querySelector('{button}').ariaDisabled === 'false'")
+        await page.until("document.querySelector('#stats-connections').textContent === '3'")
+
+    async def test_a_callback_that_blocks_holds_nobody_up(self):
+        await self.block("#block-one", 1)
+
+    async def test_nor_do_a_hundred_at_the_same_time(self):
+        await self.block("#block-many", 100)
+
+    async def test_the_page_says_what_the_server_refused(self):
+        page = await self.open_page()
+        self.occupy("/block", 256, frame(TEXT, b"block"), b"blocked")
+        await page.click("#block-one")
+        await page.until(says("#block-state",
+                              "The server refused 1: 256 callbacks are blocked already."))
+
+
+class SlowReaderTest(Case):
+    async def start(self, page):
+        await page.click("#slow-run")
+        await page.until(f"{WAITED} >= 1")
+        await self.talks_on(page, SLOW_READER_RUNS)
+
+    async def test_it_holds_nobody_up_and_may_read_on(self):
+        page = await self.open_page()
+        await self.start(page)
+        await page.click("#slow-run")
+        await page.until(says("#slow-state", "All 64 MiB are read now."))
+        self.assertTrue(await page.value(says("#slow-run", "Be a slow reader")))
+
+    async def test_it_is_dropped_in_the_end(self):
+        page = await self.open_page()
+        await self.start(page)
+        await page.until(f"{WAITED} >= 20")
+        await page.until(says("#slow-state", "Dropped by the server after"))
+        self.assertTrue(await page.value(says("#slow-state", "Send timeouts so far: 1.")))
+        self.assertFalse(await page.value(SLOW_READER_RUNS))
+
+    async def test_without_shared_memory_it_keeps_a_processor_busy_until_it_is_stopped(self):
+        page = await self.open_page(f"http://{NOT_SECURE}:{self.demo.port}")
+        self.assertFalse(await page.value("crossOriginIsolated"))
+        await self.start(page)
+        await page.click("#slow-run")
+        await page.until(says("#slow-state", "Stopped. The server had sent"))
+        await page.until("document.querySelector('#stats-connections').textContent === '3'")
+        self.pages.remove(page)  # Chromium reports that such a page cannot be isolated
+
+    async def test_the_page_says_that_the_server_has_enough_of_them(self):
+        page = await self.open_page()
+        self.occupy("/slow", 8, b"", b"send_timeout_ms")
+        await page.click("#slow-run")
+        await page.until(says("#slow-state",
+                              "The server refused it: 8 slow readers are here already."))
 
 
 over_tls(globals(), TalkTest, versions=[TLS_1_3])
