@@ -67,21 +67,22 @@ static int send_greeting(libwebsock_client_state *client, const struct reader *r
     return libwebsock_send_text_with_length(client, text, (size_t)len);
 }
 
-static void send_everything(libwebsock_client_state *client, struct reader *reader)
+/* Returns 0, or -1: the client has left, or was dropped. */
+static int send_everything(libwebsock_client_state *client, struct reader *reader)
 {
     static const char zeros[65536];
     size_t sent = 0;
     if (send_greeting(client, reader) != 0) {
-        return;
+        return -1;
     }
     while (sent < SLOW_BYTES) {
         if (libwebsock_send_binary(client, zeros, sizeof zeros) != 0) {
-            return; /* it has left, or was dropped */
+            return -1;
         }
         sent += sizeof zeros;
         has_sent(reader, sent);
     }
-    (void)libwebsock_close_with_reason(client, WS_CLOSE_NORMAL, "that was all");
+    return 0;
 }
 
 static int slow_onopen(libwebsock_client_state *client)
@@ -93,8 +94,11 @@ static int slow_onopen(libwebsock_client_state *client)
         (void)libwebsock_close_with_reason(client, WS_CLOSE_TRY_AGAIN_LATER, reason);
         return 0;
     }
-    send_everything(client, reader);
+    int failed = send_everything(client, reader);
     leave(reader);
+    if (!failed) {
+        (void)libwebsock_close_with_reason(client, WS_CLOSE_NORMAL, "that was all");
+    }
     return 0;
 }
 

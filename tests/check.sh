@@ -58,6 +58,8 @@ exec /usr/bin/python3 -B tests/run.py --time-limit 400 --jobs 3 \
     "TLS, AddressSanitizer:unittest:env BUILD=build/asan $py tests/interop/tls_test.py -b" \
     "environment:unittest:$py tests/interop/environment_test.py -b" \
     "environment, ThreadSanitizer:unittest:env BUILD=build/tsan $py tests/interop/environment_test.py -b" \
+    "demo:unittest:$py tests/interop/demo_test.py -b" \
+    "demo, ThreadSanitizer:unittest:env BUILD=build/tsan $py tests/interop/demo_test.py -b" \
     "fork:unittest:$py tests/interop/fork_test.py -b" \
     "metrics:unittest:$py tests/interop/metrics_test.py -b" \
     "memory:unittest:$py tests/interop/memory_test.py -b" \
