@@ -30,6 +30,7 @@ ENTERED = "document.querySelector('#chat-people').textContent !== ''"
 
 ROUND_TRIPS = "Number(document.querySelector('#echo-count').textContent.replaceAll(',', ''))"
 BLOCKED = "document.querySelector('#block-state').dataset.blocked"
+WORKERS_BUSY = "Number(document.querySelector('#stats-workers').dataset.value)"
 WAITED = "Number(document.querySelector('#slow-state').dataset.waited)"  # seconds
 SLOW_READER_RUNS = "document.querySelector('#slow-state').classList.contains('running')"
 
@@ -210,7 +211,7 @@ class BlockTest(Case):
         await page.click(button)
         await page.until(f"{BLOCKED} === '{count}'")
         await self.talks_on(page, f"{BLOCKED} === '{count}'")
-        await page.until(f"Number(document.querySelector('#stats-workers').dataset.value) >= {count}")
+        await page.until(f"{WORKERS_BUSY} >= {count}")
         await page.until(says("#block-state", f"{count} callback{'s' * (count > 1)} slept for 3 s"))
         self.assertTrue(await page.value(says("#block-state", "Echo meanwhile")))
         self.assertTrue(await page.value(says("#spoken", "slept for 3 s")))

@@ -19,8 +19,8 @@ TRY_AGAIN_LATER = 1013
 
 class OptionsTest(unittest.TestCase):
     def run_with(self, *options):
-        return subprocess.run([BUILD / "demo" / "websock-demo", *options], text=True, timeout=DEADLINE,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        return subprocess.run([BUILD / "demo" / "websock-demo", *options], text=True,
+                              timeout=DEADLINE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def test_help_goes_to_stdout(self):
         for option in ("--help", "-h"):
@@ -39,7 +39,7 @@ class OptionsTest(unittest.TestCase):
                 (["--max-frame", "many"], "not a number of bytes: many"),
                 (["--max-frame=-1"], "not a number of bytes: -1"),
                 (["--max-frame", "0"], "not a number of bytes: 0"),
-                (["--origin", "example.org"], "not an origin like https://example.org: example.org"),
+                (["--origin", "other.org"], "not an origin like https://example.org: other.org"),
                 (["--origin=https://example.org"] * 33, "too many origins: https://example.org"),
                 (["--cert", "file"], "option missing: --key, for --cert"),
                 (["--key=file"], "option missing: --cert, for --key"),

@@ -24,7 +24,7 @@ async def take(page, other, history):
     """PNG of page: light, two people in the chat, the echo running, and 100 callbacks and a
     slow reader that hold up neither. Both pages are open and in the chat."""
     await page.prefer("light")
-    await say(other, "Bob", "100 callbacks are asleep on the server, and one waits for my slow reader.")
+    await say(other, "Bob", "100 callbacks are asleep, and one waits for my slow reader.")
     await say(page, "Alice", "And we can still chat.")
     await other.until("document.querySelector('#chat-log').childElementCount >= 2")
     await page.until(f"Number(document.querySelector('#stats-uptime').dataset.value) >= {history}")
