@@ -1,5 +1,5 @@
-// assembly.h: gathers the fragments of one message: the one case in which received
-// bytes are copied. The connection's thread's alone.
+// assembly.h: gathers the fragments of one message. This is the only place where received
+// bytes are copied. Used by the connection's thread alone.
 #pragma once
 
 #include "base/buffer.h"
@@ -10,10 +10,12 @@
 
 namespace websock {
 
+// RFC 6455 5.4: "Clients and servers MUST support receiving both fragmented and unfragmented ..."
 class Assembly
 {
   public:
     // Throws std::bad_alloc, with nothing added.
+    // RFC 6455 5.4: "Message fragments MUST be delivered to the recipient in the order sent ..."
     void add(std::span<const uint8_t> fragment)
     {
         const size_t needed = len_ + fragment.size() + 1; // the NUL
@@ -31,7 +33,8 @@ class Assembly
 
     size_t len() const { return len_; }
 
-    // The whole message, NUL-terminated, which begins at the chunk's first byte.
+    // The whole message, NUL-terminated. It begins at the chunk's first byte.
+    // RFC 6455 5.4: "... must not depend on the presence of specific frame boundaries."
     Ref<Chunk> finish()
     {
         len_ = 0;

@@ -18,8 +18,8 @@ constexpr uint8_t kLengthBits = 0x7f;
 constexpr uint8_t kLength16 = 126; // the length is in the next 2 bytes
 constexpr uint8_t kLength64 = 127; // in the next 8
 
-// Text is unmasked and validated in strides, so that the validator finds in the
-// first-level cache (32 KiB or more) what unmasking has just written.
+// Text is unmasked and validated in strides: what unmasking has just written is then still
+// in the first-level cache (32 KiB or more) when the validator reads it.
 constexpr uint64_t kStride = 16 * 1024;
 
 Decoded failure(uint16_t close_code, const char *reason)
@@ -49,25 +49,29 @@ uint64_t read_big_endian(std::span<const uint8_t> bytes)
 
 const char *second_byte_error(uint8_t first, uint8_t second)
 {
+    // RFC 6455 5.1: "The server MUST close the connection upon receiving a frame ... not masked."
     if ((second & kMasked) == 0) {
-        return "frame from a client is not masked"; // RFC 6455 5.1
+        return "frame from a client is not masked";
     }
     bool control = is_control(static_cast<Opcode>(first & kOpcodeBits));
+    // RFC 6455 5.5: "All control frames MUST have a payload length of 125 bytes or less ..."
     if (control && (second & kLengthBits) > kMaxControlPayload) {
-        return "control frame is longer than 125 bytes"; // RFC 6455 5.5
+        return "control frame is longer than 125 bytes";
     }
     return nullptr;
 }
 
-// extended: what is there of the bytes behind the 126 or 127. RFC 6455 5.2.
+// extended: as many of the bytes after the 126 or 127 as have come.
 const char *length_error(uint8_t length, std::span<const uint8_t> extended)
 {
+    // RFC 6455 5.2: "... the minimal number of bytes MUST be used to encode the length, ..."
     if (length == kLength16 && extended.size() == 2 && read_big_endian(extended) < kLength16) {
         return "frame length is not in its shortest form";
     }
     if (length != kLength64) {
         return nullptr;
     }
+    // RFC 6455 5.2: "... (the most significant bit MUST be 0) ..."
     if (!extended.empty() && (extended[0] & 0x80) != 0) {
         return "frame length has its top bit set";
     }
@@ -79,13 +83,14 @@ const char *length_error(uint8_t length, std::span<const uint8_t> extended)
 
 } // namespace
 
-// frame_len has to fit in a size_t where that has 32 bits.
+// A frame's length must fit in a size_t, which may have 32 bits.
 Decoder::Decoder(const FrameLimits &limits) : limits_(limits)
 {
     uint64_t addressable = std::numeric_limits<size_t>::max() - kMaxClientHeader;
     limits_.max_frame_payload = std::min(limits_.max_frame_payload, addressable);
 }
 
+// RFC 6455 6.2: "Incoming data MUST be parsed as WebSocket frames as defined in Section 5.2."
 Decoded Decoder::decode(std::span<uint8_t> bytes)
 {
     if (!have_header_) {
@@ -94,8 +99,9 @@ Decoded Decoder::decode(std::span<uint8_t> bytes)
             return result;
         }
     }
+    // RFC 6455 8.1: "... not, in fact, a valid UTF-8 stream, that endpoint MUST _Fail ..."
     if (!unmask_available(bytes)) {
-        return failure(1007, "text is not UTF-8"); // RFC 6455 8.1
+        return failure(1007, "text is not UTF-8");
     }
     if (unmasked_ < payload_len_) {
         return describe();
@@ -103,8 +109,9 @@ Decoded Decoder::decode(std::span<uint8_t> bytes)
     return finish(bytes);
 }
 
-// Sets have_header_ when all of it is there and allowed. Nothing else but the
-// fields of the current frame is touched, so it starts over with more bytes.
+// Sets have_header_ once the whole header has come and is allowed. Touches only the fields
+// of the current frame, so it can start over when more bytes come.
+// RFC 6455 10.7: "Incoming data MUST always be validated by both clients and servers."
 Decoded Decoder::read_header(std::span<const uint8_t> bytes)
 {
     if (bytes.empty()) {
@@ -134,6 +141,7 @@ Decoded Decoder::read_header(std::span<const uint8_t> bytes)
     payload_len_ = wanted == 0 ? length : read_big_endian(extended);
     header_len_ = static_cast<uint8_t>(2 + wanted + sizeof mask_);
     unmasked_ = 0;
+    // RFC 6455 10.4: "... MUST protect themselves against exceeding those limits."
     if (!is_control(opcode_) && payload_len_ > limits_.max_frame_payload) {
         Decoded result = describe();
         result.kind = Decoded::too_large;
@@ -152,22 +160,26 @@ Decoded Decoder::read_header(std::span<const uint8_t> bytes)
 const char *Decoder::first_byte_error(uint8_t byte) const
 {
     const uint8_t opcode = byte & kOpcodeBits;
+    // RFC 6455 5.2: "If a nonzero value is received ... the receiving endpoint MUST _Fail ..."
     if ((byte & kReservedBits) != 0) {
-        return "reserved bit is set"; // RFC 6455 5.2: no extension was agreed on
+        return "reserved bit is set"; // no extension defines one
     }
+    // RFC 6455 5.2: "If an unknown opcode is received, the receiving endpoint MUST _Fail ..."
     if (!is_known_opcode(opcode)) {
-        return "reserved opcode"; // RFC 6455 5.2
+        return "reserved opcode";
     }
+    // RFC 6455 5.4: "Control frames themselves MUST NOT be fragmented."
     if (is_control(static_cast<Opcode>(opcode))) {
-        return (byte & kFin) != 0 ? nullptr : "control frame is fragmented"; // RFC 6455 5.5
+        return (byte & kFin) != 0 ? nullptr : "control frame is fragmented";
     }
     if (static_cast<Opcode>(opcode) == Opcode::continuation) {
         return in_message_ ? nullptr : "continuation frame without a message"; // RFC 6455 5.4
     }
-    return in_message_ ? "new message inside a fragmented one" : nullptr; // RFC 6455 5.4
+    // RFC 6455 5.4: "The fragments of one message MUST NOT be interleaved ..."
+    return in_message_ ? "new message inside a fragmented one" : nullptr;
 }
 
-// message_len_ never exceeds its limit, so the subtraction does not wrap.
+// message_len_ never exceeds the limit, so the subtraction does not wrap around.
 bool Decoder::exceeds_message_limit() const
 {
     return !is_control(opcode_) && payload_len_ > limits_.max_message_payload - message_len_;
@@ -179,19 +191,21 @@ bool Decoder::is_text() const
            (opcode_ == Opcode::continuation && message_opcode_ == Opcode::text);
 }
 
-// The current frame's header, as need_more.
+// The header of the current frame, with kind need_more.
 Decoded Decoder::describe() const
 {
     Decoded result;
     result.fin = fin_;
     result.opcode = opcode_;
     result.payload_len = payload_len_;
+    // RFC 6455 5.4: "... the type for all fragments in a message MUST be either text, binary, ..."
     result.message_opcode = opcode_ == Opcode::continuation ? message_opcode_ : opcode_;
     result.frame_len = static_cast<size_t>(header_len_ + payload_len_);
     return result;
 }
 
 // False: the text so far is not UTF-8.
+// RFC 6455 6.2: "A server MUST remove masking for data frames received from a client ..."
 bool Decoder::unmask_available(std::span<uint8_t> bytes)
 {
     const uint64_t available = std::min<uint64_t>(bytes.size() - header_len_, payload_len_);
@@ -211,8 +225,9 @@ bool Decoder::unmask_available(std::span<uint8_t> bytes)
 
 Decoded Decoder::finish(std::span<uint8_t> bytes)
 {
+    // RFC 6455 5.6: "... the whole message MUST contain valid UTF-8."
     if (is_text() && fin_ && !utf8_.complete()) {
-        return failure(1007, "text ends inside a character"); // RFC 6455 8.1
+        return failure(1007, "text ends inside a character");
     }
     Decoded result = describe();
     result.kind = Decoded::frame;
@@ -220,10 +235,13 @@ Decoded Decoder::finish(std::span<uint8_t> bytes)
     result.payload[payload_len_] = 0; // where the last payload byte, or the key, was
     have_header_ = false;
 
+    // RFC 6455 5.4: "An endpoint MUST be capable of handling control frames in the middle ..."
     if (is_control(opcode_)) {
-        return result; // between fragments it changes nothing, RFC 6455 5.4
+        return result;
     }
+    // RFC 6455 6.2: "Subsequent data frames MUST be interpreted as belonging to a new ... message."
     in_message_ = !fin_;
+    // RFC 6455 6.2: "... the endpoint MUST note the /type/ of the data ..."
     message_opcode_ = result.message_opcode;
     message_len_ = fin_ ? 0 : message_len_ + payload_len_;
     if (fin_) {
@@ -232,9 +250,14 @@ Decoded Decoder::finish(std::span<uint8_t> bytes)
     return result;
 }
 
+// RFC 6455 6.1: "An endpoint MUST encapsulate the /data/ in a WebSocket frame ..."
 size_t encode_header(uint8_t *out, bool fin, Opcode opcode, uint64_t payload_len)
 {
+    // RFC 6455 5.2: "MUST be 0 unless an extension is negotiated ..."
+    // RFC 6455 6.1: "The opcode ... of the first frame containing the data MUST be set ..."
+    // RFC 6455 6.1: "The FIN bit ... of the last frame containing the data MUST be set to 1 ..."
     out[0] = static_cast<uint8_t>((fin ? kFin : 0) | static_cast<uint8_t>(opcode));
+    // RFC 6455 5.1: "A server MUST NOT mask any frames that it sends to the client."
     if (payload_len < kLength16) {
         out[1] = static_cast<uint8_t>(payload_len);
         return 2;
@@ -247,6 +270,9 @@ size_t encode_header(uint8_t *out, bool fin, Opcode opcode, uint64_t payload_len
     return 2 + extended;
 }
 
+// RFC 6455 7.4.1: "1005 ... MUST NOT be set as a status code in a Close control frame ..."
+// RFC 6455 7.4.1: "1006 ... MUST NOT be set as a status code in a Close control frame ..."
+// RFC 6455 7.4.1: "1015 ... MUST NOT be set as a status code in a Close control frame ..."
 bool is_sendable_close_code(uint16_t code)
 {
     return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) ||
@@ -261,13 +287,13 @@ ClosePayload parse_close(std::span<const uint8_t> payload)
         return result;
     }
     result.close_code = 1002;
+    // RFC 6455 5.5.1: "... the first two bytes of the body MUST be a 2-byte unsigned integer ..."
     if (payload.size() == 1) {
-        result.error = "Close frame has half a code"; // RFC 6455 5.5.1
+        result.error = "Close frame has half a code";
         return result;
     }
     const uint16_t code = static_cast<uint16_t>(payload[0] << 8 | payload[1]);
     if (!is_sendable_close_code(code)) {
-        // RFC 6455 7.4
         result.error = "Close frame has code " + std::to_string(code) + ", which may not be sent";
         return result;
     }
@@ -284,9 +310,10 @@ ClosePayload parse_close(std::span<const uint8_t> payload)
     return result;
 }
 
+// RFC 6455 7.1.2: "... MUST send a Close ... whose status code is set to /code/ ..."
 size_t encode_close(uint8_t *out, uint16_t code, std::string_view reason)
 {
-    if (code == 1005) { // RFC 6455 7.4.1: stands for an empty payload, is never sent
+    if (code == 1005) { // never sent: it stands for an empty payload
         return 0;
     }
     const std::span text{reinterpret_cast<const uint8_t *>(reason.data()), reason.size()};

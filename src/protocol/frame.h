@@ -1,7 +1,6 @@
 // frame.h: RFC 6455 framing, pure: bytes in, results out. The decoder works in
 // place on the caller's receive buffer and copies nothing; the encoder writes
-// headers. Gathering fragments into messages is the connection's, sockets and
-// threads are nobody's here.
+// headers. Fragments are gathered into messages in assembly.h.
 #pragma once
 
 #include "base/utf8.h"
@@ -30,26 +29,26 @@ inline constexpr size_t kMaxCloseReason = 123;    // the same, less the code
 inline constexpr size_t kMaxServerHeader = 10;    // unmasked: 2 + 8
 inline constexpr size_t kMaxClientHeader = 14;    // masked: 2 + 8 + 4
 
-// XORs len bytes at src with the key, rotated by phase (payload bytes already
-// done, mod 4), and stores them at dst. dst and src may be the same, or overlap
+// XORs len bytes at src with the key, and stores them at dst. phase: how many bytes of
+// the payload came before them, mod 4. dst and src may be the same, or overlap
 // with dst below src. Touches no byte outside [src, src+len) and [dst, dst+len).
 void unmask(uint8_t *dst, const uint8_t *src, size_t len, const uint8_t key[4], size_t phase);
 
 struct FrameLimits {
-    uint64_t max_frame_payload;   // of a data frame; control frames have 125
-    uint64_t max_message_payload; // of all fragments of a message
+    uint64_t max_frame_payload;   // of a data frame; a control frame may always have 125
+    uint64_t max_message_payload; // of all fragments of a message together
 };
 
 // What Decoder::decode found at the start of the bytes it was given.
 struct Decoded {
     enum Kind : uint8_t {
-        need_more, // not a whole frame yet: give more bytes behind these
+        need_more, // not a whole frame yet: give these bytes again, with more after them
         frame,     // a whole frame
         too_large, // its header announces more than max_frame_payload
         error,     // the connection must fail with close_code
     };
     Kind kind = need_more;
-    bool fin = false; // these three: whenever the header is there
+    bool fin = false; // these three: as soon as the header is there
     Opcode opcode = Opcode::continuation;
     uint64_t payload_len = 0;
     Opcode message_opcode = Opcode::text; // frame: of the message a data frame belongs to
@@ -63,13 +62,13 @@ struct Decoded {
 };
 
 // Decodes the frames a client sends. One per connection, used by one thread.
-// Each call gets the bytes from the current frame's first one on: all that were
-// given before for this frame and any number behind them. After need_more the
-// decoder has already unmasked the part of the payload that was there, four
-// bytes further left than it was received (over the mask key), so the bytes may
-// be moved elsewhere as a block but not changed. Every check is made as soon as
-// the bytes for it are there: a reserved bit at the first byte, invalid UTF-8 at
-// the offending byte. After too_large or error it must not be called again.
+// Each call gets all bytes of the current frame that have come so far, from its
+// first one on, and any that came after them. After need_more, the payload that
+// has come is already unmasked, and stands four bytes further left than it was
+// received (over the mask key). So the bytes may be moved as a block, but not
+// changed. Every check is made as soon as its bytes are there: a reserved bit at
+// the first byte, invalid UTF-8 at the offending byte. After too_large or error
+// the decoder must not be called again.
 class Decoder
 {
   public:
@@ -77,7 +76,7 @@ class Decoder
 
     Decoded decode(std::span<uint8_t> bytes);
 
-    // Between the fragments of a message; the current frame does not count.
+    // Whether the last whole data frame was a fragment that others must follow.
     bool in_message() const { return in_message_; }
 
   private:
@@ -90,32 +89,32 @@ class Decoder
     Decoded finish(std::span<uint8_t> bytes);
 
     FrameLimits limits_;
-    Utf8Validator utf8_;      // of the text message under way
-    bool in_message_ = false; // between the fragments of a message
+    Utf8Validator utf8_; // of the text message that is coming in
+    bool in_message_ = false;
     Opcode message_opcode_ = Opcode::text;
     uint64_t message_len_ = 0; // payload of the fragments before this frame
-    // The current frame, once its header is complete:
+    // Of the current frame, once its header is complete:
     bool have_header_ = false;
     bool fin_ = false;
     Opcode opcode_ = Opcode::text;
     uint8_t header_len_ = 0; // mask key included
     uint8_t mask_[4] = {};
     uint64_t payload_len_ = 0;
-    uint64_t unmasked_ = 0; // payload bytes done so far
+    uint64_t unmasked_ = 0; // payload bytes unmasked so far
 };
 
 // Writes the header of an unmasked frame, at most kMaxServerHeader bytes, with
 // the shortest length encoding. Returns its length.
 size_t encode_header(uint8_t *out, bool fin, Opcode opcode, uint64_t payload_len);
 
-// Whether an endpoint may send this code in a Close frame: RFC 6455 7.4, and
+// Whether an endpoint may send this code in a Close frame: those of RFC 6455 7.4, and
 // 1012 to 1014 of the IANA registry.
 bool is_sendable_close_code(uint16_t code);
 
-// A Close frame's payload. ok is false when RFC 6455 5.5.1 or 7.4 forbids it:
-// one byte, a code that may not be sent, a reason that is not UTF-8; then
-// close_code and error say how to fail the connection. code is 1005 if there was
-// none. reason is a view into payload.
+// A Close frame's payload. ok is false if RFC 6455 5.5.1 or 7.4 forbids it: a
+// single byte, a code that may not be sent, or a reason that is not UTF-8. Then
+// close_code and error say how to fail the connection. code is 1005 if the
+// payload is empty. reason is a view into the payload.
 struct ClosePayload {
     bool ok = false;
     uint16_t code = 1005;
@@ -123,12 +122,12 @@ struct ClosePayload {
     uint16_t close_code = 0;
     std::string error; // "" if ok
 };
-// Throws std::bad_alloc, if not ok.
+// Throws std::bad_alloc, but only if the payload is not ok.
 ClosePayload parse_close(std::span<const uint8_t> payload);
 
-// Writes a Close payload: nothing for code 1005, else the code and as much of
-// reason as fits, cut after a whole character. out has kMaxControlPayload
-// bytes. Returns the length.
+// Writes a Close payload: nothing for code 1005, otherwise the code and as much of
+// the reason as fits, cut after a whole character. out must have room for
+// kMaxControlPayload bytes. Returns the length.
 size_t encode_close(uint8_t *out, uint16_t code, std::string_view reason);
 
 } // namespace websock

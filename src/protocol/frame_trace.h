@@ -1,5 +1,5 @@
-// frame_trace.h: what the last frames of a connection were, and when: a few bytes for
-// each, kept for the log line of an end that was not a normal one. No frames' contents.
+// frame_trace.h: remembers the last frames of a connection and when they came, a few bytes
+// for each, for the log line when it ends badly. Their contents are not kept.
 #pragma once
 
 #include "protocol/frame.h"
@@ -11,7 +11,7 @@
 
 namespace websock {
 
-// One direction; guarded by its owner.
+// For one direction. Its owner guards it.
 class FrameTrace
 {
   public:
@@ -21,10 +21,10 @@ class FrameTrace
         uint8_t first_byte; // of the frame's header: fin, reserved bits and opcode
     };
 
-    // Keeps that many. Throws std::bad_alloc.
+    // capacity: how many frames it keeps. Throws std::bad_alloc.
     explicit FrameTrace(size_t capacity) : entries_(capacity) {}
 
-    // now_ms: of coarse_ms(), here and below.
+    // now_ms: from coarse_ms(), here and below.
     void add(uint8_t first_byte, uint64_t payload_len, int64_t now_ms)
     {
         if (entries_.empty())
@@ -35,13 +35,13 @@ class FrameTrace
         ++added_;
     }
 
-    // In order: "text 5 B 12 ms ago, close 2 B 0 ms ago"; "" if there were none. Throws
-    // std::bad_alloc.
+    // Oldest first: "text 5 B 12 ms ago, close 2 B 0 ms ago"; "" if there were none.
+    // Throws std::bad_alloc.
     std::string text(int64_t now_ms) const;
 
   private:
     std::vector<Entry> entries_; // a ring
-    size_t next_ = 0;            // in it: the oldest, and the place of the next one
+    size_t next_ = 0;            // the oldest entry, which the next frame overwrites
     uint64_t added_ = 0;
 };
 

@@ -1,6 +1,6 @@
-// handshake.cpp: what is in a request's header block. Where the block ends is found in
-// header_scanner.cpp, whether it asks validly for an upgrade in upgrade_request.cpp, and
-// what is answered is in handshake_response.cpp.
+// handshake.cpp: parses a request's header block. Where the block ends is found in
+// header_scanner.cpp, whether it is a valid upgrade is checked in upgrade_request.cpp, and
+// the answer is made in handshake_response.cpp.
 #include "protocol/handshake.h"
 
 #include "protocol/http_syntax.h"
@@ -25,8 +25,7 @@ bool is_http_version(std::string_view text) // RFC 9112 2.3
            is_digit(text[7]);
 }
 
-// RFC 9112 3.2: uri-host [":" port], of which only the characters are checked. It
-// may be empty.
+// RFC 9112 3.2: uri-host [":" port]. Only its characters are checked. It may be empty.
 bool is_host(std::string_view text)
 {
     return std::all_of(text.begin(), text.end(), [](char c) {
@@ -35,8 +34,8 @@ bool is_host(std::string_view text)
     });
 }
 
-// What a target may begin with; RFC 9112 3.2.2 wants absolute URIs taken, and whoever believes
-// to speak to a proxy writes those of RFC 6455 3 as well.
+// The schemes of an absolute target. RFC 9112 3.2.2 has a server accept absolute URIs, and a
+// client that takes the server for a proxy writes those of RFC 6455 3 as well.
 bool is_scheme(std::string_view text)
 {
     return equals_ignoring_case(text, "http") || equals_ignoring_case(text, "https") ||
@@ -74,9 +73,10 @@ bool is_header_value(std::string_view value)
                         [](char c) { return is_control_char(c) && c != '\t'; });
 }
 
+// RFC 6455 4.2.1: "The server must parse at least part of this handshake ..."
 Refusal Request::parse(std::string_view block)
 {
-    if (block.starts_with("\r\n")) { // RFC 9112 2.2: an empty line before it is none of it
+    if (block.starts_with("\r\n")) { // RFC 9112 2.2: an empty line before it does not count
         block.remove_prefix(2);
     }
     const size_t line_end = block.find("\r\n");
@@ -126,11 +126,11 @@ Refusal Request::parse_request_line(std::string_view line) // RFC 9112 3
 
 Refusal Request::parse_target(std::string_view target) // RFC 9112 3.2
 {
-    // What is not ASCII should have been percent-encoded, but not all clients do.
+    // Bytes that are not ASCII should be percent-encoded, but not all clients do that.
     if (!is_all(target, [](char c) { return c != ' ' && !is_control_char(c); })) {
         return bad_request("malformed request target");
     }
-    target = target.substr(0, target.find('#')); // which a client should have kept to itself
+    target = target.substr(0, target.find('#')); // a fragment, which should not have been sent
     const size_t scheme_end = target.find("://");
     const std::string_view scheme = target.substr(0, scheme_end);
     if (scheme_end != std::string_view::npos && is_scheme(scheme)) {
@@ -151,7 +151,7 @@ Refusal Request::parse_target(std::string_view target) // RFC 9112 3.2
     return kNotRefused;
 }
 
-// fields: all behind the request line. Ends at the blank line.
+// fields: all that follows the request line. Only what comes before the blank line is read.
 Refusal Request::parse_fields(std::string_view fields)
 {
     std::vector<std::string_view> lines;
@@ -177,7 +177,7 @@ Refusal Request::parse_fields(std::string_view fields)
 Refusal Request::check_host() const // RFC 9112 3.2
 {
     const HeaderTable::Header host = headers_.find("Host");
-    if (host.value == nullptr && is_http_1_0_) { // which does not know it
+    if (host.value == nullptr && is_http_1_0_) { // HTTP/1.0 has no Host
         return kNotRefused;
     }
     if (host.value == nullptr || host.repeated || !is_host(host.value)) {
@@ -192,7 +192,7 @@ std::string_view Request::value_of(std::string_view name) const
     return value != nullptr ? value : std::string_view();
 }
 
-// Sets a NUL behind a part of line_, over the delimiter that follows it.
+// Ends a part of line_ with a NUL, in place of the delimiter after it.
 void Request::terminate(std::string_view part)
 {
     line_[static_cast<size_t>(part.data() - line_.data()) + part.size()] = '\0';

@@ -16,17 +16,17 @@
 namespace websock {
 
 // Why a request is refused: an HTTP status, and a reason for the log and the
-// body. status 0: it is not refused.
+// body of the answer. status 0: it is not refused.
 struct Refusal {
     int status = 0;
     const char *reason = "";
 };
 
-// Looks for the end of the header block in bytes that arrive in pieces. Refuses,
-// as soon as the byte is there, what can be no HTTP request: a first byte that
-// starts no method, NUL and other control characters, a LF without CR or a CR
-// without LF (400), max_bytes bytes without an end (431). One empty line may come
-// before the request, and counts as part of its block.
+// Looks for the end of the header block in bytes that arrive in pieces. What cannot
+// be an HTTP request is refused as soon as the byte that shows it is there: a first
+// byte that no method starts with, NUL or another control character, an LF without
+// CR, a CR without LF (400), max_bytes bytes without an end (431). One empty line
+// may come before the request, and counts as part of its block.
 class HeaderScanner
 {
   public:
@@ -34,11 +34,11 @@ class HeaderScanner
 
     enum class Result { need_more, complete, refused };
 
-    // bytes: everything received so far, from the request's first byte on; what
-    // was scanned before is not scanned again. After complete or refused it stays so.
+    // bytes: everything received so far, from the request's first byte on. What was
+    // scanned before is not scanned again. Once complete or refused, the result stays.
     Result scan(std::string_view bytes);
 
-    size_t length() const { return scanned_; } // complete: of the block, blank line included
+    size_t length() const { return scanned_; } // once complete: of the block with its blank line
     const Refusal &refusal() const { return refusal_; }
 
   private:
@@ -62,10 +62,10 @@ class Request
     Request(const Request &) = delete;
     Request &operator=(const Request &) = delete;
 
-    // Parses a complete header block (as HeaderScanner found it). Returns why it
-    // is refused, status 0 if it is not: then it is either a plain HTTP request or
-    // a valid upgrade. To be called once; throws std::bad_alloc. The accessors work
-    // after a refusal too, and give what had been read by then: headers all or none.
+    // Parses a complete header block, as HeaderScanner found it. Returns why it is
+    // refused, or status 0: then it is either a plain HTTP request or a valid
+    // upgrade. To be called once. Throws std::bad_alloc. The accessors work after a
+    // refusal, too, and give what had been read by then: all of the headers or none.
     Refusal parse(std::string_view block);
 
     const char *method() const { return method_; }
@@ -74,14 +74,14 @@ class Request
     bool is_websocket() const { return is_websocket_; }
     bool is_head() const;
 
-    // nullptr if absent; several of one name joined with ", ".
+    // nullptr if absent. Several of the same name are joined with ", ".
     const char *header(std::string_view name) const;
 
     // Whether the client offered this subprotocol (case-sensitive, RFC 6455 4.1).
     bool offers_protocol(std::string_view name) const;
 
-    // The extensions it offered, in its order, each with its parameters as they were sent;
-    // without those that do not follow RFC 6455 9.1. Throws std::bad_alloc.
+    // The extensions the client offered, in its order, each with its parameters as sent.
+    // Those that do not follow RFC 6455 9.1 are left out. Throws std::bad_alloc.
     std::vector<std::string_view> extension_offers() const;
 
   private:
@@ -94,7 +94,7 @@ class Request
     Refusal check_upgrade() const;
     void terminate(std::string_view part);
 
-    std::string line_; // the request line; what the parts below need of NULs is set in it
+    std::string line_; // the request line, with a NUL after each of the parts below
     const char *method_ = "";
     const char *path_ = "";
     const char *query_ = "";
@@ -105,36 +105,35 @@ class Request
 
 using ExtraHeaders = std::vector<std::pair<std::string, std::string>>;
 
-// base64(SHA-1(key + GUID)), RFC 6455 4.2.2. Throws std::bad_alloc, as do the
+// base64(SHA-1(key + GUID)), RFC 6455 4.2.2. Throws std::bad_alloc, and so do the
 // responses below.
 std::string accept_key(std::string_view key);
 
-// The 101, complete, to a request that is_websocket. protocol may be empty.
+// The whole 101 for a request that is_websocket. protocol may be empty.
 std::string upgrade_response(const Request &request, std::string_view protocol,
                              const ExtraHeaders &extra);
 
-// A point in time as HTTP has it, whatever the locale: "Sun, 06 Nov 1994 08:49:37 GMT",
-// RFC 9110 5.6.7. Throws std::bad_alloc.
+// A point in time as HTTP writes it (RFC 9110 5.6.7), whatever the locale: "Sun, 06 Nov
+// 1994 08:49:37 GMT". Throws std::bad_alloc.
 std::string http_date(std::chrono::sys_seconds when);
 
-// Any other answer (status 200 to 599), complete, with "Connection: close", Date (now,
-// unless extra has one), Content-Length and, where the status wants it,
+// Any other answer (status 200 to 599), the whole of it: with Connection: close,
+// Content-Length, Date (now, unless extra has one), and what the status asks for:
 // Sec-WebSocket-Version: 13 and Upgrade: websocket (426), Retry-After: 1 (503, unless
-// extra has one). A
-// Content-Type in extra goes before content_type, which may be empty. 204 and 304
-// have neither body nor length, 205 an empty one. The body is left out when
-// head_only, its length not.
+// extra has one). A Content-Type in extra takes precedence over content_type, which
+// may be empty. 204 and 304 have neither a body nor a length, 205 has an empty body.
+// head_only: the body is left out, but not its length.
 std::string plain_response(int status, std::string_view content_type, std::string_view body,
                            const ExtraHeaders &extra, bool head_only);
 
-// A refusal: plain_response with a text/plain body of one line that gives the
-// reason, and Allow: GET for 405.
+// The answer to what is refused: a plain_response whose body is one line of text with
+// the reason. 405 has Allow: GET.
 std::string refusal_response(const Refusal &refusal, bool head_only, ExtraHeaders extra = {});
 
-// RFC 9110: "Not Found" for 404; "Unknown" for what it does not know.
+// "Not Found" for 404; "Unknown" for a status that it does not know.
 const char *status_text(int status);
 
-// Checks for libwebsock_add_response_header.
+// What libwebsock_add_response_header checks.
 bool is_header_token(std::string_view name);
 bool is_header_value(std::string_view value); // no control characters but tab
 bool is_reserved_header(std::string_view name);

@@ -1,5 +1,5 @@
-// handshake_response.cpp: what is answered to a request: the 101 of RFC 6455
-// 4.2.2, and every other HTTP answer. Reading requests is in handshake.cpp.
+// handshake_response.cpp: the answers to requests: the 101 of RFC 6455 4.2.2, and every
+// other HTTP answer. Requests are read in handshake.cpp.
 #include "protocol/handshake.h"
 
 #include <openssl/err.h>
@@ -100,7 +100,8 @@ void append_connection(std::string &out, int status)
     }
     append_header(out, "Upgrade", "websocket"); // RFC 9110 15.5.22
     append_header(out, "Connection", "Upgrade, close");
-    append_header(out, "Sec-WebSocket-Version", "13"); // RFC 6455 4.4
+    // RFC 6455 4.4: "... MUST respond with a |Sec-WebSocket-Version| header field ..."
+    append_header(out, "Sec-WebSocket-Version", "13");
 }
 
 } // namespace
@@ -111,12 +112,12 @@ std::string accept_key(std::string_view key)
     input.reserve(key.size() + kGuid.size());
     input.append(key).append(kGuid);
 
-    // Fetched once: EVP_sha1() has it looked up each time.
+    // Fetched only once: with EVP_sha1() OpenSSL looks it up each time.
     static const EVP_MD *const sha1 = EVP_MD_fetch(nullptr, "SHA1", nullptr);
     unsigned char digest[SHA_DIGEST_LENGTH];
     if (EVP_Digest(input.data(), input.size(), digest, nullptr, sha1 ? sha1 : EVP_sha1(),
                    nullptr) != 1) {
-        ERR_clear_error(); // or a TLS connection of this thread would take it for its own
+        ERR_clear_error(); // or a TLS connection on this thread would take the error for its own
         throw std::bad_alloc();
     }
     unsigned char encoded[(SHA_DIGEST_LENGTH + 2) / 3 * 4 + 1]; // with EVP_EncodeBlock's NUL
@@ -141,6 +142,8 @@ std::string http_date(std::chrono::sys_seconds when)
     return text;
 }
 
+// RFC 6455 4.2.2: "... the server MUST complete the following steps to accept the connection ..."
+// RFC 6455 4.2.2: "... MUST reply with a valid HTTP response indicating the following."
 std::string upgrade_response(const Request &request, std::string_view protocol,
                              const ExtraHeaders &extra)
 {
@@ -150,6 +153,7 @@ std::string upgrade_response(const Request &request, std::string_view protocol,
           "Upgrade: websocket\r\n"
           "Connection: Upgrade\r\n";
     append_header(out, "Sec-WebSocket-Accept", accept_key(request.header("Sec-WebSocket-Key")));
+    // RFC 6455 4.2.2: "... MUST NOT send back a |Sec-WebSocket-Protocol| header field ..."
     if (!protocol.empty()) {
         append_header(out, "Sec-WebSocket-Protocol", protocol);
     }
@@ -197,6 +201,11 @@ std::string refusal_response(const Refusal &refusal, bool head_only, ExtraHeader
     return plain_response(refusal.status, "text/plain; charset=utf-8", body, extra, head_only);
 }
 
+// RFC 6455 4.2.2: "Extensions not listed by the client MUST NOT be listed."
+// RFC 6455 9: "A server MUST NOT respond with any extension not requested by the client."
+// RFC 6455 11.3.2: "... |Sec-WebSocket-Extensions| header field MUST NOT appear more than once ..."
+// RFC 6455 11.3.3: "The |Sec-WebSocket-Accept| header MUST NOT appear more than once ..."
+// RFC 6455 11.3.4: "... |Sec-WebSocket-Protocol| header field MUST NOT appear more than once ..."
 bool is_reserved_header(std::string_view name)
 {
     constexpr std::string_view kPrefix = "Sec-WebSocket-";

@@ -1,5 +1,5 @@
-// header_scanner.cpp: where a request's header block ends, in bytes that are still
-// arriving. What the block says is handshake.cpp's.
+// header_scanner.cpp: finds the end of a request's header block while its bytes are still
+// arriving. What the block says is read in handshake.cpp.
 #include "protocol/handshake.h"
 
 #include <algorithm>
@@ -8,7 +8,8 @@ namespace websock {
 
 namespace {
 
-// What may stand in a line: RFC 9110 5.5, and of other lines all but control characters, too.
+// What may stand in a header line (RFC 9110 5.5). The request line, too, may have anything
+// but control characters here; handshake.cpp is stricter.
 bool is_text(char c)
 {
     const auto byte = static_cast<unsigned char>(c);
@@ -39,7 +40,7 @@ HeaderScanner::Result HeaderScanner::scan(std::string_view bytes)
     return result_;
 }
 
-// Most bytes are no line's end, and follow none: they need no closer look.
+// Most bytes neither end a line nor follow a line's end: they need no closer look.
 void HeaderScanner::pass_over_text(std::string_view bytes)
 {
     while (scanned_ > 2 && scanned_ < bytes.size() && is_text(bytes[scanned_]) &&

@@ -1,4 +1,5 @@
-// http_syntax.h: the small pieces of HTTP's grammar that the files of the handshake share.
+// http_syntax.h: small pieces of HTTP's grammar that the files of the handshake share. Whole
+// requests are parsed in handshake.cpp.
 #pragma once
 
 #include "protocol/handshake.h"
@@ -38,9 +39,9 @@ inline std::string_view trim(std::string_view text) // RFC 9110 5.6.3: OWS
     return text;
 }
 
-// Whether a list has an element, without the white space around it, that matches.
-// "a,,b" has an empty one, and so has "". RFC 9110 5.6.1.2: where an element may not be
-// empty, those that are do not count, but there must be another one.
+// Whether an element of the list matches; white space around it is not part of it.
+// "a,,b" has an empty element, and so has "". RFC 9110 5.6.1.2: where elements may not be
+// empty, empty ones do not count, but there must be at least one other.
 template<typename Predicate>
 bool any_element(std::string_view list, Predicate matches, char separator = ',')
 {

@@ -1,5 +1,5 @@
-// mask.cpp: the masking of RFC 6455 5.3, which is the only work done on every
-// byte a client sends besides checking text.
+// mask.cpp: the masking of RFC 6455 5.3. Besides checking text, this is the only work
+// done on every byte a client sends.
 #include "protocol/frame.h"
 
 #include <bit>
@@ -18,7 +18,7 @@ template<class Word = uint64_t> Word load(const uint8_t *from)
 
 template<class Word> void store(uint8_t *to, Word word) { std::memcpy(to, &word, sizeof word); }
 
-// The key as it stands in memory, from its byte phase % 4 on and around.
+// The key as it stands in memory, rotated so that byte phase % 4 comes first.
 uint32_t rotated(const uint8_t key[4], size_t phase)
 {
     const auto bits = static_cast<int>(8 * (phase % 4));
@@ -29,8 +29,8 @@ uint32_t rotated(const uint8_t key[4], size_t phase)
 
 } // namespace
 
-// Whatever the block size, a block is loaded whole before it is stored, and dst
-// is not above src: so a store never reaches a byte that is still to be loaded.
+// A block of any size is loaded whole before it is stored, and dst is not above
+// src. So no store reaches a byte that is still to be loaded.
 void unmask(uint8_t *dst, const uint8_t *src, size_t len, const uint8_t key[4], size_t phase)
 {
     const uint32_t half = rotated(key, phase);

@@ -1,5 +1,5 @@
-// upgrade_request.cpp: whether a request that was parsed is a valid upgrade, RFC 6455 4.2.1,
-// or plain HTTP that can be answered. How it is parsed is in handshake.cpp.
+// upgrade_request.cpp: whether a parsed request is a valid upgrade (RFC 6455 4.2.1), or plain
+// HTTP that can be answered; and what an upgrade offers. Parsing is in handshake.cpp.
 #include "protocol/handshake.h"
 #include "protocol/http_syntax.h"
 
@@ -29,7 +29,8 @@ bool is_content_length(std::string_view list)
            !any_element(list, [&](std::string_view element) { return element != first; });
 }
 
-// What is in quotes must be a token too (RFC 6455 9.1), so no ';' is in it.
+// RFC 6455 4.3: "... the value after quoted-string unescaping MUST conform to the 'token' ABNF."
+// RFC 6455 9.1: "... the value after quoted-string unescaping MUST conform to the 'token' ABNF."
 bool is_extension_value(std::string_view value)
 {
     if (!value.starts_with('"')) {
@@ -48,7 +49,8 @@ bool is_extension_value(std::string_view value)
     return is_header_token(unquoted);
 }
 
-// RFC 6455 9.1: a token and its parameters, "name; a; b=1".
+// RFC 6455 9.1: a token and its parameters, "name; a; b=1". A value has no ';' in it, since
+// it must be a token even in quotes.
 bool is_extension(std::string_view text)
 {
     bool is_name = true;
@@ -62,7 +64,7 @@ bool is_extension(std::string_view text)
         ';');
 }
 
-// Takes the first offer out of a list; a comma in quotes is part of it.
+// Takes the first offer off the list. A comma in quotes does not end it.
 std::string_view take_offer(std::string_view &list)
 {
     bool quoted = false;
@@ -79,8 +81,8 @@ std::string_view take_offer(std::string_view &list)
     return offer;
 }
 
-// RFC 6455 4.1, item 10, wants a token. Names that are none are in use, "v1:compact" or base64
-// of a credential, and do no harm.
+// RFC 6455 4.1, item 10, demands a token. Names that are not tokens are in use, such as
+// "v1:compact" or a credential in base64, and do no harm.
 bool is_protocol_name(std::string_view name)
 {
     return is_all(name, [](char c) { return c >= ' ' && c <= '~'; });
@@ -104,7 +106,8 @@ Refusal Request::check_plain() const
     return kNotRefused;
 }
 
-Refusal Request::check_upgrade() const // RFC 6455 4.2.1
+// RFC 6455 4.2.1: "... the server MUST stop processing the client's handshake ..."
+Refusal Request::check_upgrade() const
 {
     if (is_http_1_0_) { // item 1
         return {505, "a WebSocket handshake needs HTTP/1.1"};
@@ -120,13 +123,16 @@ Refusal Request::check_upgrade() const // RFC 6455 4.2.1
     if (!has_element(value_of("Connection"), "Upgrade")) {
         return bad_request("Connection header does not say Upgrade");
     }
+    // RFC 6455 11.3.5: "... |Sec-WebSocket-Version| header field MUST NOT appear more than ..."
     const HeaderTable::Header version = headers_.find("Sec-WebSocket-Version");
     if (version.value == nullptr || version.repeated) {
         return bad_request("request needs one Sec-WebSocket-Version header");
     }
+    // RFC 6455 4.2.2: "If this version does not match ... the server MUST abort ..."
     if (std::string_view(version.value) != "13") {
-        return {426, "WebSocket version is not 13"}; // RFC 6455 4.4
+        return {426, "WebSocket version is not 13"};
     }
+    // RFC 6455 11.3.1: "The |Sec-WebSocket-Key| header field MUST NOT appear more than once ..."
     const HeaderTable::Header key = headers_.find("Sec-WebSocket-Key");
     if (key.value == nullptr || key.repeated || !is_websocket_key(key.value)) {
         return bad_request("request needs one valid Sec-WebSocket-Key header");
@@ -134,6 +140,7 @@ Refusal Request::check_upgrade() const // RFC 6455 4.2.1
     return kNotRefused;
 }
 
+// RFC 6455 4.2.2: "The value chosen MUST be derived from the client's handshake, ..."
 bool Request::offers_protocol(std::string_view name) const
 {
     return is_protocol_name(name) &&
