@@ -1,4 +1,4 @@
-// answers.cpp: the comparison of answers.h.
+// answers.cpp: see answers.h.
 #include "answers.h"
 
 #include <stdexcept>

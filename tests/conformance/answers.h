@@ -1,4 +1,4 @@
-// answers.h: the frames a case wants of the server, held against those that come. No sockets.
+// answers.h: compares the frames that come from the server with those a case wants. No sockets.
 #pragma once
 
 #include "cases.h"
@@ -8,9 +8,10 @@ namespace conformance {
 // "opcode 1, 5 bytes: 48 65 6c 6c 6f"
 std::string name_of(const Frame &frame);
 
-// What has come of the frames a step wants. Data and Close frames: those, in that order.
-// Pongs may be fewer than pings, if the latest is answered (RFC 6455 5.5.3), and may come
-// sooner than other answers, but not later. What is wrong is thrown, as std::runtime_error.
+// Which of the frames a step wants have come. Data and Close frames must be the same, in the
+// same order. There may be fewer pongs than pings, if the latest ping is answered (RFC 6455
+// 5.5.3), and pongs may come sooner than other answers, but not later. Throws
+// std::runtime_error, which says what is wrong.
 class Answers
 {
   public:
@@ -19,22 +20,22 @@ class Answers
 
     void take(const Frame &frame);
 
-    // Whether all that must come has come.
+    // Whether everything that must come has come.
     bool complete() const;
 
-    // At a Close frame that is not among those wanted: nothing more can come.
+    // For when a Close frame comes that is not among those wanted: nothing can follow it.
     void expect_complete() const;
 
     bool wants_close() const { return !wanted_.empty() && wanted_.back().opcode == kClose; }
 
   private:
-    size_t next() const; // the first one that is no pong, behind those that have come
+    size_t next() const; // the first frame still to come that is not a pong
     size_t find_pong(const Frame &frame) const;
-    bool last_pong_before(size_t end) const; // or there was none to come
+    bool last_pong_before(size_t end) const; // whether it has come, if there is one
 
     const std::vector<Frame> &wanted_;
-    size_t data_ = 0; // behind the last data or Close frame that has come
-    size_t pong_ = 0; // behind the last pong that has come
+    size_t data_ = 0; // one past the last data or Close frame that has come
+    size_t pong_ = 0; // one past the last pong that has come
 };
 
 } // namespace conformance

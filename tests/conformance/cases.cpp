@@ -1,4 +1,4 @@
-// cases.cpp: the words of cases.h.
+// cases.cpp: the functions of cases.h.
 #include "cases.h"
 
 #include <utility>
@@ -15,7 +15,7 @@ void append_number(std::string &out, uint64_t value, int bytes)
 
 int shortest(uint64_t len) { return len < 126 ? 0 : len < 65536 ? 2 : 8; }
 
-// The messages that these frames echo.
+// The messages among these frames: an echo has the same ones.
 std::vector<Message> messages_of(const std::vector<Frame> &out)
 {
     std::vector<Message> messages;

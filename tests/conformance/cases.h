@@ -1,12 +1,12 @@
-// cases.h: what a conformance case is, and the words its tables are written in: frames as
-// a client sends them, good or bad, and frames as the server must answer. The tables are
-// the *_cases.cpp files; how a case is tried is in deliveries.h, exchange.h and replay.h.
+// cases.h: what a conformance case is, and the functions its tables are written with: frames
+// that a client sends, good or bad, and frames that the server must answer with. The tables
+// are the *_cases.cpp files; how a case is tried is in deliveries.h, exchange.h and replay.h.
 //
-// Written from RFC 6455 alone, apart from the library's own framing. What independent
-// suites ask is all here; by the numbers of Autobahn's: framing (1), pings and pongs (2),
-// reserved bits (3), opcodes (4), masks and lengths in frame_cases.cpp; fragmentation (5,
-// 10) in fragment_cases.cpp; UTF-8 (6) in utf8_cases.cpp; closing (7) in close_cases.cpp;
-// limits (9) in limit_cases.cpp; and the opening handshake in handshake_cases.cpp.
+// Written from RFC 6455 alone, without the library's own framing. Everything that independent
+// suites test is here. By the numbers of Autobahn: framing (1), pings and pongs (2), reserved
+// bits (3), opcodes (4), masks and lengths in frame_cases.cpp; fragmentation (5, 10) in
+// fragment_cases.cpp; UTF-8 (6) in utf8_cases.cpp; closing (7) in close_cases.cpp; limits (9)
+// in limit_cases.cpp; and the opening handshake in handshake_cases.cpp.
 #pragma once
 
 #include "tests/support/wire.h"
@@ -22,29 +22,29 @@ namespace conformance {
 
 using test::Frame;
 
-// The limits of the server that all cases are tried against.
+// The limits of the server that every case is tried against.
 inline constexpr size_t kMaxFrame = 70000;
 inline constexpr size_t kMaxMessage = 200000;
 
-using Sizes = std::vector<size_t>; // for loops over some
+using Sizes = std::vector<size_t>; // for loops over a few of them
 using Numbers = std::vector<unsigned>;
 
 inline constexpr unsigned kContinuation = 0x0, kText = 0x1, kBinary = 0x2;
 inline constexpr unsigned kClose = 0x8, kPing = 0x9, kPong = 0xa;
 
-// What the client may send, frame by frame, as bytes.
+// The frames a client may send, as bytes.
 namespace client {
 
-// A frame with everything in it that can be wrong.
+// A frame in which everything can be chosen, and so can be wrong.
 struct Any {
     bool fin = true;
     unsigned rsv = 0; // 4: RSV1, 2: RSV2, 1: RSV3
     unsigned opcode = kText;
     std::string payload = {};
     bool masked = true;
-    int length_bytes = -1;                  // behind the 7 bits: 0, 2 or 8. -1: the shortest form
-    std::optional<uint64_t> announced = {}; // the length it claims, if not that of payload
-    uint32_t key = 0x37fa213d;              // of the examples in RFC 6455 5.7
+    int length_bytes = -1;                  // after the 7 bits: 0, 2 or 8. -1: the shortest form
+    std::optional<uint64_t> announced = {}; // the length in the header, if not that of payload
+    uint32_t key = 0x37fa213d;              // from the examples in RFC 6455 5.7
 };
 std::string frame(const Any &any);
 
@@ -61,7 +61,7 @@ std::string close_with(std::string_view payload);
 
 } // namespace client
 
-// What the server must send.
+// The frames the server must send.
 namespace server {
 
 Frame text(std::string_view payload);
@@ -79,7 +79,7 @@ struct Message {
     bool operator==(const Message &) const = default;
 };
 
-// One thing the client sends, and what answers it before the client sends the next.
+// What the client sends at once, and the answers that come before it sends the next.
 struct Step {
     std::string in;
     std::vector<Frame> out = {};
@@ -87,14 +87,14 @@ struct Step {
 
 struct Ending {
     enum Kind {
-        open,   // the connection works as before
-        failed, // the server sends Close with this code, then the end; reported as 1006
-        closed, // the end; reported with this code and reason
+        open,   // the connection goes on as before
+        failed, // the server sends a Close with this code and ends; onclose is told 1006
+        closed, // the connection ends; onclose is told this code and reason
     };
     Kind kind = open;
     unsigned code = 0;
     std::string reason = {};
-    bool reason_is_ours = false; // closed, with 1006: the library's words, whatever they are
+    bool reason_is_ours = false; // closed, with 1006: any words of the library will do
 };
 
 struct Case {
@@ -102,31 +102,31 @@ struct Case {
     std::string sentence;
     std::vector<Step> steps = {};
     Ending ending = {};
-    std::vector<Message> messages = {}; // that onmessage gets
-    // Ending::failed: after how many bytes of the last step the server knows. It is tried
-    // with no byte more, too: no verdict may wait for bytes it does not need.
+    std::vector<Message> messages = {}; // what onmessage gets
+    // Ending::failed: after how many bytes of the last step the server must know. The case is
+    // also tried without the bytes after them: no verdict may wait for bytes it does not need.
     size_t known_after = 0;
 };
 
-// Messages that the server answers with the same ones, and perhaps pongs.
+// Messages that the server echoes, and perhaps pings that it answers.
 Case echoes(std::string section, std::string sentence, std::string in, std::vector<Frame> out);
 
-// Bytes for which the server must fail the connection. known_after 0: all of them.
+// Bytes that must make the server fail the connection. known_after 0: after all of them.
 Case fails(std::string section, std::string sentence, std::string in, unsigned code,
            size_t known_after = 0);
 
-// The same behind messages, or fragments, and what answers them.
+// The same after messages or fragments, which are answered first.
 Case fails_behind(std::string section, std::string sentence, std::string before,
                   std::vector<Frame> out, const std::string &in, unsigned code,
                   size_t known_after = 0);
 
-// A Close frame of the client, perhaps with others around it, and what answers it.
+// A Close frame from the client, perhaps among other frames, and the answers.
 Case closes(std::string section, std::string sentence, std::string in, std::vector<Frame> out,
             unsigned code, std::string reason = "");
 
 std::string repeated(std::string_view part, size_t times);
 
-// "c3 28", for names.
+// "c3 28", for the names of cases.
 std::string hex(std::string_view bytes);
 
 } // namespace conformance

@@ -1,5 +1,5 @@
-// close_cases.cpp: RFC 6455 1.4, 5.5.1 and 7: Close frames, their codes and reasons, and
-// what comes behind them, from either side.
+// close_cases.cpp: RFC 6455 1.4, 5.5.1 and 7: Close frames, their codes and reasons, and what
+// comes after them, from either side; and that nothing is read after an error.
 #include "exchange.h"
 
 #include <doctest/doctest.h>
@@ -8,7 +8,7 @@ using namespace conformance;
 
 namespace {
 
-// 7.4.1, and 1012 to 1014 of the registry that 11.7 has set up; 7.4.2.
+// 7.4.1, 7.4.2, and 1012 to 1014 of the registry that 11.7 has set up.
 bool may_be_sent(unsigned code)
 {
     switch (code) {
@@ -54,7 +54,8 @@ TEST_CASE("7.4: a Close with any code from 0 to 5000 or 65535 is echoed, or fail
     for (unsigned code = 0; code <= 5000; code++)
         cases.push_back(case_of_code(code));
     cases.push_back(case_of_code(65535));
-    // Whole, here: by the decoder every way; and those at which something changes are below.
+    // Sent whole only. The decoder gets them cut in every way, and the codes at which
+    // something changes are sent in pieces in the next case.
     try_cases(cases, {.cuts = 0, .bytewise = 0});
 }
 
@@ -70,6 +71,7 @@ TEST_CASE("7.4: the codes at which something changes, with and without a reason"
     try_cases(cases);
 }
 
+// RFC 6455 5.5.1: "... the first two bytes of the body MUST be a 2-byte unsigned integer ..."
 TEST_CASE("5.5.1: a Close with a payload of every length")
 {
     std::vector<Case> cases = {
@@ -127,6 +129,7 @@ TEST_CASE("5.5.1: a Close between fragments ends the message with the connection
     try_cases(cases);
 }
 
+// RFC 6455 5.5.1: "... the endpoint MUST send a Close frame in response."
 TEST_CASE("5.5.1: what comes before the client's Close is delivered")
 {
     using namespace client;
@@ -146,6 +149,8 @@ TEST_CASE("5.5.1: what comes before the client's Close is delivered")
               {.cuts = 12, .bytewise = 0});
 }
 
+// RFC 6455 5.5.1: "The application MUST NOT send any more data frames after sending a Close ..."
+// RFC 6455 6.1: "The endpoint MUST ensure the WebSocket connection is in the OPEN state ..."
 TEST_CASE("5.5.1: behind the server's Close nothing is answered but the end")
 {
     using namespace client;
@@ -183,6 +188,41 @@ TEST_CASE("5.5.1: behind the server's Close nothing is answered but the end")
     try_cases(cases);
 }
 
+// RFC 6455 6.1: "If at any point the state ... changes, the endpoint MUST abort ..."
+TEST_CASE("6.1: a message in fragments is broken off by the server's Close")
+{
+    Case wanted;
+    wanted.section = "6.1";
+    wanted.sentence = "the last fragment does not follow the Close";
+    wanted.steps = {{client::text(kBreakOffCommand),
+                     {{false, kText, kBrokenOff}, server::close(WS_CLOSE_NORMAL)}},
+                    {client::close(WS_CLOSE_NORMAL)}};
+    wanted.ending = {Ending::closed, WS_CLOSE_NORMAL, ""};
+    wanted.messages = {{kText, kBreakOffCommand}};
+    try_cases({wanted});
+}
+
+// RFC 6455 7.1.7: "An endpoint MUST NOT continue to attempt to process data ..."
+TEST_CASE("7.1.7: what comes after an error is not looked at, not even a Close")
+{
+    using namespace client;
+    const std::string reserved = frame({.opcode = 0x3});
+    const std::string half_a_code = close_with("\x03");
+    const std::string invalid = text("\xff");
+    std::vector<Case> cases;
+    for (const std::string &next : {text("never"), ping("never"), client::close(1000),
+                                    client::close(), reserved, std::string("GET / HTTP/1.1\r\n")}) {
+        const std::string name = ", then " + hex(next.substr(0, 2));
+        cases.push_back(fails("7.1.7", "a reserved opcode" + name, reserved + next, 1002, 1));
+        cases.push_back(
+            fails("7.1.7", "half a code" + name, half_a_code + next, 1002, half_a_code.size()));
+        cases.push_back(
+            fails("7.1.7", "text that is not UTF-8" + name, invalid + next, 1007, invalid.size()));
+    }
+    try_cases(cases);
+}
+
+// RFC 6455 7.1.2: "... an endpoint MUST send a Close control frame, ..."
 TEST_CASE("7.1.1: the server that was asked to close waits for the Close that answers its own")
 {
     using namespace client;
@@ -204,7 +244,7 @@ TEST_CASE("7.1.1: the server that was asked to close waits for the Close that an
 
 TEST_CASE("7.1.1: what the server sent arrives, even if the client sends behind its own Close")
 {
-    // More than the client takes unasked: the rest leaves as it reads.
+    // More than the client's system takes before the client reads: the rest leaves as it reads.
     const std::string large(kMaxFrame, '*');
     test::Server server({.onmessage = test::echo});
     test::Client client(server.port(), {.receive_buffer = 4096});
@@ -218,7 +258,7 @@ TEST_CASE("7.1.1: what the server sent arrives, even if the client sends behind 
     CHECK(test::eventually([&] { return client.has_input(); }));
     CHECK(has_read(client::close(1000)));
     server.events().wait(test::Kind::close); // the server has nothing left to do
-    // A Pong is no data frame, so it may follow: 5.5.1.
+    // A Pong is not a data frame, so it may follow a Close: 5.5.1.
     client.send_raw(client::pong("late"));
     REQUIRE(client.receive_text() == large);
     CHECK(client.receive_close().code == 1000);

@@ -1,11 +1,11 @@
-// deliveries.cpp: which deliveries of deliveries.h are tried.
+// deliveries.cpp: chooses the deliveries; see deliveries.h.
 #include "deliveries.h"
 
 namespace conformance {
 
 namespace {
 
-constexpr size_t kChop = 997; // a prime, so that pieces begin at every alignment
+constexpr size_t kChop = 997; // a prime: so pieces begin at every alignment
 
 Cuts every(size_t step, size_t len)
 {

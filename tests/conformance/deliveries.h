@@ -1,10 +1,10 @@
-// deliveries.h: the ways in which bytes can arrive: whole, in two pieces, one by one; and
-// which of them are tried. Where the pieces go is not here.
+// deliveries.h: the ways in which bytes can arrive: whole, in two pieces, byte by byte; and
+// which of them are tried. Sending the pieces is in exchange.h.
 //
-// A piece is a send() of its own on a socket without Nagle, over TLS a record of its own,
-// and is sent only when the server has read the one before: its own count of the bytes it
-// has read says so. So pieces do arrive apart. The exception is a piece after which the
-// server has ended the connection, since it does not count what it then throws away.
+// A piece is one send() on a socket without Nagle, and over TLS one record. It is sent only
+// when the server has read the piece before, by the server's own count. So pieces do arrive
+// apart. The exception is a piece after which the server has ended the connection, since it
+// does not count what it then throws away.
 #pragma once
 
 #include <cstddef>
@@ -13,14 +13,14 @@
 
 namespace conformance {
 
-// Where the bytes are cut; ascending, none at the beginning or the end. {}: whole.
+// The offsets at which the bytes are cut: ascending, none at the beginning or the end. {}: whole.
 using Cuts = std::vector<size_t>;
 
-// How many deliveries of one input are tried.
+// Which deliveries of one input are tried.
 struct Thoroughness {
-    size_t cuts;     // in two at every offset, if there are no more than this. If there are:
-                     // at half as many first ones, and as many more, evenly spread
-    size_t bytewise; // byte by byte up to this length; longer ones in pieces of 997 bytes
+    size_t cuts;     // in two at every offset; if there are more offsets than this, at this
+                     // many: half of them the first ones, the others evenly spread
+    size_t bytewise; // byte by byte up to this length; longer input in pieces of 997 bytes
 };
 
 std::vector<Cuts> deliveries(size_t len, const Thoroughness &thoroughness);

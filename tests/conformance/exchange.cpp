@@ -20,7 +20,7 @@ using test::Kind;
 
 namespace {
 
-// A server keeps a record of every callback, so it is given up after some connections.
+// A server keeps a record of every callback, so after this many clients another takes over.
 constexpr size_t kClientsOfServer = 200;
 
 unsigned long long bytes_read_by(test::Server &server)
@@ -31,19 +31,31 @@ unsigned long long bytes_read_by(test::Server &server)
     return stats.bytes_in;
 }
 
-bool starts_with_command(const libwebsock_message *msg)
+void close_as_told(libwebsock_client_state *client, const char *code_and_reason)
 {
-    return std::strncmp(msg->payload, kCloseCommand, std::strlen(kCloseCommand)) == 0;
+    char *reason = nullptr;
+    const unsigned long code = std::strtoul(code_and_reason, &reason, 10);
+    libwebsock_close_with_reason(client, static_cast<unsigned short>(code),
+                                 *reason == ' ' ? reason + 1 : reason);
+    (void)libwebsock_send_text(client, "too late");
+}
+
+void break_off(libwebsock_client_state *client)
+{
+    (void)libwebsock_send_fragment(client, kBrokenOff, std::strlen(kBrokenOff), WS_OPCODE_TEXT);
+    (void)libwebsock_close(client);
+    (void)libwebsock_send_fragment(client, "last", 4, WS_OPCODE_CONTINUE | WS_FRAGMENT_FIN);
 }
 
 void answer(test::Scene &scene, libwebsock_client_state *client, libwebsock_message *msg)
 {
-    if (!starts_with_command(msg))
-        return test::echo(scene, client, msg);
-    char *reason = nullptr;
-    const unsigned long code = std::strtoul(msg->payload + std::strlen(kCloseCommand), &reason, 10);
-    libwebsock_close_with_reason(client, static_cast<unsigned short>(code),
-                                 *reason == ' ' ? reason + 1 : reason);
+    const std::string_view text(msg->payload);
+    if (text.starts_with(kCloseCommand))
+        close_as_told(client, msg->payload + std::strlen(kCloseCommand));
+    else if (text == kBreakOffCommand)
+        break_off(client);
+    else
+        test::echo(scene, client, msg);
 }
 
 test::Behaviour behaviour()
@@ -66,7 +78,7 @@ void send_in_pieces(test::Server &server, Client &client, const std::string &byt
         try {
             client.send_raw(std::string_view(bytes).substr(sent, end - sent));
         } catch (const std::runtime_error &) {
-            return; // it has ended, and what is read next says whether it should have
+            return; // the connection has ended; what is read next says whether it should have
         }
         sent = end;
         const Clock::time_point deadline = Clock::now() + test::kDeadline;
@@ -78,22 +90,23 @@ void send_in_pieces(test::Server &server, Client &client, const std::string &byt
     }
 }
 
-// One connection, as far as the frames go.
+// The client's side of one connection.
 class Lane::Talk
 {
   public:
+    // RFC 6455 10.6: "WebSocket implementations MUST support TLS ..."
     explicit Talk(test::Server &server)
         : server_(server), client_(server.port(), {.tls = {.verify = false}})
     {
         client_.handshake();
     }
 
-    // One step of a case, and its answers. is_last: behind it the connection may end.
+    // One step of a case, and its answers. is_last: the connection may end after it.
     void exchange(const Case &wanted, const Step &step, const Cuts &cuts, bool is_last)
     {
         const bool ends = is_last && wanted.ending.kind != Ending::open;
         Answers answers(step.out);
-        const bool was_over = over_; // then only the end can come
+        const bool was_over = over_; // if so, only the end can come
         send_in_pieces(server_, client_, step.in, cuts, [&] {
             while (!over_ && client_.has_input())
                 take(answers, wanted);
@@ -101,6 +114,9 @@ class Lane::Talk
         });
         while (ends ? !over_ : !answers.complete())
             take(answers, wanted);
+        // RFC 6455 5.5.1: "After both sending and receiving ... MUST close the ... TCP connection."
+        // RFC 6455 5.5.1: "The server MUST close the underlying TCP connection immediately; ..."
+        // RFC 6455 7.1.7: "... the server MUST _Close the WebSocket Connection_, ..."
         if (ends)
             client_.expect_eof();
     }
@@ -147,14 +163,14 @@ test::Server &Lane::server()
 
 void Lane::try_case(const Case &wanted, const Thoroughness &thoroughness)
 {
-    // One step at a time is cut, the others are whole.
+    // In each way one step is cut, and the others are sent whole.
     std::vector<std::vector<Cuts>> ways = {std::vector<Cuts>(wanted.steps.size())};
     for (size_t step = 0; step < wanted.steps.size(); step++)
         for (const Cuts &cuts : deliveries(wanted.steps[step].in.size(), thoroughness)) {
             ways.push_back(ways[0]);
             ways.back()[step] = cuts;
         }
-    ways.erase(ways.begin()); // the whole way is among the others
+    ways.erase(ways.begin()); // all steps whole: the others have that, too
     if (wanted.ending.kind == Ending::open)
         return try_on_one_connection(wanted, ways);
 
@@ -206,7 +222,7 @@ void Lane::try_on_one_connection(const Case &wanted, const std::vector<std::vect
     }
 }
 
-// What onmessage got since the last call of this. The answers to all of it are there, or
+// Compares what onmessage got since the last call. By now it has all been answered, or
 // onclose has run.
 void Lane::expect_messages(const std::vector<Message> &wanted)
 {
@@ -237,7 +253,7 @@ Thoroughness default_thoroughness(Ending::Kind kind)
 {
     if (kind == Ending::open)
         return {.cuts = 300, .bytewise = 1000};
-    // A connection for each: those of TLS take about ten times as long.
+    // Each delivery has a connection of its own, which takes about ten times as long with TLS.
     return test::over_tls() ? Thoroughness{.cuts = 10, .bytewise = 300}
                             : Thoroughness{.cuts = 64, .bytewise = 300};
 }

@@ -1,9 +1,9 @@
-// exchange.h: tries cases over real sockets, against a server that echoes. What is compared
-// is every frame, down to its bytes (the client refuses lengths that could be shorter, masks
-// and reserved bits), every message the server's callback gets, and how onclose is told.
+// exchange.h: tries cases over real sockets, against a server that echoes. Compared are every
+// frame, down to its bytes (the client refuses masks, reserved bits and lengths that could be
+// shorter), every message that onmessage gets, and what onclose is told.
 //
-// A case after which the connection is open is tried on one connection, each delivery
-// behind the one before; any other has a connection for each.
+// A case that leaves the connection open is tried on a single connection, one delivery after
+// the other. Any other case has a connection for each delivery.
 #pragma once
 
 #include "cases.h"
@@ -17,15 +17,21 @@
 
 namespace conformance {
 
-// What the server does with the message "/close CODE REASON", instead of echoing it: it
-// closes. For cases that need a server which speaks first.
+// At the message "/close CODE REASON" the server does not echo, but closes; then it tries to
+// send a message all the same.
 inline constexpr const char *kCloseCommand = "/close ";
 
-// Room for one case after the other: a server, and what it has been seen to do.
+// At this message it sends the first fragment of another, closes with 1000, and then tries to
+// send the last fragment.
+inline constexpr const char *kBreakOffCommand = "/break off";
+inline constexpr const char *kBrokenOff = "first";
+
+// A server that cases are tried against one after the other, and how many of its callbacks
+// have been compared.
 class Lane
 {
   public:
-    // Throws std::runtime_error that says what is wrong.
+    // Throws std::runtime_error, which says what is wrong.
     void try_case(const Case &wanted, const Thoroughness &thoroughness);
 
     size_t tried() const { return tried_; }
@@ -39,27 +45,28 @@ class Lane
     void expect_close(const Ending &ending);
 
     std::unique_ptr<test::Server> server_;
-    size_t clients_ = 0; // of this server, as the callbacks have been counted:
+    size_t clients_ = 0; // of this server, and its callbacks so far:
     size_t messages_ = 0;
     size_t closes_ = 0;
     size_t tried_ = 0; // deliveries
 };
 
-// Sends bytes in pieces, each once the server has read the one before (see deliveries.h).
-// over: whether the connection has ended, asked while waiting; then the rest is sent at once.
+// Sends bytes in pieces, each as soon as the server has read the one before (see
+// deliveries.h). over: asked while waiting; true if the connection has ended, and then the
+// rest is sent at once.
 void send_in_pieces(test::Server &server, test::Client &client, const std::string &bytes,
                     const Cuts &cuts, const std::function<bool()> &over);
 
-// How thoroughly, when the case is one that ends a connection, or one that does not.
+// For a case that ends this way.
 Thoroughness default_thoroughness(Ending::Kind kind);
 
-// Tries all of them, some at the same time, and reports to doctest what is wrong. Every
-// one-step case goes through replay() first.
+// Tries all cases, kLanes at a time, and reports to doctest what is wrong. Every case of one
+// step goes through replay() first.
 void try_cases(const std::vector<Case> &cases);
 void try_cases(const std::vector<Case> &cases, const Thoroughness &thoroughness);
 
-// What try_cases is made of: runs work(lane, index) for every index below count, in the
-// lanes there are, and reports what is thrown, with describe(index) before it.
+// What try_cases is built on: runs work(lane, index) for every index below count, in kLanes
+// threads, and reports what is thrown, with describe(index) before it.
 void in_lanes(size_t count, const std::function<void(size_t lane, size_t index)> &work,
               const std::function<std::string(size_t index)> &describe);
 inline constexpr size_t kLanes = 2;

@@ -1,5 +1,5 @@
 // fragment_cases.cpp: RFC 6455 5.4, messages in fragments, and control frames between them.
-// Text that is cut inside a character is in utf8_cases.cpp.
+// Text cut inside a character is in utf8_cases.cpp.
 #include "exchange.h"
 
 #include <doctest/doctest.h>
@@ -15,7 +15,7 @@ Frame echo_of(unsigned opcode, std::string_view payload)
     return opcode == kText ? server::text(payload) : server::binary(payload);
 }
 
-// The payload as a message of fragments that are size bytes long, the last one perhaps less.
+// The payload as a message in fragments of size bytes; the last one may be shorter.
 std::string in_fragments(unsigned opcode, const std::string &payload, size_t size)
 {
     std::string out = client::fragment(opcode, payload.substr(0, size));
@@ -27,6 +27,9 @@ std::string in_fragments(unsigned opcode, const std::string &payload, size_t siz
 
 } // namespace
 
+// RFC 6455 5.4: "Message fragments MUST be delivered to the recipient in the order sent ..."
+// RFC 6455 5.4: "Clients and servers MUST support receiving both fragmented and unfragmented ..."
+// RFC 6455 6.2: "Subsequent data frames MUST be interpreted as belonging to a new ... message."
 TEST_CASE("5.4: fragments make one message, whatever their sizes")
 {
     std::vector<Case> cases;
@@ -67,6 +70,7 @@ TEST_CASE("5.4: fragments make one message, whatever their sizes")
     try_cases(cases, {.cuts = 150, .bytewise = 1000});
 }
 
+// RFC 6455 5.4: "An endpoint MUST be capable of handling control frames in the middle ..."
 TEST_CASE("5.4: control frames between fragments are answered before the message is complete")
 {
     using namespace client;
@@ -130,6 +134,7 @@ TEST_CASE("5.4: a continuation frame without a message to continue fails the con
     try_cases(cases);
 }
 
+// RFC 6455 5.4: "The fragments of one message MUST NOT be interleaved ..."
 TEST_CASE("5.4: a new message inside another fails the connection")
 {
     using namespace client;
@@ -149,6 +154,7 @@ TEST_CASE("5.4: a new message inside another fails the connection")
     try_cases(cases);
 }
 
+// RFC 6455 5.4: "... must not depend on the presence of specific frame boundaries."
 TEST_CASE("5.4: 65536 bytes in fragments of any size are one message")
 {
     std::vector<Case> cases;

@@ -8,7 +8,7 @@ using namespace conformance;
 
 namespace {
 
-// Every byte there is, over and over.
+// Bytes of every value, over and over.
 std::string any_bytes(size_t len)
 {
     std::string out(len, '\0');
@@ -21,6 +21,7 @@ std::string number(size_t n) { return std::to_string(n); }
 
 } // namespace
 
+// RFC 6455 6.2: "Incoming data MUST be parsed as WebSocket frames as defined in Section 5.2."
 TEST_CASE("5.7: the examples of the RFC")
 {
     using std::string_literals::operator""s;
@@ -35,6 +36,7 @@ TEST_CASE("5.7: the examples of the RFC")
     });
 }
 
+// RFC 6455 6.1: "An endpoint MUST encapsulate the /data/ in a WebSocket frame ..."
 TEST_CASE("5.2: every length from 0 to 300, and those around the 16-bit and 64-bit forms")
 {
     std::vector<Case> cases;
@@ -54,6 +56,7 @@ TEST_CASE("5.2: every length from 0 to 300, and those around the 16-bit and 64-b
     try_cases(cases, {.cuts = 10, .bytewise = 150});
 }
 
+// RFC 6455 5.2: "... the minimal number of bytes MUST be used to encode the length, ..."
 TEST_CASE("5.2: a length in more bytes than it needs fails the connection")
 {
     std::vector<Case> cases;
@@ -73,6 +76,7 @@ TEST_CASE("5.2: a length in more bytes than it needs fails the connection")
     try_cases(cases);
 }
 
+// RFC 6455 5.2: "... (the most significant bit MUST be 0) ..."
 TEST_CASE("5.2: a 64-bit length with the top bit set fails the connection")
 {
     std::vector<Case> cases;
@@ -83,6 +87,7 @@ TEST_CASE("5.2: a 64-bit length with the top bit set fails the connection")
     try_cases(cases);
 }
 
+// RFC 6455 5.2: "If a nonzero value is received ... the receiving endpoint MUST _Fail ..."
 TEST_CASE("5.2: reserved bits without an extension fail the connection, with every opcode")
 {
     std::vector<Case> cases;
@@ -106,6 +111,7 @@ TEST_CASE("5.2: reserved bits without an extension fail the connection, with eve
     try_cases(cases);
 }
 
+// RFC 6455 5.2: "If an unknown opcode is received, the receiving endpoint MUST _Fail ..."
 TEST_CASE("5.2: reserved opcodes fail the connection")
 {
     std::vector<Case> cases;
@@ -125,6 +131,7 @@ TEST_CASE("5.2: reserved opcodes fail the connection")
     try_cases(cases);
 }
 
+// RFC 6455 5.1: "The server MUST close the connection upon receiving a frame ... not masked."
 TEST_CASE("5.1: a frame that is not masked fails the connection")
 {
     std::vector<Case> cases;
@@ -148,6 +155,7 @@ TEST_CASE("5.1: a frame that is not masked fails the connection")
     try_cases(cases);
 }
 
+// RFC 6455 6.2: "A server MUST remove masking for data frames received from a client ..."
 TEST_CASE("5.3: every byte is unmasked with its byte of the frame's own key")
 {
     std::vector<Case> cases;
@@ -166,6 +174,9 @@ TEST_CASE("5.3: every byte is unmasked with its byte of the frame's own key")
     try_cases(cases, {.cuts = 60, .bytewise = 300});
 }
 
+// RFC 6455 6.1: "The opcode ... of the first frame containing the data MUST be set ..."
+// RFC 6455 6.1: "The frame(s) that have been formed MUST be transmitted ..."
+// RFC 6455 6.2: "... the endpoint MUST note the /type/ of the data ..."
 TEST_CASE("5.6: a message is echoed as what it is, with every character and byte there is")
 {
     std::string ascii;
@@ -186,6 +197,9 @@ TEST_CASE("5.6: a message is echoed as what it is, with every character and byte
     });
 }
 
+// RFC 6455 5.5.2: "Upon receipt of a Ping frame, an endpoint MUST send a Pong frame ..."
+// RFC 6455 5.5.3: "A Pong frame sent in response ... must have identical "Application data" ..."
+// RFC 6455 6.2: "If a control frame ... is received, the frame MUST be handled ..."
 TEST_CASE("5.5.2: a ping is answered by a pong with the same body, of every length")
 {
     std::vector<Case> cases;
@@ -223,6 +237,7 @@ TEST_CASE("5.5.3: a pong nobody asked for is not answered")
     });
 }
 
+// RFC 6455 5.5: "All control frames MUST have a payload length of 125 bytes or less ..."
 TEST_CASE("5.5: a control frame of more than 125 bytes fails the connection")
 {
     std::vector<Case> cases;
@@ -245,6 +260,7 @@ TEST_CASE("5.5: a control frame of more than 125 bytes fails the connection")
     try_cases(cases);
 }
 
+// RFC 6455 5.4: "Control frames themselves MUST NOT be fragmented."
 TEST_CASE("5.5: a control frame in fragments fails the connection")
 {
     std::vector<Case> cases;

@@ -1,6 +1,6 @@
 // handshake_cases.cpp: RFC 6455 4, the opening handshake from the server's side: what must
-// be accepted, and every way to be refused, with the exact status line. As much of HTTP as
-// that needs is cited from RFC 9110 and 9112.
+// be accepted, and every way to be refused, with the exact status line. Where HTTP decides,
+// RFC 9110 or 9112 is named.
 #include "cases.h"
 #include "requests.h"
 
@@ -11,7 +11,7 @@ using std::string_literals::operator""s;
 
 namespace {
 
-// The lines of a valid request, to be made otherwise.
+// The lines of a valid request, which the cases vary.
 const std::string kGet = "GET / HTTP/1.1\r\n";
 const std::string kHost = "Host: localhost\r\n";
 const std::string kUpgrade = "Upgrade: websocket\r\n";
@@ -24,20 +24,21 @@ const std::string kUpgradeRequired = "426 Upgrade Required";
 const std::vector<std::string> kOurVersion = {"Upgrade: websocket\r\n",
                                               "Sec-WebSocket-Version: 13\r\n"};
 
-// A valid request with one of its lines replaced, or "" to take it out.
+// A valid request with one of its lines replaced. replacement "": without it.
 std::string with(const std::string &line, const std::string &replacement)
 {
     std::string request = kGet + kHost + kUpgrade + kConnection + kVersion + kKeyLine + "\r\n";
     return request.replace(request.find(line), line.size(), replacement);
 }
 
-// A valid request with another line.
+// A valid request with more lines.
 std::string and_also(const std::string &lines) { return with(kHost, kHost + lines); }
 
 std::string get(const std::string &target) { return with(kGet, "GET " + target + " HTTP/1.1\r\n"); }
 
 } // namespace
 
+// RFC 6455 4.2.2: "... the server MUST complete the following steps to accept the connection ..."
 TEST_CASE("1.3: the example of the RFC, and its key")
 {
     const std::string example = "GET /chat HTTP/1.1\r\n"
@@ -61,6 +62,7 @@ TEST_CASE("1.3: the example of the RFC, and its key")
     });
 }
 
+// RFC 6455 4.2.1: "... the server MUST stop processing the client's handshake ..."
 TEST_CASE("4.2.1 item 1: a GET request of HTTP/1.1, and nothing else")
 {
     std::vector<Request> all;
@@ -105,7 +107,7 @@ TEST_CASE("4.2.1 item 1, 3: the request target is a path or an absolute URI")
           "HTTP://localhost:80/chat?x=1", "https://[::1]:8443/x", "http://other.example/",
           "ws://localhost/chat", "WSS://localhost:443?x"})
         all.push_back({"4.2.1", target, get(target)});
-    // Section 3: fragment identifiers must not be used. What clients send all the same is cut.
+    // Section 3: fragment identifiers must not be used. If a client sends one, it is cut off.
     for (const char *target : {"/#", "/chat#top", "/?x#y", "http://localhost/#x", "ws://h#x"})
         all.push_back({"3", target, get(target)});
     all.push_back({"3", "bytes above 0x7f", get("/\xe2\x82\xac?\xff")});
@@ -118,9 +120,10 @@ TEST_CASE("4.2.1 item 1, 3: the request target is a path or an absolute URI")
     try_requests(all);
 }
 
+// RFC 6455 4.2.1: "The server must parse at least part of this handshake ..."
 TEST_CASE("4.2.1 item 1, 3: what a server sees of a target is its path")
 {
-    // Only on this path is a subprotocol chosen: see choose_protocol.
+    // Only at this path is a subprotocol accepted: see requests.h.
     std::vector<Request> all;
     const std::string offer = "Sec-WebSocket-Protocol: chat.v1\r\n";
     for (const char *target :
@@ -166,7 +169,7 @@ TEST_CASE("4.2.1 item 3: Upgrade has websocket in it, in any case")
           "h2c,\twebsocket , foo", ", websocket", "  websocket  ", "h2c\r\nUpgrade: websocket"})
         all.push_back({"4.2.1", "Upgrade: " + std::string(value),
                        with(kUpgrade, "Upgrade: " + std::string(value) + "\r\n")});
-    // What asks for no upgrade is plain HTTP, and told which one there is: RFC 9110 15.5.22.
+    // A request for no upgrade is plain HTTP. The answer names the one there is: RFC 9110 15.5.22.
     for (const char *value : {"", "h2c", "websockets", "web socket", "websocket/13",
                               "\"websocket\"", "websocket;q=1", "xwebsocket", "http/1.1"})
         all.push_back({"4.2.1", "Upgrade: " + std::string(value),
@@ -195,11 +198,13 @@ TEST_CASE("4.2.1 item 4: Connection has upgrade in it, in any case")
     try_requests(all);
 }
 
+// RFC 6455 4.2.2: "If this version does not match ... the server MUST abort ..."
+// RFC 6455 4.4: "... it MUST respond with a |Sec-WebSocket-Version| header field ..."
+// RFC 6455 11.3.5: "... MUST NOT appear more than once in an HTTP request."
 TEST_CASE("4.2.1 item 6, 4.4: the version is 13; to another one the answer says so")
 {
     std::vector<Request> all = {
         {"4.2.1", "no version", with(kVersion, ""), kBad},
-        // 11.3.5: not more than once in a request
         {"11.3.5", "13 twice", with(kVersion, kVersion + kVersion), kBad},
         {"11.3.5", "13 and 8", with(kVersion, kVersion + "Sec-WebSocket-Version: 8\r\n"), kBad},
         {"4.2.1", "13 in white space", with("Version: 13", "Version: \t 13 \t")},
@@ -213,11 +218,11 @@ TEST_CASE("4.2.1 item 6, 4.4: the version is 13; to another one the answer says 
     try_requests(all);
 }
 
+// RFC 6455 11.3.1: "The |Sec-WebSocket-Key| header field MUST NOT appear more than once ..."
 TEST_CASE("4.2.1 item 5: exactly one key, of 16 bytes in base64")
 {
     std::vector<Request> all = {
         {"4.2.1", "no key", with(kKeyLine, ""), kBad},
-        // 11.3.1: not more than once in a request
         {"11.3.1", "twice the same", with(kKeyLine, kKeyLine + kKeyLine), kBad},
         {"11.3.1", "two of them",
          with(kKeyLine, kKeyLine + "Sec-WebSocket-Key: x3JJHMbDL1EzLkh9GBhXDw==\r\n"), kBad},
@@ -247,6 +252,28 @@ TEST_CASE("4.2.1 item 5: exactly one key, of 16 bytes in base64")
     try_requests(all);
 }
 
+// RFC 6455 4.2.2: "If the server does not wish to accept this connection, it MUST return ..."
+// RFC 6455 4.2.2: "If the requested service is not available, the server MUST send ..."
+TEST_CASE("4.2.2 item 4: what the program refuses gets the status it says, and no upgrade")
+{
+    std::vector<Request> all;
+    for (const std::string tail : {"", "?x=1", "#top"}) {
+        all.push_back({.section = "4.2.2",
+                       .sentence = "forbidden" + tail,
+                       .bytes = get("/forbidden" + tail),
+                       .status = "403 Forbidden",
+                       .is_valid = true});
+        all.push_back({.section = "4.2.2",
+                       .sentence = "missing" + tail,
+                       .bytes = get("/missing" + tail),
+                       .status = "404 Not Found",
+                       .is_valid = true});
+    }
+    try_requests(all);
+}
+
+// RFC 6455 4.2.2: "The value chosen MUST be derived from the client's handshake, ..."
+// RFC 6455 4.2.2: "... MUST NOT send back a |Sec-WebSocket-Protocol| header field ..."
 TEST_CASE("4.2.2 item 5: the server chooses one of the subprotocols, or none")
 {
     std::vector<Request> all;
@@ -272,7 +299,7 @@ TEST_CASE("4.2.2 item 5: the server chooses one of the subprotocols, or none")
     // RFC 9110 5.6.1.2: empty elements do not count
     add("/chat", name + "other,,chat.v1,\r\n", "chat.v1");
     add("/chat", name + ", ,chat.v2\r\n", "chat.v2");
-    // 4.1 item 10 asks a client for tokens, each of them once. What others send is served.
+    // 4.1 item 10 demands tokens, each of them once. Clients that send others are served, too.
     for (const char *offered :
          {"", ",", "a b", "chat/v1", "a, b, a", "a;b", "\"chat.v1\"", "b\xc3\xa9", "(x)"})
         add("/chat", name + offered + "\r\n", "");
@@ -284,6 +311,8 @@ TEST_CASE("4.2.2 item 5: the server chooses one of the subprotocols, or none")
     try_requests(all);
 }
 
+// RFC 6455 4.2.2: "Extensions not listed by the client MUST NOT be listed."
+// RFC 6455 9: "A server MUST NOT respond with any extension not requested by the client."
 TEST_CASE("4.2.2 item 6, 9.1: extensions that are offered are not used")
 {
     std::vector<Request> all;
@@ -293,8 +322,8 @@ TEST_CASE("4.2.2 item 6, 9.1: extensions that are offered are not used")
           "deflate-stream", "permessage-deflate; server_max_window_bits=\"10\"",
           "x\r\nSec-WebSocket-Extensions: y; z=1"})
         all.push_back({"9.1", offered, and_also(name + offered + "\r\n")});
-    // 9.1 has what does not conform fail the connection. In use there is such, and it asks for
-    // nothing that is answered anyway.
+    // By 9.1 a list that does not follow the grammar fails the connection. Such lists are in
+    // use, and ask for nothing that would be granted: they are passed over.
     for (const char *offered :
          {"", ";", "a;", "a;;b", "a b", "a; b=", "a; =b", "a; b=\"c d\"", "a; b=\"c", "\"a\"",
           "a/b", "a, (b)", "bbf-usp-protocol; eid=\"os::002604-X\""})

@@ -1,5 +1,5 @@
-// limit_cases.cpp: RFC 6455 10.4, frames and messages up to the server's limits and beyond
-// them, and large and many ones within.
+// limit_cases.cpp: RFC 6455 10.4: frames and messages up to the server's limits and beyond
+// them; and large messages, and many at once, within the limits.
 #include "exchange.h"
 
 #include <doctest/doctest.h>
@@ -12,6 +12,7 @@ std::string number(size_t n) { return std::to_string(n); }
 
 } // namespace
 
+// RFC 6455 10.4: "... MUST protect themselves against exceeding those limits."
 TEST_CASE("10.4: a frame up to the limit is taken, one byte more fails with 1009 at its header")
 {
     using namespace client;
@@ -49,7 +50,7 @@ TEST_CASE("10.4: a message up to the limit is taken, one byte more fails with 10
                echoes("10.4", "at the limit, with empty fragments",
                       three + more("") + more(part) + more("") + last(""), {server::text(whole)})},
               {.cuts = 10, .bytewise = 0});
-    // What a frame announces counts, not what has come of it.
+    // The length that a frame announces counts, not how much of it has come.
     const std::string full = three + more(part);
     const std::string one_more = frame({.opcode = kContinuation, .announced = 1});
     const std::string far_more = frame({.opcode = kContinuation, .announced = kMaxFrame});
@@ -72,6 +73,7 @@ TEST_CASE("5.2: a large message comes back as it went, however it arrives")
     try_cases(cases, {.cuts = 100, .bytewise = 0});
 }
 
+// RFC 6455 6.1: "To _Send a WebSocket Message_ ... MUST perform the following steps."
 TEST_CASE("5.6: a thousand messages in one go are echoed one by one, in order")
 {
     std::vector<Case> cases;

@@ -1,4 +1,4 @@
-// replay.cpp: the decoder's answer to the cases; see replay.h.
+// replay.cpp: cases in the frame decoder alone; see replay.h.
 #include "replay.h"
 
 #include "deliveries.h"
@@ -10,22 +10,22 @@ namespace conformance {
 
 namespace {
 
-constexpr size_t kPairs = 40;     // up to this length, in three at every pair of offsets
-constexpr size_t kDense = 300;    // up to this length, in two at every offset
-constexpr size_t kLarge = 100000; // up to this length, in two at 60 of them
+constexpr size_t kPairs = 40;     // up to this length: in three at every pair of offsets
+constexpr size_t kDense = 300;    // up to this length: in two at every offset
+constexpr size_t kLarge = 100000; // up to this length: in two at 60 offsets
 
 struct Outcome {
     std::vector<Message> messages = {};
     std::vector<std::string> pings = {};
     Ending ending = {};
-    size_t known_after = 0; // bytes that were there when the end was known
+    size_t known_after = 0; // how many bytes were there when the end was known
 };
 
-// As much of a server as there is in the decoder.
+// As much of a server as the decoder makes.
 class Endpoint
 {
   public:
-    // bytes: all that have arrived, at the same place as those before.
+    // bytes: all that have arrived so far, always in the same place.
     void arrived(std::span<uint8_t> bytes)
     {
         while (outcome_.ending.kind == Ending::open) {
@@ -73,7 +73,7 @@ class Endpoint
     void fail(unsigned code) { outcome_.ending = {Ending::failed, code}; }
 
     websock::Decoder decoder_{{kMaxFrame, kMaxMessage}};
-    size_t done_ = 0; // bytes of whole frames
+    size_t done_ = 0; // bytes of the frames that were taken
     std::string message_;
     Outcome outcome_;
 };

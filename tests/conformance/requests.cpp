@@ -1,4 +1,4 @@
-// requests.cpp: handshakes over sockets; see requests.h.
+// requests.cpp: see requests.h.
 #include "requests.h"
 
 #include "exchange.h"
@@ -13,18 +13,19 @@ namespace conformance {
 
 namespace {
 
-constexpr size_t kMaxHandshake = 16384; // max_handshake_bytes, as it is unless it is set
+constexpr size_t kMaxHandshake = 16384; // the default of max_handshake_bytes
 
-int choose_protocol(test::Scene &, libwebsock_client_state *client,
-                    const libwebsock_request *request)
+int answer_request(test::Scene &, libwebsock_client_state *client,
+                   const libwebsock_request *request)
 {
-    if (std::string_view(request->path) == "/chat" && request->is_websocket &&
+    const std::string_view path(request->path);
+    if (path == "/chat" && request->is_websocket &&
         libwebsock_accept_protocol(client, "chat.v2") == -1)
         (void)libwebsock_accept_protocol(client, "chat.v1");
-    return 0;
+    return path == "/forbidden" ? 403 : path == "/missing" ? 404 : 0;
 }
 
-// The status the library's parser comes to, 101 for a valid upgrade, 426 for plain HTTP.
+// The status the library's parser arrives at: 101 for a valid upgrade, 426 for plain HTTP.
 int parsed_status(const std::string &bytes, const Cuts &cuts)
 {
     websock::HeaderScanner scanner(kMaxHandshake);
@@ -44,9 +45,9 @@ int parsed_status(const std::string &bytes, const Cuts &cuts)
 
 void replay(const Request &wanted)
 {
+    const int wanted_status = wanted.is_valid ? 101 : std::stoi(wanted.status);
     for (const Cuts &cuts : deliveries(wanted.bytes.size(), {.cuts = 300, .bytewise = 10000}))
-        if (const int status = parsed_status(wanted.bytes, cuts);
-            status != std::stoi(wanted.status))
+        if (const int status = parsed_status(wanted.bytes, cuts); status != wanted_status)
             throw std::runtime_error("parser: " + name_of(cuts) + ": " + std::to_string(status));
 }
 
@@ -60,6 +61,11 @@ std::string accepted(const Request &wanted)
     return head + "\r\n";
 }
 
+// The whole 101, to the byte, so that no line can be there twice.
+// RFC 6455 4.2.2: "... MUST reply with a valid HTTP response indicating the following."
+// RFC 6455 11.3.2: "... |Sec-WebSocket-Extensions| header field MUST NOT appear more than once ..."
+// RFC 6455 11.3.3: "The |Sec-WebSocket-Accept| header MUST NOT appear more than once ..."
+// RFC 6455 11.3.4: "... |Sec-WebSocket-Protocol| header field MUST NOT appear more than once ..."
 void check_head(const Request &wanted, const test::HttpAnswer &answer)
 {
     if (answer.status == 101 && wanted.status.starts_with("101")) {
@@ -81,6 +87,7 @@ void check_head(const Request &wanted, const test::HttpAnswer &answer)
 
 void try_request(test::Server &server, const Request &wanted, const Cuts &cuts)
 {
+    // RFC 6455 4.2.2: "... all further communication ... MUST run through the encrypted tunnel ..."
     test::Client client(server.port(), {.tls = {.verify = false}});
     send_in_pieces(server, client, wanted.bytes, cuts, [&] { return client.has_input(); });
     const bool is_head = wanted.bytes.starts_with("HEAD ");
@@ -96,6 +103,7 @@ void try_request(test::Server &server, const Request &wanted, const Cuts &cuts)
     } else if (!is_head && answer.header("Content-Length") != std::to_string(answer.body.size())) {
         throw std::runtime_error("Content-Length: " + answer.header("Content-Length"));
     }
+    // RFC 6455 7.2.2: "... the server MUST simply _Close the WebSocket Connection_ ..."
     client.expect_eof();
 }
 
@@ -104,7 +112,7 @@ void try_request(test::Server &server, const Request &wanted, const Cuts &cuts)
 void try_requests(const std::vector<Request> &requests)
 {
     const Thoroughness thoroughness = {.cuts = test::over_tls() ? 4u : 40u, .bytewise = 300};
-    const test::Behaviour behaviour = {.onmessage = test::echo, .onrequest = choose_protocol};
+    const test::Behaviour behaviour = {.onmessage = test::echo, .onrequest = answer_request};
     std::vector<std::unique_ptr<test::Server>> servers(kLanes);
     std::vector<size_t> tried(kLanes);
     for (auto &server : servers)

@@ -1,7 +1,7 @@
-// requests.h: opening handshakes, and how they are tried: each request is parsed, without
-// sockets, in every way it can be cut in two, and sent whole, in two and byte by byte.
-// Behind a 101 a message must come back; behind a refusal the end must come. The requests
-// themselves are in handshake_cases.cpp.
+// requests.h: how opening handshakes are tried. Each request is parsed without sockets, cut
+// in two in every way, and sent whole, in two pieces and byte by byte. After a 101 a message
+// must be echoed; after a refusal the connection must end. The requests themselves are in
+// handshake_cases.cpp.
 #pragma once
 
 #include "tests/support/wire.h"
@@ -16,12 +16,13 @@ struct Request {
     std::string sentence;
     std::string bytes;
     std::string status = "101 Switching Protocols";
-    std::vector<std::string> lines = {}; // further ones that the answer must have
+    std::vector<std::string> lines = {}; // more lines that the answer must have
     std::string accept = test::kAccept;  // 101: Sec-WebSocket-Accept
+    bool is_valid = false;               // though refused: onrequest gives the status
 };
 
-// The server's hook: /chat speaks the subprotocols "chat.v2" and "chat.v1", the first one
-// of these that is offered; all else is as without a hook.
+// The server's onrequest: at /chat it accepts the subprotocol "chat.v2" or else "chat.v1", if
+// offered; at /forbidden it returns 403, at /missing 404. Any other path is as without it.
 void try_requests(const std::vector<Request> &requests);
 
 } // namespace conformance

@@ -1,8 +1,8 @@
 // utf8_cases.cpp: RFC 6455 8.1 (and RFC 3629): text that is UTF-8, and text that is not, in
 // one frame and in fragments cut anywhere; Close reasons; and binary, which may be anything.
 //
-// Of text that is not, the connection fails at the byte that gives it away, whether or not
-// the frame or the message is complete: known_after says which byte that is.
+// Text that is not UTF-8 fails the connection at the byte that gives it away, whether or not
+// the frame or the message is complete. known_after says which byte that is.
 #include "exchange.h"
 
 #include <doctest/doctest.h>
@@ -67,7 +67,7 @@ std::vector<Bad> malformed()
     };
 }
 
-// Any byte that begins no character.
+// Every byte that cannot begin a character.
 std::vector<Bad> malformed_bytes()
 {
     std::vector<Bad> all;
@@ -102,6 +102,7 @@ const std::string kBehind = " behind";
 
 } // namespace
 
+// RFC 6455 8.1: "... not, in fact, a valid UTF-8 stream, that endpoint MUST _Fail ..."
 TEST_CASE("8.1: text that is not UTF-8 fails with 1007 at the byte that gives it away")
 {
     std::vector<Case> cases;
@@ -148,6 +149,7 @@ TEST_CASE("8.1: the same in fragments, cut at every offset, fails at the same by
     try_cases(cases, {.cuts = tls ? 1u : 12u, .bytewise = tls ? 0u : 300u});
 }
 
+// RFC 6455 5.6: "... the whole message MUST contain valid UTF-8."
 TEST_CASE("8.1: text that ends inside a character fails with 1007")
 {
     std::vector<Case> cases;
@@ -192,7 +194,7 @@ TEST_CASE("8.1: every kind of character is taken, whole and in fragments cut at 
                                        client::ping("p") + client::last(text.substr(cut)),
                                    {server::pong("p"), server::text(text)}));
     }
-    // "κόσμε", a byte a fragment.
+    // "κόσμε" in fragments of one byte.
     const std::string word = "\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5";
     std::string bytewise = client::fragment(kText, "");
     for (char byte : word)

@@ -1,4 +1,4 @@
-// frame_encode_test.cpp: headers the server writes, and the payload of Close
+// frame_encode_test.cpp: the headers the server writes, and the payload of Close
 // frames in both directions.
 #include "protocol/frame.h"
 
@@ -43,6 +43,9 @@ using namespace std::string_view_literals;
 
 TEST_SUITE_BEGIN("no transport");
 
+// RFC 6455 5.1: "A server MUST NOT mask any frames that it sends to the client."
+// RFC 6455 5.2: "MUST be 0 unless an extension is negotiated ..."
+// RFC 6455 6.1: "The FIN bit ... of the last frame containing the data MUST be set to 1 ..."
 TEST_CASE("a header has FIN, the opcode, no mask and the shortest length")
 {
     CHECK(header(true, Opcode::text, 0, 2) == "\x81\x00"sv);
@@ -56,6 +59,9 @@ TEST_CASE("a header has FIN, the opcode, no mask and the shortest length")
           "\x82\x7f\x01\x23\x45\x67\x89\xab\xcd\xef"sv);
 }
 
+// RFC 6455 7.4.1: "1005 ... MUST NOT be set as a status code in a Close control frame ..."
+// RFC 6455 7.4.1: "1006 ... MUST NOT be set as a status code in a Close control frame ..."
+// RFC 6455 7.4.1: "1015 ... MUST NOT be set as a status code in a Close control frame ..."
 TEST_CASE("the codes that may be sent are those of RFC 6455 7.4 and the registry")
 {
     for (int code = 0; code <= 0xffff; ++code) {

@@ -1,5 +1,5 @@
-// frame_refusal_test.cpp: what RFC 6455 or a limit has a decoder refuse, and after
-// which byte.
+// frame_refusal_test.cpp: what a decoder must refuse, by RFC 6455 or by a limit, and
+// after which byte.
 #include "frame_stream.h"
 
 #include <doctest/doctest.h>
@@ -134,7 +134,7 @@ TEST_CASE("a length near 2^63 is held against the message limit")
 {
     constexpr uint64_t kAll = ~uint64_t{0};
     const std::string stream = frame(kBinary, "x") + header(kContinuation, kAll >> 1, 8);
-    // Where memory has no such length, that is said first.
+    // Where a size_t cannot hold that length, the frame itself is too large.
     const bool addressable = (kAll >> 1) < SIZE_MAX;
     const Lines begun = {"binary.. 'x'"};
     const Lines too_long = {"binary.. 'x'", "too large: continuation.. 9223372036854775807"};
@@ -143,6 +143,7 @@ TEST_CASE("a length near 2^63 is held against the message limit")
     CHECK(decode(stream, {kAll, kAll}) == (addressable ? begun : too_long));
 }
 
+// RFC 6455 10.7: "Incoming data MUST always be validated by both clients and servers."
 TEST_CASE("text that is not UTF-8 fails with 1007 at the offending byte")
 {
     const std::string stream = frame(kFin | kText, "ab\xed\xa0\x80 and more");

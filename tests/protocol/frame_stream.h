@@ -1,7 +1,7 @@
 // frame_stream.h: frames as a client sends them, and their delivery to a decoder.
 // A stream is delivered whole, cut in two at every offset, byte by byte, and byte
 // by byte with the unfinished frame moved each time to memory that ends where its
-// bytes end; the result must be one and the same.
+// bytes end. The result must always be the same.
 #pragma once
 
 #include "protocol/frame.h"
@@ -20,9 +20,9 @@ namespace frame_stream {
 using namespace websock;
 
 inline constexpr FrameLimits kRoomy = {1 << 20, 1 << 20};
-inline constexpr uint8_t kKey[4] = {0x37, 0xfa, 0x21, 0x3d}; // of the examples in RFC 6455 5.7
+inline constexpr uint8_t kKey[4] = {0x37, 0xfa, 0x21, 0x3d}; // from the examples in RFC 6455 5.7
 
-using Lines = std::vector<std::string>; // what was decoded, one line a result
+using Lines = std::vector<std::string>; // what was decoded, one line for each result
 
 inline constexpr uint8_t kFin = 0x80;
 inline constexpr uint8_t kText = 0x1, kBinary = 0x2, kContinuation = 0x0;
@@ -51,7 +51,7 @@ inline std::string masked(const std::string &payload)
     return out;
 }
 
-// The first two bytes and the length, in 0, 2 or 8 bytes more.
+// The first two bytes, and the length in extended more: 0, 2 or 8.
 inline std::string header(int first, uint64_t len, size_t extended)
 {
     const int code = extended == 0 ? static_cast<int>(len) : extended == 2 ? 126 : 127;
@@ -101,8 +101,8 @@ inline std::string line_of(const Decoded &result)
     return line + " '" + std::string(payload, result.bytes().size()) + "'";
 }
 
-// Whether the result describes the frame at the front of bytes, and its payload
-// and the NUL behind it are inside that frame.
+// Whether the result is the frame at the front of bytes, with its payload and the
+// NUL after it inside that frame.
 inline bool lies_in_frame(const Decoded &result, std::span<const uint8_t> bytes)
 {
     const uint8_t *nul = result.payload + result.payload_len;
@@ -110,8 +110,8 @@ inline bool lies_in_frame(const Decoded &result, std::span<const uint8_t> bytes)
            nul < bytes.data() + result.frame_len && *nul == 0;
 }
 
-// Decodes all there is in bytes. Returns what is left of them, the unfinished
-// frame; or, after an error, nothing.
+// Decodes all whole frames in bytes. Returns the rest, which is an unfinished frame;
+// or nothing after an error.
 inline std::span<uint8_t> drain(Decoder &decoder, std::span<uint8_t> bytes, Lines &lines)
 {
     for (;;) {
@@ -139,7 +139,7 @@ inline bool is_over(const Lines &lines)
            (lines.back().starts_with("error") || lines.back().starts_with("too large"));
 }
 
-// ends: how many bytes of the stream are there at each call; its own length last.
+// ends: how many bytes of the stream are there at each call; the last is its length.
 inline Lines in_place(const std::string &stream, const FrameLimits &limits,
                       std::vector<size_t> ends)
 {
@@ -162,8 +162,8 @@ inline Lines in_place(const std::string &stream, const FrameLimits &limits,
     return lines;
 }
 
-// Byte by byte, the unfinished frame each time in new memory, to its very edge.
-// Sets *taken to the number of bytes it took until an error, if there was one.
+// Byte by byte, the unfinished frame each time in new memory that ends where it ends.
+// After an error, *taken is the number of bytes it took.
 inline Lines moving(const std::string &stream, const FrameLimits &limits, size_t *taken = nullptr)
 {
     Decoder decoder(limits);

@@ -1,5 +1,5 @@
 // frame_test.cpp: the frames a decoder hands over. Those it refuses are in
-// frame_refusal_test.cpp, encoding and Close payloads in frame_encode_test.cpp.
+// frame_refusal_test.cpp; encoding and Close payloads are in frame_encode_test.cpp.
 #include "frame_stream.h"
 
 #include <doctest/doctest.h>
@@ -47,6 +47,7 @@ TEST_CASE("a text longer than a stride of the decoder is decoded whole")
     CHECK(decode(frame(kFin | kText, text)) == Lines{"error 1007"});
 }
 
+// RFC 6455 5.4: "... the type for all fragments in a message MUST be either text, binary, ..."
 TEST_CASE("fragments carry the type of the message they belong to")
 {
     CHECK(decode(frame(kText, "Hel") + frame(kContinuation, "lo, ") +

@@ -1,5 +1,5 @@
-// handshake_refusal_test.cpp: each request that RFC 6455 4.2.1 or RFC 9112 has
-// refused, and the status it is refused with.
+// handshake_refusal_test.cpp: the requests that must be refused by RFC 6455 4.2.1 or
+// RFC 9112, and the status each of them gets.
 #include "protocol/handshake.h"
 
 #include "tests/support/guarded.h"
@@ -17,7 +17,7 @@ const std::string kKey = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 const std::string kVersion = "Sec-WebSocket-Version: 13\r\n";
 const std::string kUpgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\n";
 
-// The status a header block is refused with; 0: it is not.
+// The status a header block is refused with; 0 if it is not refused.
 int status_of(const std::string &block)
 {
     Guarded memory(block);

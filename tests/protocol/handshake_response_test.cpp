@@ -1,5 +1,5 @@
-// handshake_response_test.cpp: what is answered to requests, to the byte where the
-// order is ours to choose.
+// handshake_response_test.cpp: the answers to requests. Where the library chooses the
+// order of the headers, they are compared to the byte.
 #include "protocol/handshake.h"
 
 #include <doctest/doctest.h>
@@ -27,7 +27,7 @@ void parse_sample(Request &request)
     REQUIRE(refusal.status == 0);
 }
 
-// A response whose Date was found to be one, of now, taken out.
+// The response without its Date, which must be there and be of now.
 std::string without_date(std::string response)
 {
     using namespace std::chrono;

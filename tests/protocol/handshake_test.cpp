@@ -1,6 +1,6 @@
 // handshake_test.cpp: finding the end of a request's header block, and what is
 // read from requests that are not refused. Refusals are in
-// handshake_refusal_test.cpp, answers in handshake_response_test.cpp.
+// handshake_refusal_test.cpp; answers are in handshake_response_test.cpp.
 #include "protocol/handshake.h"
 
 #include "tests/support/guarded.h"
@@ -54,7 +54,7 @@ int scan_status(std::string_view bytes, size_t max = 8192)
     return scanner.scan(bytes) == Result::refused ? scanner.refusal().status : 0;
 }
 
-// The number of bytes after which the scanner refuses, given one more at a time.
+// The number of bytes after which the scanner refuses, when they come one at a time.
 size_t refused_after(std::string_view bytes, size_t max = 8192)
 {
     HeaderScanner scanner(max);
@@ -326,6 +326,8 @@ TEST_CASE("subprotocol names need not be tokens, only visible; others are as if 
     }
 }
 
+// RFC 6455 4.3: "... the value after quoted-string unescaping MUST conform to the 'token' ABNF."
+// RFC 6455 9.1: "... the value after quoted-string unescaping MUST conform to the 'token' ABNF."
 TEST_CASE("of the extensions a client offers those remain that can be parsed, as they are")
 {
     using Offers = std::vector<std::string_view>;
@@ -360,7 +362,7 @@ TEST_CASE("thousands of headers are taken, of different names and of one")
     constexpr int kCount = 8000;
     std::string different, same;
     for (int i = 0; i < kCount; ++i) {
-        // No order of names is one they are sorted in already.
+        // Shuffled, so that the names are not sorted already.
         const std::string number = std::to_string(i * 7919 % kCount);
         different += "H" + number + ": v" + number + "\r\n";
         same += (i % 2 ? "Same: " : "sAME: ") + std::to_string(i) + "\r\n";
@@ -379,7 +381,7 @@ TEST_CASE("thousands of headers are taken, of different names and of one")
 
 TEST_CASE("the time for headers grows as they do, and not with their square")
 {
-    // Of the processor, for this thread alone: others may be busy.
+    // This thread's own time on the processor: others may be busy.
     const auto cpu_time = [] {
         timespec now{};
         clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
@@ -402,8 +404,8 @@ TEST_CASE("the time for headers grows as they do, and not with their square")
     };
     for (const bool same : {false, true}) {
         CAPTURE(same);
-        // 32 times as many: less than 100 times as long, with caches that are too small; the
-        // square is 1024.
+        // 32 times as many headers. Measured: less than 100 times as long, as caches become too
+        // small. The square of 32 is 1024.
         CHECK(time_for(8000, same) < 300 * time_for(250, same));
     }
 }

@@ -1,5 +1,5 @@
-// mask_test.cpp: unmasking against the plain loop of RFC 6455 5.3, between pages
-// that may not be touched.
+// mask_test.cpp: unmasking compared with the plain loop of RFC 6455 5.3, in memory
+// between pages that must not be touched.
 #include "protocol/frame.h"
 
 #include "tests/support/guarded.h"
@@ -31,9 +31,8 @@ std::string reference(std::string bytes, size_t phase)
     return bytes;
 }
 
-// Unmasks len bytes over themselves, moved to the left by shift, with nothing
-// before the first byte written (at_beginning) or behind the last one read
-// (at_end).
+// Unmasks len bytes over themselves, moved to the left by shift. The memory begins at
+// the first byte written (at_beginning) or ends at the last byte read (at_end).
 bool agrees(size_t len, size_t phase, size_t shift, Guarded::Edge edge)
 {
     const std::string masked = pattern(len);
