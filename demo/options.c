@@ -11,15 +11,17 @@
 
 static const char usage[] =
     "usage: websock-demo [--host ADDRESS] [--port PORT] [--cert FILE --key FILE]\n"
-    "                    [--chain FILE] [--max-frame BYTES] [--origin URL] [--help]\n"
-    "  --host ADDRESS     address or name to listen on (127.0.0.1)\n"
-    "  --port PORT        port to listen on; 0 is any free one (8080)\n"
-    "  --cert FILE        speak TLS, with this certificate (PEM); SIGHUP reads it again\n"
-    "  --key FILE         the certificate's private key (PEM)\n"
-    "  --chain FILE       certificates between it and its root, if --cert lacks them\n"
-    "  --max-frame BYTES  largest payload of one frame (16777216)\n"
-    "  --origin URL       let pages of this origin connect too; may be repeated\n"
-    "  -h, --help         print this\n";
+    "                    [--chain FILE] [--max-frame BYTES] [--send-timeout SECONDS]\n"
+    "                    [--origin URL] [--help]\n"
+    "  --host ADDRESS          address or name to listen on (127.0.0.1)\n"
+    "  --port PORT             port to listen on; 0 is any free one (8080)\n"
+    "  --cert FILE             speak TLS, with this certificate (PEM); SIGHUP reads it again\n"
+    "  --key FILE              the certificate's private key (PEM)\n"
+    "  --chain FILE            certificates between it and its root, if --cert lacks them\n"
+    "  --max-frame BYTES       largest payload of one frame (16777216)\n"
+    "  --send-timeout SECONDS  drop a client that takes nothing for so long (30)\n"
+    "  --origin URL            let pages of this origin connect too; may be repeated\n"
+    "  -h, --help              print this\n";
 
 static enum parsed bad(const char *what, const char *text)
 {
@@ -40,6 +42,16 @@ static int parse_size(const char *text, size_t *size)
     }
     *size = (size_t)value;
     return 0;
+}
+
+static enum parsed set_send_timeout(struct options *options, const char *text)
+{
+    size_t seconds;
+    if (parse_size(text, &seconds) != 0 || seconds > 3600) {
+        return bad("not a number of seconds from 1 to 3600", text);
+    }
+    options->send_timeout_ms = (int)seconds * 1000;
+    return PARSED_RUN;
 }
 
 static enum parsed add_origin(struct options *options, const char *origin)
@@ -74,6 +86,8 @@ static enum parsed set_option(struct options *options, int option, const char *v
         return PARSED_RUN;
     case 'o':
         return add_origin(options, value);
+    case 't':
+        return set_send_timeout(options, value);
     case 'm':
         return parse_size(value, &options->max_frame) == 0 ? PARSED_RUN
                                                            : bad("not a number of bytes", value);
@@ -111,6 +125,7 @@ enum parsed options_parse(struct options *options, int argc, char **argv)
         {"chain", required_argument, NULL, 'n'},
         {"origin", required_argument, NULL, 'o'},
         {"max-frame", required_argument, NULL, 'm'},
+        {"send-timeout", required_argument, NULL, 't'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };

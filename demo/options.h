@@ -13,6 +13,7 @@ struct options {
     const char *keyfile;
     const char *chainfile; /* NULL: certfile has the whole chain */
     size_t max_frame;      /* bytes; 0: the library's default */
+    int send_timeout_ms;   /* 0: the library's default */
     const char *origins[MAX_ORIGINS];
     size_t origin_count;
 };

@@ -152,6 +152,9 @@ int main(int argc, char **argv)
         perror("websock-demo: libwebsock_init");
         return 1;
     }
+    if (options.send_timeout_ms > 0) {
+        ctx->send_timeout_ms = options.send_timeout_ms;
+    }
     (void)signal(SIGPIPE, SIG_IGN); /* who reads what we print may end before we do */
     ctx->handle_signals = 0;        /* take_signals does */
     block_signals(&options);        /* before the first thread starts */

@@ -39,6 +39,8 @@ class OptionsTest(unittest.TestCase):
                 (["--max-frame", "many"], "not a number of bytes: many"),
                 (["--max-frame=-1"], "not a number of bytes: -1"),
                 (["--max-frame", "0"], "not a number of bytes: 0"),
+                (["--send-timeout", "0"], "not a number of seconds from 1 to 3600: 0"),
+                (["--send-timeout=soon"], "not a number of seconds from 1 to 3600: soon"),
                 (["--origin", "other.org"], "not an origin like https://example.org: other.org"),
                 (["--origin=https://example.org"] * 33, "too many origins: https://example.org"),
                 (["--cert", "file"], "option missing: --key, for --cert"),
