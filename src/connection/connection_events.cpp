@@ -1,12 +1,10 @@
-// connection_events.cpp: what workers, the monitor and the API do for a connection:
-// run its callbacks, watch its deadlines, end it. See connection.h; its own thread is
-// in connection.cpp.
+// connection_events.cpp: what a connection does on a worker: it runs a batch of its callbacks, and
+// interrupts it when they take long or the client does not read. See connection.h.
 #include "connection/connection.h"
 
 #include "connection/engine.h"
 
 #include <array>
-#include <cerrno>
 #include <exception>
 #include <iterator>
 #include <new>
@@ -14,43 +12,59 @@
 
 namespace websock {
 
-// Nothing here is thread_local that needs to be destroyed: where glibc finds no memory to note
-// that, it ends the process.
+// Nothing here is thread_local with a destructor: glibc ends the process if it finds no memory to
+// note that down.
 void Connection::run(Progress &progress, std::vector<uint8_t> &spare) noexcept
 {
     // With concurrent_events other workers may be in a batch of their own.
     const bool gathers = engine_.settings.concurrent_events == 0;
-    if (!gathers && is_paused())
+    if (!gathers && pause_if_backed_up())
         return;
     std::array<Event, kBatch> events;
     std::span<Event> batch;
-    const Inbox::Taken taken = take(events, batch);
+    const Inbox::Taken taken = take_batch(events, batch);
     if (batch.empty())
         return;
     for (size_t i = 0; i < taken.posts; ++i)
-        engine_.dispatcher.post(*this, true); // with concurrent_events, which is for such
+        engine_.dispatcher.post(*this, true); // concurrent_events is for callbacks that sleep
     if (gathers)
         outbox_.begin_batch(spare);
     const bool is_last = batch.front().kind == Event::closed;
-    run(batch, progress);
+    run_batch(batch, progress);
     if (gathers && !end_batch(taken))
-        return; // somebody else may be here by now
+        return; // another worker may be here by now
     if (inbox_.finished(taken))
         engine_.dispatcher.post(*this);
     if (is_last)
-        part();
+        side_is_done();
 }
 
-// Runs them, or keeps the rest for later: if they take their time, so that others get turns, or
-// the client leaves much of the answers unread.
-void Connection::run(std::span<Event> batch, Progress &progress) noexcept
+// What is to be run: the rest of a batch that was suspended, or else a new one.
+Inbox::Taken Connection::take_batch(std::array<Event, kBatch> &events, std::span<Event> &batch)
+{
+    if (engine_.settings.concurrent_events == 0 && suspended_.count > 0) {
+        Inbox::Taken suspended = std::exchange(suspended_, {});
+        batch = std::span(events).first(not_run_.size());
+        std::move(not_run_.begin(), not_run_.end(), batch.begin());
+        std::vector<Event>().swap(not_run_);
+        if (!batch.empty() || !inbox_.finished(suspended))
+            return suspended;
+    }
+    Inbox::Taken taken = inbox_.take(events);
+    batch = std::span(events).first(taken.count);
+    return taken;
+}
+
+// Runs them. Keeps the rest for later if they take long, so that other clients get their turn, or
+// if the client leaves many of the answers unread.
+void Connection::run_batch(std::span<Event> batch, Progress &progress) noexcept
 {
     is_late_.store(false, std::memory_order_relaxed);
     Outbox::Answering answering(outbox_);
     while (!batch.empty() && (!inbox_.is_discarded() || batch.front().kind == Event::closed)) {
         progress.begin_event();
         answering.begin_event();
-        handle(batch.front());
+        run_event(batch.front());
         batch.front().chunk = nullptr;
         batch = batch.subspan(1);
         const bool pauses = is_late_.load(std::memory_order_relaxed) || outbox_.is_backed_up();
@@ -59,8 +73,32 @@ void Connection::run(std::span<Event> batch, Progress &progress) noexcept
     }
 }
 
-// With concurrent_events: whether nothing is to be run before the client has read.
-bool Connection::is_paused()
+// False: there is no memory for that.
+bool Connection::keep_for_later(std::span<Event> rest)
+try {
+    not_run_.reserve(rest.size());
+    std::move(rest.begin(), rest.end(), std::back_inserter(not_run_));
+    return true;
+} catch (const std::bad_alloc &) {
+    return false;
+}
+
+// False: the batch is not over. Another run() goes on with it.
+bool Connection::end_batch(const Inbox::Taken &taken)
+{
+    suspended_ = taken;
+    if (!outbox_.end_batch())
+        return false;
+    if (!not_run_.empty()) { // the client has read by now, or the batch only took long
+        engine_.dispatcher.post(*this);
+        return false;
+    }
+    suspended_ = {};
+    return true;
+}
+
+// With concurrent_events. True: nothing is to be run before the client has read.
+bool Connection::pause_if_backed_up()
 {
     if (!outbox_.is_backed_up())
         return false;
@@ -76,50 +114,16 @@ void Connection::drained() noexcept
         engine_.dispatcher.post(*this);
 }
 
-// False: the batch goes on, or is finished, in another run.
-bool Connection::end_batch(const Inbox::Taken &taken)
+void Connection::late() noexcept
 {
-    suspended_ = taken;
-    if (!outbox_.end_batch())
-        return false;
-    if (!not_run_.empty()) { // what was in the way has just gone
-        engine_.dispatcher.post(*this);
-        return false;
-    }
-    suspended_ = {};
-    return true;
+    is_late_.store(true, std::memory_order_relaxed);
+    outbox_.hurry();
 }
 
-// What is to be run: the rest of a batch that was suspended, or else a new one.
-Inbox::Taken Connection::take(std::array<Event, kBatch> &events, std::span<Event> &batch)
-{
-    if (engine_.settings.concurrent_events == 0 && suspended_.count > 0) {
-        Inbox::Taken suspended = std::exchange(suspended_, {});
-        batch = std::span(events).first(not_run_.size());
-        std::move(not_run_.begin(), not_run_.end(), batch.begin());
-        std::vector<Event>().swap(not_run_);
-        if (!batch.empty() || !inbox_.finished(suspended))
-            return suspended;
-    }
-    Inbox::Taken taken = inbox_.take(events);
-    batch = std::span(events).first(taken.count);
-    return taken;
-}
-
-// False: there is no memory for that.
-bool Connection::keep_for_later(std::span<Event> rest)
-try {
-    not_run_.reserve(rest.size());
-    std::move(rest.begin(), rest.end(), std::back_inserter(not_run_));
-    return true;
-} catch (const std::bad_alloc &) {
-    return false;
-}
-
-void Connection::handle(Event &event) noexcept
+void Connection::run_event(const Event &event) noexcept
 {
     try {
-        return call(event);
+        return call_back(event);
     } catch (const std::exception &exception) {
         log_thrown(exception.what());
     } catch (...) {
@@ -134,11 +138,12 @@ void Connection::log_thrown(const char *what) noexcept
     engine_.log.write(LIBWEBSOCK_LOG_ERROR, "%s: a callback has thrown: %s", peer_.c_str(), what);
 }
 
-void Connection::call(Event &event)
+void Connection::call_back(const Event &event)
 {
     switch (event.kind) {
     case Event::request:
-        return run_request();
+        hook_.begin();
+        return hook_.finish(engine_.settings.onrequest(&handle_, &public_request_));
     case Event::open:
         opened_ = true;
         engine_.registry.count_opened();
@@ -154,21 +159,15 @@ void Connection::call(Event &event)
         return;
     }
     case Event::too_large:
-        return run_too_large(event);
+        return call_too_large(event);
     case Event::control:
-        return run_control(event);
+        return call_control(event);
     case Event::closed:
-        return run_closed();
+        return call_closed();
     }
 }
 
-void Connection::run_request()
-{
-    hook_.begin();
-    hook_.finish(engine_.settings.onrequest(&handle_, &public_request_));
-}
-
-void Connection::run_control(const Event &event)
+void Connection::call_control(const Event &event)
 {
     libwebsock_frame frame{.fin = 1,
                            .opcode = static_cast<unsigned>(event.opcode),
@@ -180,7 +179,7 @@ void Connection::run_control(const Event &event)
         handle_.onpong(&handle_);
 }
 
-void Connection::run_too_large(const Event &event)
+void Connection::call_too_large(const Event &event)
 {
     libwebsock_frame frame{.fin = event.fin,
                            .opcode = static_cast<unsigned>(event.opcode),
@@ -188,99 +187,24 @@ void Connection::run_too_large(const Event &event)
                            .payload = nullptr};
     if (handle_.onframetoolarge)
         handle_.onframetoolarge(&handle_, &frame);
-    (void)close(WS_CLOSE_MESSAGE_TOO_BIG, "frame too large"); // unless it did so itself
+    (void)close(WS_CLOSE_MESSAGE_TOO_BIG, "frame too large"); // unless the callback has closed
 }
 
-void Connection::run_closed()
+void Connection::call_closed()
 {
     if (!opened_) {
         if (upgraded_) // and cut off before onopen could be called
             engine_.registry.count_refused(Refused::gone);
         return;
     }
-    // Even if the callback throws.
+    // It is counted even if the callback throws.
     struct Counted {
         Registry &registry;
         unsigned code;
         ~Counted() { registry.count_closed(code); }
-    } const counted{engine_.registry, close_info_.code};
+    } const counted{engine_.registry, ending_.close_info.code};
     if (handle_.onclose)
         handle_.onclose(&handle_);
-}
-
-// By the connection's thread when it has nothing more to do for it, and by the worker that
-// has run onclose: the second of them ends it.
-void Connection::part()
-{
-    if (parties_.fetch_sub(1, std::memory_order_acq_rel) == 1)
-        bury();
-}
-
-// Nothing of the server's connections is used after remove(): it may wait for just that.
-void Connection::bury()
-{
-    engine_.dispatcher.forget(*this);
-    engine_.threads.reap();
-    owned_transport_.reset();
-    engine_.registry.remove(*this);
-}
-
-int Connection::offer(std::span<const uint8_t> frame)
-{
-    const int error = outbox_.offer(frame);
-    if (error != ENOBUFS)
-        return error;
-    inbox_.take_no_more();
-    engine_.log.write(LIBWEBSOCK_LOG_INFO, "%s: closed with 1008: more than %zu bytes wait for it",
-                      peer_.c_str(), engine_.settings.max_queued_bytes);
-    return error;
-}
-
-int Connection::close(uint16_t code, std::string_view reason)
-{
-    const int error = outbox_.close(code, reason);
-    inbox_.take_no_more();
-    return error;
-}
-
-void Connection::drop(std::string_view reason)
-{
-    outbox_.drop(reason);
-    inbox_.cut_off();
-    hook_.abandon();
-}
-
-void Connection::abandon(std::string_view reason)
-{
-    inbox_.discard();
-    drop(reason);
-}
-
-void Connection::go_away()
-{
-    if (outbox_.state() == Outbox::State::opening)
-        drop("the server stops");
-    else
-        (void)close(WS_CLOSE_GOING_AWAY, "");
-}
-
-void Connection::late() noexcept
-{
-    is_late_.store(true, std::memory_order_relaxed);
-    outbox_.hurry();
-}
-
-void Connection::expired() noexcept { drop("no Close frame in answer to ours"); }
-
-Registry::Traffic Connection::traffic()
-{
-    const Outbox::Totals out = outbox_.totals();
-    return {.messages_in = messages_in_.load(std::memory_order_relaxed),
-            .messages_out = out.messages,
-            .bytes_in = bytes_in_.load(std::memory_order_relaxed),
-            .bytes_out = out.bytes,
-            .send_timeouts = out.timed_out,
-            .events_waiting = inbox_.waiting()};
 }
 
 } // namespace websock

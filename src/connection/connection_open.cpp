@@ -1,6 +1,5 @@
-// connection_open.cpp: a connection's thread until there is a WebSocket connection: the
-// request, the hook, the answer; all under one deadline from accept to 101. See
-// connection.h.
+// connection_open.cpp: a connection's thread until there is a WebSocket connection: TLS, the
+// request, onrequest, the answer; all under one deadline from accept to 101. See connection.h.
 #include "connection/connection.h"
 
 #include "base/escape.h"
@@ -12,8 +11,8 @@ namespace websock {
 
 namespace {
 
-// A load balancer that looks for life, or a connection that a browser has made to have it:
-// nothing that a line should be spent on.
+// Of a peer that has sent nothing: a health check, or a connection that a browser keeps in reserve.
+// Neither is worth a line.
 constexpr int kSilent = LIBWEBSOCK_LOG_DEBUG;
 
 constexpr size_t kNamedBytes = 128; // of a path, in the log
@@ -48,7 +47,7 @@ bool Connection::open()
     return answer_request(answer, deadline);
 }
 
-// False: it makes room for another connection. Whoever is with the program need not.
+// False: it has been dropped to make room for another connection.
 bool Connection::advance(Registry::Opening to) { return engine_.registry.advance(*this, to); }
 
 // The TLS handshake, if there is one.
@@ -63,14 +62,11 @@ bool Connection::secure(TimePoint deadline)
         return refuse({400, "this port speaks TLS: use https:// or wss://"}, Refused::tls,
                       deadline);
     case Transport::Opening::refused:
-        polite_ = true;
-        [[fallthrough]];
     case Transport::Opening::gone:
-        end_reason_ = "TLS handshake: " + opening.why;
-        if (!opening.silent || opening.late)
-            refused_ = Refused::tls;
-        if (opening.silent)
-            end_level_ = kSilent;
+        ending_ = {.peer_is_told = opening.result == Transport::Opening::refused,
+                   .refused = opening.silent && !opening.late ? Refused::gone : Refused::tls,
+                   .log_level = opening.silent ? kSilent : LIBWEBSOCK_LOG_INFO,
+                   .reason = "TLS handshake: " + opening.why};
         return false;
     }
     tls_ = std::move(opening.tls);
@@ -92,24 +88,25 @@ bool Connection::read_request(HeaderScanner &scanner, TimePoint deadline)
         if (result == HeaderScanner::Result::refused)
             return refuse(scanner.refusal(), Refused::request, deadline);
         const int left_ms = ms_until(deadline);
-        const Read read = left_ms > 0 ? receive(0, left_ms) : Read::timed_out;
-        if (read != Read::bytes && scanner.length() == 0)
-            end_level_ = kSilent;
+        const Read read = left_ms > 0 ? read_more(0, left_ms) : Read::timed_out;
+        if (read == Read::bytes)
+            continue;
         if (read == Read::timed_out)
-            return refuse({408, "no complete request in time"}, Refused::late, deadline);
-        if (read == Read::ended)
-            return false;
+            (void)refuse({408, "no complete request in time"}, Refused::late, deadline);
+        if (scanner.length() == 0)
+            ending_.log_level = kSilent;
+        return false;
     }
 }
 
-// Has a worker run onrequest, and waits for what it says.
+// Has a worker run onrequest, and waits for its answer.
 bool Connection::ask_hook(HookAnswer &answer, TimePoint deadline)
 {
     if (!advance(Registry::Opening::program) ||
-        !queue({.kind = Event::request, .chunk = nullptr}) || !hand_over())
+        !add_event({.kind = Event::request, .chunk = nullptr}) || !queue_events())
         return false;
     const bool answered = hook_.wait(deadline);
-    (void)advance(Registry::Opening::peer); // which is to read the answer
+    (void)advance(Registry::Opening::peer); // the peer's turn: it is to read the answer
     if (!answered)
         return refuse({503, "onrequest did not answer in time"}, Refused::late, deadline);
     answer = hook_.take();
@@ -119,26 +116,26 @@ bool Connection::ask_hook(HookAnswer &answer, TimePoint deadline)
 bool Connection::answer_request(const HookAnswer &hook, TimePoint deadline)
 {
     const bool head_only = request_.is_head();
-    if (hook.verdict != 0) {
-        const bool valid = hook.verdict >= 400 && hook.verdict <= 599;
-        const int status = valid ? hook.verdict : 500;
-        end_reason_ = "onrequest returned " + std::to_string(hook.verdict) + ": ";
-        end_reason_.append(shortened(request_.method(), kNamedBytes)).append(" ");
-        end_reason_.append(shortened(request_.path(), kNamedBytes));
+    if (hook.returned != 0) {
+        const bool valid = hook.returned >= 400 && hook.returned <= 599;
+        const int status = valid ? hook.returned : 500;
+        std::string reason = "onrequest returned " + std::to_string(hook.returned) + ": ";
+        reason.append(shortened(request_.method(), kNamedBytes)).append(" ");
+        reason.append(shortened(request_.path(), kNamedBytes));
         const bool has_body = hook.status != 0;
         return end_with(
             plain_response(status, has_body ? hook.content_type : "text/plain; charset=utf-8",
                            has_body ? hook.body : std::string(status_text(status)) + "\n",
                            hook.headers, head_only),
-            Refused::onrequest, deadline);
+            {.refused = Refused::onrequest, .reason = std::move(reason)}, deadline);
     }
-    if (hook.status != 0) {
-        end_reason_ = "answered " + std::to_string(hook.status) + " to plain HTTP";
-        end_level_ = LIBWEBSOCK_LOG_DEBUG;
+    if (hook.status != 0)
         return end_with(
             plain_response(hook.status, hook.content_type, hook.body, hook.headers, head_only),
-            Refused::plain_http, deadline);
-    }
+            {.refused = Refused::plain_http,
+             .log_level = LIBWEBSOCK_LOG_DEBUG,
+             .reason = "answered " + std::to_string(hook.status) + " to plain HTTP"},
+            deadline);
     if (!request_.is_websocket())
         return refuse({426, "this is a WebSocket server"}, Refused::request, deadline,
                       hook.headers);
@@ -147,44 +144,42 @@ bool Connection::answer_request(const HookAnswer &hook, TimePoint deadline)
 
 bool Connection::upgrade(const std::string &response, TimePoint deadline)
 {
-    // First, so that nobody who has been told 101 is made to go.
+    // First, so that no connection makes room once it has been told 101.
     if (!advance(Registry::Opening::over))
         return false;
     if (outbox_.open(response, deadline) != 0) {
-        end_reason_ = "it was gone before its handshake was answered";
+        ending_ = {.by = Ending::peer_gone,
+                   .reason = "it was gone before its handshake was answered"};
         return false;
     }
     upgraded_ = true;
     buffer_.relax();
     engine_.log.write(LIBWEBSOCK_LOG_DEBUG, "%s: open, %s", peer_.c_str(), request_.path());
-    return queue({.kind = Event::open, .chunk = nullptr}) && hand_over();
+    return add_event({.kind = Event::open, .chunk = nullptr}) && queue_events();
 }
 
 bool Connection::refuse(const Refusal &refusal, Refused as, TimePoint deadline,
                         const ExtraHeaders &extra)
 {
-    end_reason_ = "refused with " + std::to_string(refusal.status) + ": " + refusal.reason;
-    return end_with(refusal_response(refusal, request_.is_head(), extra), as, deadline);
+    return end_with(
+        refusal_response(refusal, request_.is_head(), extra),
+        {.refused = as,
+         .reason = "refused with " + std::to_string(refusal.status) + ": " + refusal.reason},
+        deadline);
 }
 
 // Gives the last answer there will be. Always false: there is no WebSocket connection.
-bool Connection::end_with(const std::string &response, Refused as, TimePoint deadline)
+bool Connection::end_with(const std::string &response, Ending ending, TimePoint deadline)
 {
-    refused_ = as;
-    polite_ = write(response, deadline);
-    return false;
-}
-
-bool Connection::write(const std::string &response, TimePoint deadline)
-{
+    ending_ = std::move(ending);
     iovec part{const_cast<char *>(response.data()), response.size()};
-    const int error = transport_.write_all({&part, 1}, deadline);
-    if (error != 0) {
-        end_reason_ = std::string("write: ") + std::strerror(error);
+    if (const int error = transport_.write_all({&part, 1}, deadline); error != 0) {
+        ending_.reason = std::string("write: ") + std::strerror(error);
         return false;
     }
+    ending_.peer_is_told = true;
     outbox_.count_bytes(response.size());
-    return true;
+    return false;
 }
 
 } // namespace websock

@@ -1,6 +1,5 @@
 // engine.h: what the connections of one server share: its settings, the workers, the list of
-// connections, the log. Made by the Context, and alive until the last thread of the server
-// has ended.
+// connections, the log. The Context makes it; it lives until the server's last thread has ended.
 #pragma once
 
 #include "base/processors.h"

@@ -1,5 +1,5 @@
-// event.h: what a connection's thread tells its callbacks of. Owned by the
-// connection's Inbox, then by the worker that runs it.
+// event.h: what a callback is to be called for. Made by the connection's thread; owned by its
+// Inbox, then by the worker that runs it.
 #pragma once
 
 #include "base/buffer.h"
@@ -16,7 +16,7 @@ struct Event {
         message,
         too_large,
         control,
-        closed, // nothing comes any more: onclose
+        closed, // the last one: onclose
     };
 
     Kind kind = closed;

@@ -9,14 +9,14 @@ namespace websock {
 
 namespace {
 
-// What is taken at a time ends with the event that makes so much payload, so that a client with
-// large messages does not keep a worker for 32 of them.
+// Events are taken until they have this much payload, so that a client with large messages does not
+// keep a worker for 32 of them.
 constexpr uint64_t kTakenPayload = 16 * 1024;
 
 constexpr size_t kKeptCapacity = 32; // events; more is given back when the queue is empty
 
-// The queue may have twice the places that it needs, and while it grows a few more; with
-// this the memory it takes is at most twice what is counted.
+// The queue may have twice the places that it needs, and a few more while it grows. So the memory
+// it takes is at most twice what is counted.
 constexpr size_t kEventCost = 2 * sizeof(Event);
 
 } // namespace
@@ -24,19 +24,19 @@ constexpr size_t kEventCost = 2 * sizeof(Event);
 Inbox::Put Inbox::put(std::vector<Event> &events, TimePoint deadline)
 {
     Lock lock(mutex_);
-    if (takes_no_more_ && bytes_ >= max_bytes_ && deadline == kNever) {
+    if (drops_overflow_ && bytes_ >= max_bytes_ && deadline == kNever) {
         events.clear();
         return Put::done;
     }
     bool in_time = true;
-    while (bytes_ >= max_bytes_ && !takes_no_more_ && !cut_off_ && in_time)
+    while (bytes_ >= max_bytes_ && !drops_overflow_ && !cut_off_ && in_time)
         in_time = wait_for_room(deadline);
     if (cut_off_) {
         events.clear();
         return Put::cut;
     }
     make_room(events.size());
-    bytes_ += hold(events);
+    bytes_ += count_bytes(events);
     if (queue_.empty()) {
         queue_.swap(events);
     } else {
@@ -44,11 +44,11 @@ Inbox::Put Inbox::put(std::vector<Event> &events, TimePoint deadline)
         events.clear();
     }
     idle_.store(false, std::memory_order_relaxed); // read by this thread alone
-    return schedule() ? Put::schedule : Put::done;
+    return claim_post() ? Put::schedule : Put::done;
 }
 
-// What is to be counted for them.
-size_t Inbox::hold(const std::vector<Event> &events)
+// What they add to bytes_.
+size_t Inbox::count_bytes(const std::vector<Event> &events)
 {
     size_t bytes = events.size() * kEventCost;
     for (const Event &event : events) {
@@ -58,8 +58,8 @@ size_t Inbox::hold(const std::vector<Event> &events)
     return bytes;
 }
 
-// Places for so many more. Those taken already are used again once they are many, so that
-// each event is moved a few times at most.
+// Makes places for count more. The places of events that were taken are used again once they are
+// many, so that each event is moved a few times at most.
 void Inbox::make_room(size_t count)
 {
     if (queue_.empty() || queue_.capacity() - queue_.size() >= count)
@@ -76,7 +76,7 @@ bool Inbox::put_closed()
 {
     Lock lock(mutex_);
     closed_ = true;
-    return schedule();
+    return claim_post();
 }
 
 void Inbox::wait_until_run(TimePoint deadline)
@@ -95,10 +95,10 @@ bool Inbox::wait_for_room(TimePoint deadline)
     return in_time;
 }
 
-void Inbox::take_no_more()
+void Inbox::drop_overflow()
 {
     Lock lock(mutex_);
-    takes_no_more_ = true;
+    drops_overflow_ = true;
     room_.broadcast();
 }
 
@@ -123,8 +123,8 @@ void Inbox::discard()
     room_.broadcast();
 }
 
-// How many may begin now, but no more than most.
-size_t Inbox::may_run(size_t most) const
+// How many may begin now, up to most.
+size_t Inbox::runnable(size_t most) const
 {
     if (empty() || exclusive(queue_[head_]))
         return running_ == 0 && (!empty() || closed_) ? 1 : 0;
@@ -137,10 +137,10 @@ size_t Inbox::may_run(size_t most) const
     return std::min(count, most);
 }
 
-// Whether the connection must be posted: it has something to run, and is not posted.
-bool Inbox::schedule()
+// True: it has something to run and is not posted, so the caller must post the connection.
+bool Inbox::claim_post()
 {
-    if (paused_ || posted_ > 0 || may_run(1) == 0)
+    if (paused_ || posted_ > 0 || runnable(1) == 0)
         return false;
     posted_ = 1;
     return true;
@@ -157,14 +157,14 @@ bool Inbox::go_on()
 {
     Lock lock(mutex_);
     paused_ = false;
-    return schedule();
+    return claim_post();
 }
 
 Inbox::Taken Inbox::take(std::span<Event> into)
 {
     Lock lock(mutex_);
     --posted_;
-    if (may_run(1) == 0)
+    if (runnable(1) == 0)
         return {};
     if (empty()) {
         into[0] = Event{.kind = Event::closed, .chunk = nullptr};
@@ -183,7 +183,7 @@ Inbox::Taken Inbox::take(std::span<Event> into)
         taken.bytes += kEventCost;
         if (concurrent_)
             taken.chunk = event.chunk;
-        else if (event.chunk && event.chunk->remove_holder()) // those before it are taken, too
+        else if (event.chunk && event.chunk->remove_holder()) // those before it are taken too
             taken.bytes += event.chunk->cost();
     }
     running_ += taken.count;
@@ -193,7 +193,7 @@ Inbox::Taken Inbox::take(std::span<Event> into)
         if (queue_.capacity() > kKeptCapacity)
             queue_.shrink_to_fit();
     }
-    const size_t more = paused_ ? 0 : may_run(most_running_);
+    const size_t more = paused_ ? 0 : runnable(most_running_);
     taken.posts = more - std::min(posted_, more);
     posted_ += taken.posts;
     return taken;
@@ -202,7 +202,7 @@ Inbox::Taken Inbox::take(std::span<Event> into)
 size_t Inbox::waiting()
 {
     Lock lock(mutex_);
-    // Of those that were taken one runs, and which is not known; with concurrent_, each does.
+    // One of those that were taken runs, and which is not known; with concurrent_, each does.
     const size_t taken = concurrent_ || running_ == 0 ? 0 : running_ - 1;
     return queue_.size() - head_ + taken + (closed_ ? 1 : 0);
 }
@@ -219,7 +219,7 @@ bool Inbox::finished(const Taken &events)
         idle_.store(true, std::memory_order_release);
     if (waited_for_)
         room_.signal();
-    return schedule();
+    return claim_post();
 }
 
 } // namespace websock

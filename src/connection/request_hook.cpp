@@ -12,11 +12,11 @@ void RequestHook::begin()
     phase_ = Phase::running;
 }
 
-void RequestHook::finish(int verdict)
+void RequestHook::finish(int returned)
 {
     Lock lock(mutex_);
     phase_ = Phase::finished;
-    answer_.verdict = verdict;
+    answer_.returned = returned;
     changed_.signal();
 }
 

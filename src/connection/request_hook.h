@@ -1,5 +1,5 @@
-// request_hook.h: the conversation between a connection's thread, which has read a
-// request and waits, and the worker that runs onrequest and fills in the answer.
+// request_hook.h: what passes between a connection's thread, which has read a request and waits,
+// and the worker that runs onrequest and fills in the answer.
 #pragma once
 
 #include "base/lock.h"
@@ -10,12 +10,12 @@
 
 namespace websock {
 
-// What onrequest asked for.
+// What onrequest has asked for.
 struct HookAnswer {
-    int verdict = 0;      // what it returned
+    int returned = 0;     // by onrequest; 0: no refusal
     std::string protocol; // of the upgrade; "" is none
     ExtraHeaders headers;
-    int status = 0; // of libwebsock_respond; 0: it was not called
+    int status = 0; // given to libwebsock_respond; 0: it was not called
     std::string content_type;
     std::string body;
 };
@@ -25,18 +25,18 @@ class RequestHook
   public:
     // On the worker, around the callback.
     void begin() EXCLUDES(mutex_);
-    void finish(int verdict) EXCLUDES(mutex_);
+    void finish(int returned) EXCLUDES(mutex_);
 
-    // On the connection's thread. False: deadline has come, or abandon() was called.
+    // On the connection's thread. False: there is no answer by deadline, or abandon() was called.
     bool wait(TimePoint deadline) EXCLUDES(mutex_);
-    // After wait(): nobody changes it any more.
+    // After wait(), when nobody changes it any more.
     HookAnswer take() EXCLUDES(mutex_);
 
-    // Ends the waiting; any thread.
+    // Ends the waiting, now and later. Any thread.
     void abandon() EXCLUDES(mutex_);
 
-    // For the functions of the API: an errno value, EPERM while the hook is not
-    // running. They throw std::bad_alloc.
+    // For the API: an errno value, EPERM while onrequest is not running. They throw
+    // std::bad_alloc.
     int accept_protocol(const Request &request, std::string_view name) EXCLUDES(mutex_);
     int add_header(std::string_view name, std::string_view value) EXCLUDES(mutex_);
     int respond(int status, std::string_view content_type, std::string_view body) EXCLUDES(mutex_);

@@ -1,6 +1,6 @@
 // silence.h: whether a client that says nothing is still there. It is asked whenever half of
 // idle_timeout_ms has gone by without a byte, and knows only numbers: who reads the clock and
-// sends the ping is connection.cpp. The connection's thread's alone.
+// sends the ping is connection_frames.cpp. The connection's thread's alone.
 //
 // A client may be silent because a long message of ours, and the ping behind it, is still on
 // its way to it. So it is alive as long as it takes what waits for it, and has half of the

@@ -1,0 +1,188 @@
+// connection_end.cpp: how a connection ends, on its own thread: the closing handshake (RFC 6455 7),
+// errors of the peer's, the last bytes, and what onclose and the log are told. See connection.h.
+#include "connection/connection.h"
+
+#include "connection/engine.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <new>
+
+namespace websock {
+
+namespace {
+
+constexpr int kGoodbyeMs = 1000; // for a peer that has nothing left to do but to close
+constexpr int kAnswersMs = 1000; // our Close waits so long for the callbacks of what came before it
+
+// What a peer reports when something has gone wrong: 1002 to 1015, but for "no code".
+bool is_bad(unsigned code) { return code >= 1002 && code < 3000 && code != 1005; }
+
+libwebsock_close_info close_info(uint16_t code, std::string_view reason)
+{
+    libwebsock_close_info info{.code = code, .reason = {}};
+    const std::span<const uint8_t> text(reinterpret_cast<const uint8_t *>(reason.data()),
+                                        reason.size());
+    reason.copy(info.reason, utf8_prefix(text, sizeof info.reason - 1));
+    return info;
+}
+
+// What many that were refused are called in a line of the log about their number.
+const char *name_of(Registry::Refused why)
+{
+    switch (why) {
+    case Registry::Refused::tls:
+        return "TLS handshakes that failed";
+    case Registry::Refused::late:
+        return "handshakes that took too long";
+    case Registry::Refused::onrequest:
+        return "refused by onrequest";
+    case Registry::Refused::gone:
+        return "gone before they were answered";
+    default:
+        return "requests that were refused";
+    }
+}
+
+} // namespace
+
+// RFC 6455 5.5.1 and 7.1.5. False: the peer's Close frame is invalid.
+bool Connection::take_close(const ClosePayload &close_frame)
+{
+    if (!close_frame.ok) {
+        fail(close_frame.close_code, close_frame.error);
+        return false;
+    }
+    let_answers_go_first();
+    (void)outbox_.close(close_frame.code, "", false); // no effect if ours was sent first
+    ending_ = {.by = Ending::peer_close,
+               .peer_is_told = true,
+               .log_level = is_bad(close_frame.code) ? LIBWEBSOCK_LOG_INFO : LIBWEBSOCK_LOG_DEBUG,
+               .close_info = close_info(close_frame.code, close_frame.reason)};
+    return true;
+}
+
+// RFC 6455 7.1.7: the peer is told why, and nothing more is read.
+void Connection::fail(uint16_t code, std::string_view reason)
+{
+    Ending failed{.peer_is_told = true, .reason = std::to_string(code).append(": ").append(reason)};
+    let_answers_go_first();
+    if (outbox_.close(code, reason, false) == ENOMEM)
+        return outbox_.drop(reason);
+    ending_ = std::move(failed);
+}
+
+// What came before a Close or an error was good, and its callbacks may want to answer it. Nothing
+// can be sent after our Close, so the Close waits for them; not for ever, since a callback may
+// block.
+void Connection::let_answers_go_first()
+{
+    const TimePoint deadline = in_ms(std::min(kAnswersMs, engine_.settings.close_timeout_ms));
+    if (queue_events(deadline) && outbox_.state() == Outbox::State::open)
+        inbox_.wait_until_run(deadline);
+}
+
+void Connection::finish() noexcept
+{
+    const TimePoint deadline = in_ms(engine_.settings.close_timeout_ms);
+    if (ending_.peer_is_told)
+        outbox_.finish(deadline);
+    else
+        find_who_cut_off();
+    report_ending();
+    if (!upgraded_)
+        engine_.registry.count_refused(ending_.refused);
+    if (!ending_.peer_is_told)
+        outbox_.end();
+    // A peer that never became a client has no callback to come. It must not have to wait for a
+    // worker, when all are busy.
+    if (!upgraded_ && inbox_.idle())
+        side_is_done();
+    else if (inbox_.put_closed())
+        engine_.dispatcher.post(*this);
+    if (ending_.peer_is_told) {
+        const bool has_closed = ending_.by == Ending::peer_close;
+        read_until_closed(has_closed ? std::min(deadline, in_ms(kGoodbyeMs)) : deadline);
+        outbox_.end();
+    }
+}
+
+// Whoever cut the connection off had a reason, which counts more than what reading it came to.
+void Connection::find_who_cut_off() noexcept
+{
+    if (!upgraded_ && engine_.registry.makes_room(*this)) {
+        // One line for many, since a flood brings thousands.
+        ending_.refused = Refused::for_newer;
+        ending_.log_level = LIBWEBSOCK_LOG_DEBUG;
+        if (const unsigned long long count = engine_.registry.made_room(); count != 0)
+            engine_.log.write(LIBWEBSOCK_LOG_WARNING,
+                              "max_handshakes reached: %llu made room for newer connections",
+                              count);
+    }
+    try {
+        std::string reason = outbox_.drop_reason();
+        if (reason.empty())
+            return;
+        if (!reason.starts_with("write: ")) // which may just mean that the peer has gone
+            ending_.by = Ending::us;
+        ending_.reason = std::move(reason);
+    } catch (const std::bad_alloc &) {
+        // The reason stays what reading came to.
+    }
+}
+
+// Fills in what onclose sees, and writes the line of the log. An error is explained by the last
+// frames; a peer that has just gone needs no explanation.
+void Connection::report_ending() noexcept
+{
+    const bool by_close = ending_.by == Ending::peer_close;
+    const bool is_limited = ending_.log_level <= LIBWEBSOCK_LOG_INFO;
+    if (!by_close)
+        ending_.close_info = close_info(WS_CLOSE_DIRTY, ending_.reason);
+    const libwebsock_close_info &info = ending_.close_info;
+    std::string closed;
+    std::string frames;
+    try {
+        if (by_close)
+            closed.append("closed, ").append(std::to_string(info.code) + " ").append(info.reason);
+        if (upgraded_ && is_limited && ending_.by != Ending::peer_gone)
+            frames = last_frames();
+    } catch (const std::bad_alloc &) {
+        // The line has what there is.
+    }
+    const char *text = by_close ? closed.c_str() : ending_.reason.c_str();
+    const char *kind = upgraded_ ? "clients that failed or vanished" : name_of(ending_.refused);
+    if (is_limited)
+        engine_.log.write_limited(kind, ending_.log_level, "%s: %s%s", peer_.c_str(), text,
+                                  frames.c_str());
+    else
+        engine_.log.write(ending_.log_level, "%s: %s", peer_.c_str(), text);
+}
+
+// "; last frames in: text 5 B 12 ms ago", for the log; "" if there were none.
+std::string Connection::last_frames()
+{
+    const std::string in = trace_.text(coarse_ms());
+    const std::string out = outbox_.last_frames();
+    return (in.empty() ? "" : "; last frames in: " + in) +
+           (out.empty() ? "" : "; last frames out: " + out);
+}
+
+// If a socket is closed with bytes unread, the connection is reset, and the peer may lose what it
+// was told last. So its bytes are read, and dropped, until it closes too.
+void Connection::read_until_closed(TimePoint deadline) noexcept
+{
+    try {
+        for (;;) {
+            buffer_.consume(buffer_.unread().size());
+            const int left_ms = ms_until(deadline);
+            const ssize_t n = left_ms > 0 ? transport_.read(buffer_.room(0), left_ms) : 0;
+            if (n == 0 || (n < 0 && errno != EINTR))
+                return;
+        }
+    } catch (const std::bad_alloc &) {
+        // The socket is closed as it is.
+    }
+}
+
+} // namespace websock
