@@ -10,31 +10,12 @@
 
 namespace websock {
 
-namespace {
-
-// With concurrent_events = 1: enough messages of one client at a time to overlap what they wait
-// for, and not so many that one client has all the workers.
-constexpr int kMostAtOnce = 16;
-
-// As the Inbox takes it.
-size_t concurrency(int concurrent_events)
-{
-    return static_cast<size_t>(concurrent_events == 1 ? kMostAtOnce : concurrent_events);
-}
-
-} // namespace
-
-Ref<Connection> Connection::make(Engine &engine, std::unique_ptr<Transport> &transport,
-                                 const sockaddr_storage &peer)
-{
-    return Ref<Connection>::adopt(new Connection(engine, transport, peer));
-}
-
 Connection::Connection(Engine &engine, std::unique_ptr<Transport> &transport,
                        const sockaddr_storage &peer)
     : engine_(engine), transport_(*transport), buffer_(engine.settings.max_queued_bytes),
       trace_(engine.settings.close_trace_frames),
-      inbox_(engine.settings.max_queued_bytes, concurrency(engine.settings.concurrent_events)),
+      inbox_(engine.settings.max_queued_bytes,
+             static_cast<size_t>(engine.settings.concurrent_events)),
       outbox_(transport_,
               {engine.settings.send_timeout_ms, engine.settings.close_timeout_ms,
                engine.settings.max_queued_bytes, engine.settings.close_trace_frames},
@@ -92,8 +73,8 @@ void Connection::serve() noexcept
     side_is_done();
 }
 
-// Called once by the connection's thread, when it has nothing more to do here, and once by the
-// worker that has run onclose (if no worker is to come, by the connection's thread again).
+// Called by the connection's thread when it has nothing more to do here, and by the worker that has
+// run onclose; if no worker is to come, twice by the former.
 void Connection::side_is_done()
 {
     if (sides_left_.fetch_sub(1, std::memory_order_acq_rel) == 1)
@@ -150,15 +131,15 @@ void Connection::go_away()
 
 void Connection::expired() noexcept { drop("no Close frame in answer to ours"); }
 
-Registry::Traffic Connection::traffic()
+void Connection::add_traffic_to(Registry::Traffic &sum)
 {
     const Outbox::Totals out = outbox_.totals();
-    return {.messages_in = messages_in_.load(std::memory_order_relaxed),
-            .messages_out = out.messages,
-            .bytes_in = bytes_in_.load(std::memory_order_relaxed),
-            .bytes_out = out.bytes,
-            .send_timeouts = out.timed_out,
-            .events_waiting = inbox_.waiting()};
+    sum.messages_in += messages_in_.load(std::memory_order_relaxed);
+    sum.messages_out += out.messages;
+    sum.bytes_in += bytes_in_.load(std::memory_order_relaxed);
+    sum.bytes_out += out.bytes;
+    sum.send_timeouts += out.timed_out;
+    sum.events_waiting += inbox_.waiting();
 }
 
 } // namespace websock

@@ -1,13 +1,10 @@
 // connection.h: one client's life, from the accepted socket to onclose.
 //
-// connection.cpp         start, the end of its references, and what the API and the server ask for
-// connection_open.cpp    its thread: TLS and opening handshake
-// connection_frames.cpp  its thread: frames become events, pings are answered
-// connection_end.cpp     its thread: closing handshake, errors, what onclose and the log are told
-// connection_events.cpp  workers: run its callbacks
-//
-// Threads share the Inbox (events to be run), the Outbox (what is sent) and the RequestHook,
-// which guard themselves.
+// Its own thread opens it and reads (connection_open.cpp, connection_frames.cpp,
+// connection_end.cpp), workers run its callbacks (connection_events.cpp), and any thread may use
+// the public functions (connection.cpp).
+// They share the Inbox (events to be run), the Outbox (what is sent) and the RequestHook, which
+// guard themselves.
 //
 // References are held by the registry, from start() until the connection's thread and the worker
 // that has run onclose are both done with it; by the dispatcher, while it is queued, running or
@@ -33,7 +30,10 @@ class Connection final : public Outbox::Owner
   public:
     // Takes the transport over, unless it throws std::bad_alloc.
     static Ref<Connection> make(Engine &engine, std::unique_ptr<Transport> &transport,
-                                const sockaddr_storage &peer);
+                                const sockaddr_storage &peer)
+    {
+        return Ref<Connection>::adopt(new Connection(engine, transport, peer));
+    }
 
     // Enters it in the registry and starts its thread. 0, or an errno value: EAGAIN, ENOMEM,
     // ESHUTDOWN. On failure nothing has happened, and give_back() returns the transport.
@@ -61,7 +61,7 @@ class Connection final : public Outbox::Owner
     // The server stops: 1001 for an open connection, the end for others.
     void go_away();
 
-    Registry::Traffic traffic();
+    void add_traffic_to(Registry::Traffic &sum);
 
     void run(Progress &progress, std::vector<uint8_t> &spare) noexcept override;
     void late() noexcept override;
@@ -131,9 +131,7 @@ class Connection final : public Outbox::Owner
     bool end_batch(const Inbox::Taken &taken);
     void run_event(const Event &event) noexcept;
     void call_back(const Event &event);
-    void call_control(const Event &event);
-    void call_too_large(const Event &event);
-    void call_closed();
+    void call_with_frame(const Event &event);
     void log_thrown(const char *what) noexcept;
 
     // In this order, so that what every message needs lies together, and at the beginning,
@@ -180,10 +178,7 @@ class Connection final : public Outbox::Owner
     Inbox::Taken suspended_;
     std::vector<Event> not_run_;
 
-    // Guarded by the registry's lock.
-    Connection *previous_ = nullptr;
-    Connection *next_ = nullptr;
-    Registry::Place place_;
+    Registry::Entry entry_; // guarded by the registry's lock
 };
 
 } // namespace websock

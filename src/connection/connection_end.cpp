@@ -30,18 +30,12 @@ libwebsock_close_info close_info(uint16_t code, std::string_view reason)
 // What many that were refused are called in a line of the log about their number.
 const char *name_of(Registry::Refused why)
 {
-    switch (why) {
-    case Registry::Refused::tls:
-        return "TLS handshakes that failed";
-    case Registry::Refused::late:
-        return "handshakes that took too long";
-    case Registry::Refused::onrequest:
-        return "refused by onrequest";
-    case Registry::Refused::gone:
-        return "gone before they were answered";
-    default:
-        return "requests that were refused";
-    }
+    using Refused = Registry::Refused;
+    return why == Refused::tls         ? "TLS handshakes that failed"
+           : why == Refused::late      ? "handshakes that took too long"
+           : why == Refused::onrequest ? "refused by onrequest"
+           : why == Refused::gone      ? "gone before they were answered"
+                                       : "requests that were refused";
 }
 
 } // namespace
@@ -171,18 +165,16 @@ std::string Connection::last_frames()
 // If a socket is closed with bytes unread, the connection is reset, and the peer may lose what it
 // was told last. So its bytes are read, and dropped, until it closes too.
 void Connection::read_until_closed(TimePoint deadline) noexcept
-{
-    try {
-        for (;;) {
-            buffer_.consume(buffer_.unread().size());
-            const int left_ms = ms_until(deadline);
-            const ssize_t n = left_ms > 0 ? transport_.read(buffer_.room(0), left_ms) : 0;
-            if (n == 0 || (n < 0 && errno != EINTR))
-                return;
-        }
-    } catch (const std::bad_alloc &) {
-        // The socket is closed as it is.
+try {
+    for (;;) {
+        buffer_.consume(buffer_.unread().size());
+        const int left_ms = ms_until(deadline);
+        const ssize_t n = left_ms > 0 ? transport_.read(buffer_.room(0), left_ms) : 0;
+        if (n == 0 || (n < 0 && errno != EINTR))
+            return;
     }
+} catch (const std::bad_alloc &) {
+    // The socket is closed as it is.
 }
 
 } // namespace websock

@@ -4,11 +4,9 @@
 
 #include "connection/engine.h"
 
-#include <array>
 #include <exception>
 #include <iterator>
 #include <new>
-#include <utility>
 
 namespace websock {
 
@@ -35,8 +33,13 @@ void Connection::run(Progress &progress, std::vector<uint8_t> &spare) noexcept
         return; // another worker may be here by now
     if (inbox_.finished(taken))
         engine_.dispatcher.post(*this);
-    if (is_last)
-        side_is_done();
+    if (!is_last)
+        return;
+    if (opened_)
+        engine_.registry.count_closed(ending_.close_info.code);
+    else if (upgraded_) // and cut off before onopen could be called
+        engine_.registry.count_refused(Refused::gone);
+    side_is_done();
 }
 
 // What is to be run: the rest of a batch that was suspended, or else a new one.
@@ -159,52 +162,31 @@ void Connection::call_back(const Event &event)
         return;
     }
     case Event::too_large:
-        return call_too_large(event);
     case Event::control:
-        return call_control(event);
+        return call_with_frame(event);
     case Event::closed:
-        return call_closed();
+        if (opened_ && handle_.onclose)
+            handle_.onclose(&handle_);
+        return;
     }
 }
 
-void Connection::call_control(const Event &event)
-{
-    libwebsock_frame frame{.fin = 1,
-                           .opcode = static_cast<unsigned>(event.opcode),
-                           .payload_len = event.payload_len,
-                           .payload = reinterpret_cast<const char *>(event.payload)};
-    if (handle_.control_callback)
-        handle_.control_callback(&handle_, &frame);
-    if (event.opcode == Opcode::pong && handle_.onpong)
-        handle_.onpong(&handle_);
-}
-
-void Connection::call_too_large(const Event &event)
+void Connection::call_with_frame(const Event &event)
 {
     libwebsock_frame frame{.fin = event.fin,
                            .opcode = static_cast<unsigned>(event.opcode),
                            .payload_len = event.payload_len,
-                           .payload = nullptr};
-    if (handle_.onframetoolarge)
-        handle_.onframetoolarge(&handle_, &frame);
-    (void)close(WS_CLOSE_MESSAGE_TOO_BIG, "frame too large"); // unless the callback has closed
-}
-
-void Connection::call_closed()
-{
-    if (!opened_) {
-        if (upgraded_) // and cut off before onopen could be called
-            engine_.registry.count_refused(Refused::gone);
+                           .payload = reinterpret_cast<const char *>(event.payload)};
+    if (event.kind == Event::too_large) {
+        if (handle_.onframetoolarge)
+            handle_.onframetoolarge(&handle_, &frame);
+        (void)close(WS_CLOSE_MESSAGE_TOO_BIG, "frame too large"); // unless the callback has closed
         return;
     }
-    // It is counted even if the callback throws.
-    struct Counted {
-        Registry &registry;
-        unsigned code;
-        ~Counted() { registry.count_closed(code); }
-    } const counted{engine_.registry, ending_.close_info.code};
-    if (handle_.onclose)
-        handle_.onclose(&handle_);
+    if (handle_.control_callback)
+        handle_.control_callback(&handle_, &frame);
+    if (event.opcode == Opcode::pong && handle_.onpong)
+        handle_.onpong(&handle_);
 }
 
 } // namespace websock

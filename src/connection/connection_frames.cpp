@@ -67,15 +67,11 @@ void Connection::read_frames()
 bool Connection::survives(Silence &silence)
 {
     buffer_.relax();
-    switch (silence.judge(transport_.outgoing(), outbox_.has_pending())) {
-    case Silence::Verdict::ping:
+    const Silence::Verdict verdict = silence.judge(transport_.outgoing(), outbox_.has_pending());
+    if (verdict == Silence::Verdict::ping)
         outbox_.ping();
+    if (verdict != Silence::Verdict::dead)
         return true;
-    case Silence::Verdict::alive:
-        return true;
-    case Silence::Verdict::dead:
-        break;
-    }
     outbox_.drop("silent for " + std::to_string(engine_.settings.idle_timeout_ms) + " ms");
     return false;
 }
@@ -147,8 +143,7 @@ bool Connection::take_data(const Decoded &frame)
     Event event{.kind = Event::message,
                 .opcode = frame.message_opcode,
                 .payload_len = frame.payload_len,
-                .payload = frame.payload,
-                .chunk = nullptr};
+                .payload = frame.payload};
     const bool fragment = !frame.fin || frame.opcode == Opcode::continuation;
     if (fragment)
         assembly_.add(frame.bytes());
@@ -170,12 +165,9 @@ bool Connection::take_data(const Decoded &frame)
 // RFC 6455 5.5: a Ping is answered here, so that no callback can hold the Pong up.
 bool Connection::take_control(const Decoded &frame)
 {
-    const std::span<const uint8_t> payload = frame.bytes();
-    const ClosePayload close_frame =
-        frame.opcode == Opcode::close ? parse_close(payload) : ClosePayload{};
     if (frame.opcode == Opcode::ping)
-        outbox_.pong(payload);
-    if (frame.opcode == Opcode::close && !take_close(close_frame))
+        outbox_.pong(frame.bytes());
+    if (frame.opcode == Opcode::close && !take_close(parse_close(frame.bytes())))
         return false;
     const bool is_wanted = !callbacks_are_known() || handle_.control_callback ||
                            (frame.opcode == Opcode::pong && handle_.onpong);
@@ -196,16 +188,14 @@ void Connection::take_too_large(const Decoded &frame)
 {
     ending_ = {.peer_is_told = true,
                .reason = "1009: a frame of " + std::to_string(frame.payload_len) + " bytes"};
-    if (outbox_.state() != Outbox::State::open) // ours has been sent: nothing is delivered any more
-        return;
-    if (!add_event({.kind = Event::too_large,
-                    .fin = frame.fin,
-                    .opcode = frame.opcode,
-                    .payload_len = frame.payload_len,
-                    .chunk = nullptr}) ||
-        !queue_events())
-        return;
-    outbox_.wait_for_close();
+    // Once our Close has been sent, nothing is delivered any more.
+    if (outbox_.state() == Outbox::State::open &&
+        add_event({.kind = Event::too_large,
+                   .fin = frame.fin,
+                   .opcode = frame.opcode,
+                   .payload_len = frame.payload_len}) &&
+        queue_events())
+        outbox_.wait_for_close();
 }
 
 // For an event whose payload is among the unread bytes. Events run one after the other, so the

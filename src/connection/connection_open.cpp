@@ -102,44 +102,39 @@ bool Connection::read_request(HeaderScanner &scanner, TimePoint deadline)
 // Has a worker run onrequest, and waits for its answer.
 bool Connection::ask_hook(HookAnswer &answer, TimePoint deadline)
 {
-    if (!advance(Registry::Opening::program) ||
-        !add_event({.kind = Event::request, .chunk = nullptr}) || !queue_events())
+    if (!advance(Registry::Opening::program) || !add_event({.kind = Event::request}) ||
+        !queue_events())
         return false;
-    const bool answered = hook_.wait(deadline);
+    const bool answered = hook_.wait(answer, deadline);
     (void)advance(Registry::Opening::peer); // the peer's turn: it is to read the answer
-    if (!answered)
-        return refuse({503, "onrequest did not answer in time"}, Refused::late, deadline);
-    answer = hook_.take();
-    return true;
+    return answered || refuse({503, "onrequest did not answer in time"}, Refused::late, deadline);
 }
 
 bool Connection::answer_request(const HookAnswer &hook, TimePoint deadline)
 {
-    const bool head_only = request_.is_head();
-    if (hook.returned != 0) {
-        const bool valid = hook.returned >= 400 && hook.returned <= 599;
-        const int status = valid ? hook.returned : 500;
-        std::string reason = "onrequest returned " + std::to_string(hook.returned) + ": ";
-        reason.append(shortened(request_.method(), kNamedBytes)).append(" ");
-        reason.append(shortened(request_.path(), kNamedBytes));
-        const bool has_body = hook.status != 0;
-        return end_with(
-            plain_response(status, has_body ? hook.content_type : "text/plain; charset=utf-8",
-                           has_body ? hook.body : std::string(status_text(status)) + "\n",
-                           hook.headers, head_only),
-            {.refused = Refused::onrequest, .reason = std::move(reason)}, deadline);
+    const bool has_body = hook.status != 0;
+    if (hook.returned == 0 && !has_body) {
+        if (!request_.is_websocket())
+            return refuse({426, "this is a WebSocket server"}, Refused::request, deadline,
+                          hook.headers);
+        return upgrade(upgrade_response(request_, hook.protocol, hook.headers), deadline);
     }
-    if (hook.status != 0)
-        return end_with(
-            plain_response(hook.status, hook.content_type, hook.body, hook.headers, head_only),
-            {.refused = Refused::plain_http,
-             .log_level = LIBWEBSOCK_LOG_DEBUG,
-             .reason = "answered " + std::to_string(hook.status) + " to plain HTTP"},
-            deadline);
-    if (!request_.is_websocket())
-        return refuse({426, "this is a WebSocket server"}, Refused::request, deadline,
-                      hook.headers);
-    return upgrade(upgrade_response(request_, hook.protocol, hook.headers), deadline);
+    int status = hook.status;
+    Ending ending{.refused = Refused::plain_http,
+                  .log_level = LIBWEBSOCK_LOG_DEBUG,
+                  .reason = "answered " + std::to_string(status) + " to plain HTTP"};
+    if (hook.returned != 0) {
+        status = hook.returned >= 400 && hook.returned <= 599 ? hook.returned : 500;
+        ending = {.refused = Refused::onrequest,
+                  .reason = "onrequest returned " + std::to_string(hook.returned) + ": " +
+                            std::string(shortened(request_.method(), kNamedBytes)) + " " +
+                            std::string(shortened(request_.path(), kNamedBytes))};
+    }
+    return end_with(plain_response(status,
+                                   has_body ? hook.content_type : "text/plain; charset=utf-8",
+                                   has_body ? hook.body : std::string(status_text(status)) + "\n",
+                                   hook.headers, request_.is_head()),
+                    std::move(ending), deadline);
 }
 
 bool Connection::upgrade(const std::string &response, TimePoint deadline)
@@ -155,7 +150,7 @@ bool Connection::upgrade(const std::string &response, TimePoint deadline)
     upgraded_ = true;
     buffer_.relax();
     engine_.log.write(LIBWEBSOCK_LOG_DEBUG, "%s: open, %s", peer_.c_str(), request_.path());
-    return add_event({.kind = Event::open, .chunk = nullptr}) && queue_events();
+    return add_event({.kind = Event::open}) && queue_events();
 }
 
 bool Connection::refuse(const Refusal &refusal, Refused as, TimePoint deadline,

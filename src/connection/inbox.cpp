@@ -167,7 +167,7 @@ Inbox::Taken Inbox::take(std::span<Event> into)
     if (runnable(1) == 0)
         return {};
     if (empty()) {
-        into[0] = Event{.kind = Event::closed, .chunk = nullptr};
+        into[0] = {.kind = Event::closed};
         closed_ = false;
         exclusive_running_ = true;
         running_ = 1;

@@ -9,22 +9,45 @@
 // once, from the first event put in that holds it to the last one finished.
 #pragma once
 
+#include "base/buffer.h"
 #include "base/lock.h"
-#include "connection/event.h"
+#include "protocol/frame.h"
 
 #include <algorithm>
 #include <atomic>
+#include <cstdint>
 #include <span>
 #include <vector>
 
 namespace websock {
 
+// What a callback is to be called for. Made by the connection's thread, run by a worker.
+struct Event {
+    enum Kind : uint8_t {
+        request,
+        open,
+        message,
+        too_large,
+        control,
+        closed, // the last one: onclose
+    };
+
+    Kind kind = closed;
+    bool fin = true;
+    Opcode opcode = Opcode::text;
+    uint64_t payload_len = 0;
+    uint8_t *payload = nullptr; // in chunk, NUL-terminated; nullptr if there is none
+    Ref<Chunk> chunk{};
+};
+
 class Inbox
 {
   public:
-    // concurrent: how many messages may run at a time; 0: everything runs in order.
-    Inbox(size_t max_bytes, size_t concurrent)
-        : concurrent_(concurrent != 0), most_running_(std::max<size_t>(concurrent, 1)),
+    // concurrent_events: how many messages may run at a time. 0: everything runs in order. 1: as
+    // many as overlap what they wait for, without one client having all the workers.
+    Inbox(size_t max_bytes, size_t concurrent_events)
+        : concurrent_(concurrent_events != 0),
+          most_running_(concurrent_events == 1 ? 16 : std::max<size_t>(concurrent_events, 1)),
           max_bytes_(max_bytes)
     {
     }
@@ -61,8 +84,8 @@ class Inbox
     void discard() EXCLUDES(mutex_);
     bool is_discarded() const { return discarded_.load(std::memory_order_relaxed); }
 
-    // Takes events that may run now, if there are any. With concurrent it takes one, and posts
-    // says how often the connection must be posted at once, for the next ones.
+    // Takes events that may run now, if there are any. With concurrent_events it takes one, and
+    // posts says how often the connection must be posted at once, for the next ones.
     struct Taken {
         size_t count = 0;
         size_t posts = 0;

@@ -10,88 +10,76 @@ namespace websock {
 
 namespace {
 
-constexpr size_t kMany = 64;           // fewer hold nothing worth the while
+constexpr size_t kMany = 64;           // fewer hold too little memory to trim
 constexpr size_t kMostMakingRoom = 64; // each of them still has its thread
 constexpr std::chrono::seconds kTellAgain{1};
 
 } // namespace
-
-Registry::Traffic &Registry::Traffic::operator+=(const Traffic &other)
-{
-    messages_in += other.messages_in;
-    messages_out += other.messages_out;
-    bytes_in += other.bytes_in;
-    bytes_out += other.bytes_out;
-    send_timeouts += other.send_timeouts;
-    events_waiting += other.events_waiting;
-    return *this;
-}
 
 int Registry::add(Connection &connection, const Limits &max)
 {
     Lock lock(mutex_);
     if (closed_)
         return ESHUTDOWN;
-    if (max.connections != 0 && count_ >= max.connections)
+    if (max.connections != 0 && all_.size() >= max.connections)
         return EAGAIN;
     if (max.handshakes != 0 && with_peer_.size() + with_program_ >= max.handshakes && !make_room())
         return EAGAIN;
-    connection.place_.connection = &connection;
-    set_opening(connection.place_, Opening::peer);
-    peak_ = std::max(peak_, ++count_);
+    Entry &entry = connection.entry_;
+    entry.in_all.connection = entry.in_with_peer.connection = &connection;
+    set_opening(connection, Opening::peer);
+    all_.push_back(entry.in_all);
+    peak_ = std::max(peak_, all_.size());
     connection.retain();
-    connection.next_ = first_;
-    if (first_)
-        first_->previous_ = &connection;
-    first_ = &connection;
     return 0;
 }
 
-// So that a flood locks nobody out: an honest client advances within its round trips, and so
-// is hardly ever the last. The end of who makes room is its own thread's work; not to have
-// many of those threads, either, there is no room for more while they end.
+// So a flood locks nobody out: an honest client advances with each round trip, and is hardly ever
+// the one that has waited longest. Those that make room end on their own threads; so that these do
+// not become too many, no room is made while kMostMakingRoom of them are left.
 bool Registry::make_room()
 {
-    Place *const place = with_peer_.front();
-    if (!place || making_room_ >= kMostMakingRoom)
+    const Link *const longest = with_peer_.front();
+    if (!longest || making_room_ >= kMostMakingRoom)
         return false;
-    set_opening(*place, Opening::makes_room);
+    Connection &connection = *longest->connection;
+    set_opening(connection, Opening::makes_room);
     ++untold_;
-    place->connection->drop("made room for a newer connection");
+    connection.drop("made room for a newer connection");
     return true;
 }
 
 bool Registry::advance(Connection &connection, Opening to)
 {
     Lock lock(mutex_);
-    Place &place = connection.place_;
-    if (place.opening == Opening::makes_room)
+    if (connection.entry_.opening == Opening::makes_room)
         return false;
-    set_opening(place, to);
+    set_opening(connection, to);
     return true;
 }
 
 bool Registry::makes_room(const Connection &connection)
 {
     Lock lock(mutex_);
-    return connection.place_.opening == Opening::makes_room;
+    return connection.entry_.opening == Opening::makes_room;
 }
 
 void Registry::thread_ends(Connection &connection)
 {
     Lock lock(mutex_);
-    set_opening(connection.place_, Opening::over);
+    set_opening(connection, Opening::over);
 }
 
-void Registry::set_opening(Place &place, Opening to)
+void Registry::set_opening(Connection &connection, Opening to)
 {
-    if (place.opening == Opening::peer)
-        with_peer_.erase(place);
-    with_program_ -= place.opening == Opening::program;
-    making_room_ -= place.opening == Opening::makes_room;
-    place.opening = to;
+    Entry &entry = connection.entry_;
+    if (entry.opening == Opening::peer)
+        with_peer_.erase(entry.in_with_peer);
+    with_program_ -= entry.opening == Opening::program;
+    making_room_ -= entry.opening == Opening::makes_room;
+    entry.opening = to;
     if (to == Opening::peer)
-        with_peer_.push_back(place);
+        with_peer_.push_back(entry.in_with_peer);
     with_program_ += to == Opening::program;
     making_room_ += to == Opening::makes_room;
 }
@@ -107,19 +95,15 @@ uint64_t Registry::made_room()
 
 void Registry::remove(Connection &connection)
 {
-    const Traffic traffic = connection.traffic();
     {
         Lock lock(mutex_);
-        set_opening(connection.place_, Opening::over);
-        (connection.previous_ ? connection.previous_->next_ : first_) = connection.next_;
-        if (connection.next_)
-            connection.next_->previous_ = connection.previous_;
-        connection.next_ = connection.previous_ = nullptr;
-        figures_.traffic += traffic;
-        if (--count_ == 0)
+        set_opening(connection, Opening::over);
+        all_.erase(connection.entry_.in_all);
+        connection.add_traffic_to(figures_.traffic);
+        if (all_.empty())
             empty_.broadcast();
-        if (peak_ >= kMany && count_ <= peak_ / 2) {
-            peak_ = count_;
+        if (peak_ >= kMany && all_.size() <= peak_ / 2) {
+            peak_ = all_.size();
             many_gone_();
         }
     }
@@ -162,34 +146,34 @@ bool Registry::wait_until_empty(TimePoint deadline)
 {
     Lock lock(mutex_);
     bool in_time = true;
-    while (count_ > 0 && in_time)
+    while (!all_.empty() && in_time)
         in_time = empty_.wait_until(mutex_, deadline);
-    return count_ == 0;
+    return all_.empty();
 }
 
 std::vector<Ref<Connection>> Registry::snapshot()
 {
     std::vector<Ref<Connection>> all;
     Lock lock(mutex_);
-    all.reserve(count_);
-    for (Connection *connection = first_; connection; connection = connection->next_)
-        all.push_back(Ref<Connection>::share(connection));
+    all.reserve(all_.size());
+    for (const Link *link = all_.front(); link; link = link->next)
+        all.push_back(Ref<Connection>::share(link->connection));
     return all;
 }
 
 void Registry::for_each(const std::function<void(Connection &)> &f)
 {
     Lock lock(mutex_);
-    for (Connection *connection = first_; connection; connection = connection->next_)
-        f(*connection);
+    for (const Link *link = all_.front(); link; link = link->next)
+        f(*link->connection);
 }
 
 Registry::Figures Registry::figures()
 {
     Lock lock(mutex_);
     Figures figures = figures_;
-    for (Connection *connection = first_; connection; connection = connection->next_)
-        figures.traffic += connection->traffic();
+    for (const Link *link = all_.front(); link; link = link->next)
+        link->connection->add_traffic_to(figures.traffic);
     return figures;
 }
 

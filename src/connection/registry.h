@@ -1,4 +1,5 @@
-// registry.h: the connections of one server, and the sums over all it ever had.
+// registry.h: the connections of one server, who of them makes room at max_handshakes, and the sums
+// over all it ever had. Any thread.
 #pragma once
 
 #include "base/linked_list.h"
@@ -19,8 +20,8 @@ class Connection;
 class Registry
 {
   public:
-    // many_gone is called, under the lock, when half of the connections have gone that there
-    // were since it was last called.
+    // many_gone is called, under the lock, when there are half as many connections as at the peak
+    // since it was last called.
     explicit Registry(std::function<void()> many_gone) : many_gone_(std::move(many_gone)) {}
 
     // Why a connection did not become a client.
@@ -44,7 +45,6 @@ class Registry
         uint64_t bytes_out = 0;
         uint64_t send_timeouts = 0;
         uint64_t events_waiting = 0; // now; none of one that has gone
-        Traffic &operator+=(const Traffic &other);
     };
     struct Figures {
         uint64_t open = 0;                         // had onopen, not yet onclose
@@ -54,34 +54,36 @@ class Registry
         Traffic traffic;
     };
 
-    // Who is expected to do the next thing until a connection is upgraded: the peer, or the
-    // program in onrequest. makes_room: another connection takes its place, and it ends.
-    // over: it is upgraded, or its thread has ended.
+    // What a connection waits for until it is upgraded: its peer, or the program in onrequest.
+    // makes_room: it was dropped for a newer one. over: it is upgraded, or its thread has ended.
     enum class Opening : uint8_t { peer, program, makes_room, over };
-    // A connection's place among those that are not upgraded. Guarded by the registry's lock.
-    struct Place {
+    struct Link {
         Connection *connection = nullptr;
+        Link *previous = nullptr;
+        Link *next = nullptr;
+    };
+    // What the registry keeps in each Connection, guarded by its lock.
+    struct Entry {
+        Link in_all;
+        Link in_with_peer; // while opening is peer
         Opening opening = Opening::over;
-        Place *previous = nullptr;
-        Place *next = nullptr;
     };
 
     struct Limits { // 0: none
         size_t connections;
         size_t handshakes; // connections that are not upgraded
     };
-    // Adds a connection that the peer is to open, and a reference to it. At max.handshakes the
-    // one makes room for it that waits for its peer and has not advanced for the longest time.
-    // 0, ESHUTDOWN after close(), or EAGAIN: max are there, and nobody makes room. Never waits.
+    // Adds a connection that waits for its peer, and a reference to it; at max.handshakes, drops
+    // the one that has waited longest for its peer. 0, ESHUTDOWN after close(), or EAGAIN: max are
+    // there, and none can be dropped. Never waits.
     int add(Connection &connection, const Limits &max) EXCLUDES(mutex_);
-    // Its opening handshake has come so far: it is now the one that has advanced last. What
-    // bytes alone bring about is no advance, or a peer could prolong its stay with one now and
-    // then. False: it makes room, and that is that.
+    // A step of the opening handshake is done, so the connection's wait begins anew. Bytes alone
+    // are no step, or a peer could stay by sending one now and then. False: it makes room.
     bool advance(Connection &connection, Opening to) EXCLUDES(mutex_);
     bool makes_room(const Connection &connection) EXCLUDES(mutex_);
     // Its thread has nothing more to do for it.
     void thread_ends(Connection &connection) EXCLUDES(mutex_);
-    // How many have made room since this was last told; 0 if that was less than a second ago.
+    // How many have made room since this last said so; 0 if that was less than a second ago.
     uint64_t made_room() EXCLUDES(mutex_);
     // Takes out what add() has added, with its reference.
     void remove(Connection &connection) EXCLUDES(mutex_);
@@ -91,10 +93,10 @@ class Registry
     void count_closed(unsigned code) EXCLUDES(mutex_); // once after count_opened()
     void count_refused(Refused why) EXCLUDES(mutex_);
 
-    // From now on nothing can be added.
+    // Nothing can be added any more.
     void close() EXCLUDES(mutex_);
 
-    // Waits until none is left. False: deadline has come before.
+    // Waits until none is left. False: some were left at deadline.
     bool wait_until_empty(TimePoint deadline) EXCLUDES(mutex_);
 
     // All there are now. Throws std::bad_alloc.
@@ -106,22 +108,21 @@ class Registry
 
   private:
     bool make_room() REQUIRES(mutex_);
-    void set_opening(Place &place, Opening to) REQUIRES(mutex_);
+    void set_opening(Connection &connection, Opening to) REQUIRES(mutex_);
 
     const std::function<void()> many_gone_; // must not throw
 
     Mutex mutex_;
     Cond empty_;
-    Connection *first_ GUARDED_BY(mutex_) = nullptr; // linked through Connection's own fields
-    size_t count_ GUARDED_BY(mutex_) = 0;
-    size_t peak_ GUARDED_BY(mutex_) = 0; // of count_, since many_gone_ was called
+    LinkedList<Link> all_ GUARDED_BY(mutex_);
+    size_t peak_ GUARDED_BY(mutex_) = 0; // of all_, since many_gone_ was called
     bool closed_ GUARDED_BY(mutex_) = false;
-    LinkedList<Place> with_peer_ GUARDED_BY(mutex_);          // in the order in which they advanced
-    size_t with_program_ GUARDED_BY(mutex_) = 0;              // beside those
-    size_t making_room_ GUARDED_BY(mutex_) = 0;               // beside both
-    uint64_t untold_ GUARDED_BY(mutex_) = 0;                  // that have made room
-    TimePoint tell_at_ GUARDED_BY(mutex_) = TimePoint::min(); // of them, not before
-    Figures figures_ GUARDED_BY(mutex_); // their traffic: of connections that were removed
+    LinkedList<Link> with_peer_ GUARDED_BY(mutex_); // the longest wait first
+    size_t with_program_ GUARDED_BY(mutex_) = 0;
+    size_t making_room_ GUARDED_BY(mutex_) = 0;
+    uint64_t untold_ GUARDED_BY(mutex_) = 0;                  // for made_room()
+    TimePoint tell_at_ GUARDED_BY(mutex_) = TimePoint::min(); // not before
+    Figures figures_ GUARDED_BY(mutex_); // traffic: of the connections that were removed
 };
 
 } // namespace websock

@@ -20,19 +20,16 @@ void RequestHook::finish(int returned)
     changed_.signal();
 }
 
-bool RequestHook::wait(TimePoint deadline)
+bool RequestHook::wait(HookAnswer &answer, TimePoint deadline)
 {
     Lock lock(mutex_);
     bool in_time = true;
     while (phase_ != Phase::finished && !abandoned_ && in_time)
         in_time = changed_.wait_until(mutex_, deadline);
-    return phase_ == Phase::finished;
-}
-
-HookAnswer RequestHook::take()
-{
-    Lock lock(mutex_);
-    return std::move(answer_);
+    if (phase_ != Phase::finished)
+        return false;
+    answer = std::move(answer_); // which nobody changes any more
+    return true;
 }
 
 void RequestHook::abandon()

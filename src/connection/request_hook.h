@@ -28,9 +28,7 @@ class RequestHook
     void finish(int returned) EXCLUDES(mutex_);
 
     // On the connection's thread. False: there is no answer by deadline, or abandon() was called.
-    bool wait(TimePoint deadline) EXCLUDES(mutex_);
-    // After wait(), when nobody changes it any more.
-    HookAnswer take() EXCLUDES(mutex_);
+    bool wait(HookAnswer &answer, TimePoint deadline) EXCLUDES(mutex_);
 
     // Ends the waiting, now and later. Any thread.
     void abandon() EXCLUDES(mutex_);
