@@ -15,19 +15,20 @@ namespace websock {
 void Connection::run(Progress &progress, std::vector<uint8_t> &spare) noexcept
 {
     // With concurrent_events other workers may be in a batch of their own.
-    const bool gathers = engine_.settings.concurrent_events == 0;
-    if (!gathers && pause_if_backed_up())
+    const bool in_order = engine_.settings.concurrent_events == 0;
+    if (!in_order && pause_if_backed_up())
         return;
     std::array<Event, kBatch> events;
     std::span<Event> batch;
     const Inbox::Taken taken = take_batch(events, batch);
     if (batch.empty())
         return;
+    const bool is_last = batch.front().kind == Event::closed;
+    const bool gathers = in_order && !is_last; // onclose cannot send, nor be suspended
     for (size_t i = 0; i < taken.posts; ++i)
         engine_.dispatcher.post(*this, true); // concurrent_events is for callbacks that sleep
     if (gathers)
         outbox_.begin_batch(spare);
-    const bool is_last = batch.front().kind == Event::closed;
     run_batch(batch, progress);
     if (gathers && !end_batch(taken))
         return; // another worker may be here by now
