@@ -40,14 +40,14 @@ Connection::Connection(Engine &engine, std::unique_ptr<Transport> &transport,
 int Connection::start()
 {
     const libwebsock_context &settings = engine_.settings;
-    if (const int error = engine_.registry.add(*this, {.connections = settings.max_connections,
-                                                       .handshakes = settings.max_handshakes});
-        error != 0)
+    int error = engine_.registry.add(
+        *this, {.connections = settings.max_connections, .handshakes = settings.max_handshakes});
+    if (error != 0)
         return error;
     const ThreadOptions options{
         .name = "ws-connection", .stack_bytes = settings.connection_stack_bytes, .batch = true};
     const auto job = [](void *self) { static_cast<Connection *>(self)->serve(); };
-    const int error = engine_.threads.run(options, job, this);
+    error = engine_.threads.run(options, job, this);
     if (error != 0)
         engine_.registry.remove(*this);
     return error;
@@ -93,11 +93,12 @@ void Connection::leave_server()
 int Connection::offer(std::span<const uint8_t> frame)
 {
     const int error = outbox_.offer(frame);
-    if (error != ENOBUFS)
-        return error;
-    inbox_.drop_overflow();
-    engine_.log.write(LIBWEBSOCK_LOG_INFO, "%s: closed with 1008: more than %zu bytes wait for it",
-                      peer_.c_str(), engine_.settings.max_queued_bytes);
+    if (error == ENOBUFS) {
+        inbox_.drop_overflow();
+        engine_.log.write(LIBWEBSOCK_LOG_INFO,
+                          "%s: closed with 1008: more than %zu bytes wait for it", peer_.c_str(),
+                          engine_.settings.max_queued_bytes);
+    }
     return error;
 }
 
@@ -128,8 +129,6 @@ void Connection::go_away()
     else
         (void)close(WS_CLOSE_GOING_AWAY, "");
 }
-
-void Connection::expired() noexcept { drop("no Close frame in answer to ours"); }
 
 void Connection::add_traffic_to(Registry::Traffic &sum)
 {

@@ -6,10 +6,10 @@
 // They share the Inbox (events to be run), the Outbox (what is sent) and the RequestHook, which
 // guard themselves.
 //
-// References are held by the registry, from start() until the connection's thread and the worker
-// that has run onclose are both done with it; by the dispatcher, while it is queued, running or
-// has a deadline; and by the user (libwebsock_retain). After the registry has let go, nothing here
-// touches the Engine any more, so a handle may outlive it.
+// References are held by the registry, from start() until both the connection's thread and the
+// worker that has run onclose are done; by the dispatcher, while it is queued, running or has a
+// deadline; and by the user (libwebsock_retain). After the registry has let go nothing here touches
+// the Engine, so a handle may outlive it.
 #pragma once
 
 #include "connection/ending.h"
@@ -65,7 +65,7 @@ class Connection final : public Outbox::Owner
 
     void run(Progress &progress, std::vector<uint8_t> &spare) noexcept override;
     void late() noexcept override;
-    void expired() noexcept override;
+    void expired() noexcept override { drop("no Close frame in answer to ours"); }
     void drained() noexcept override;
     void retain() noexcept override { references_.fetch_add(1, std::memory_order_relaxed); }
     void release() noexcept override;
@@ -88,7 +88,6 @@ class Connection final : public Outbox::Owner
     // connection_open.cpp
     bool open();
     bool secure(TimePoint deadline);
-    bool advance(Registry::Opening to);
     bool read_request(HeaderScanner &scanner, TimePoint deadline);
     bool ask_hook(HookAnswer &answer, TimePoint deadline);
     bool answer_request(const HookAnswer &answer, TimePoint deadline);
@@ -120,7 +119,6 @@ class Connection final : public Outbox::Owner
     void finish() noexcept;
     void find_who_cut_off() noexcept;
     void report_ending() noexcept;
-    std::string last_frames();
     void read_until_closed(TimePoint deadline) noexcept;
 
     // connection_events.cpp
@@ -132,7 +130,6 @@ class Connection final : public Outbox::Owner
     void run_event(const Event &event) noexcept;
     void call_back(const Event &event);
     void call_with_frame(const Event &event);
-    void log_thrown(const char *what) noexcept;
 
     // In this order, so that what every message needs lies together, and at the beginning,
     // where prefetch() looks.

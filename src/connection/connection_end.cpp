@@ -1,5 +1,5 @@
 // connection_end.cpp: how a connection ends, on its own thread: the closing handshake (RFC 6455 7),
-// errors of the peer's, the last bytes, and what onclose and the log are told. See connection.h.
+// protocol errors, the last bytes, and what onclose and the log are told. See connection.h.
 #include "connection/connection.h"
 
 #include "connection/engine.h"
@@ -40,7 +40,7 @@ const char *name_of(Registry::Refused why)
 
 } // namespace
 
-// RFC 6455 5.5.1 and 7.1.5. False: the peer's Close frame is invalid.
+// False: the peer's Close frame is invalid.
 bool Connection::take_close(const ClosePayload &close_frame)
 {
     if (!close_frame.ok) {
@@ -48,6 +48,7 @@ bool Connection::take_close(const ClosePayload &close_frame)
         return false;
     }
     let_answers_go_first();
+    // RFC 6455 5.5.1: "... the endpoint MUST send a Close frame in response."
     (void)outbox_.close(close_frame.code, "", false); // no effect if ours was sent first
     ending_ = {.by = Ending::peer_close,
                .peer_is_told = true,
@@ -56,7 +57,8 @@ bool Connection::take_close(const ClosePayload &close_frame)
     return true;
 }
 
-// RFC 6455 7.1.7: the peer is told why, and nothing more is read.
+// The peer is told why, and nothing more is read.
+// RFC 6455 7.1.7: "An endpoint MUST NOT continue to attempt to process data ..."
 void Connection::fail(uint16_t code, std::string_view reason)
 {
     Ending failed{.peer_is_told = true, .reason = std::to_string(code).append(": ").append(reason)};
@@ -66,9 +68,8 @@ void Connection::fail(uint16_t code, std::string_view reason)
     ending_ = std::move(failed);
 }
 
-// What came before a Close or an error was good, and its callbacks may want to answer it. Nothing
-// can be sent after our Close, so the Close waits for them; not for ever, since a callback may
-// block.
+// What came before a Close or an error was good, and its callbacks may want to answer. Nothing can
+// be sent after our Close, so it waits for them; not for ever, since a callback may block.
 void Connection::let_answers_go_first()
 {
     const TimePoint deadline = in_ms(std::min(kAnswersMs, engine_.settings.close_timeout_ms));
@@ -76,9 +77,12 @@ void Connection::let_answers_go_first()
         inbox_.wait_until_run(deadline);
 }
 
+// RFC 6455 5.5.1: "After both sending and receiving ... MUST close the ... TCP connection."
+// RFC 6455 7.1.7: "... the server MUST _Close the WebSocket Connection_, ..."
 void Connection::finish() noexcept
 {
     const TimePoint deadline = in_ms(engine_.settings.close_timeout_ms);
+    // RFC 6455 5.5.1: "The server MUST close the underlying TCP connection immediately; ..."
     if (ending_.peer_is_told)
         outbox_.finish(deadline);
     else
@@ -88,8 +92,7 @@ void Connection::finish() noexcept
         engine_.registry.count_refused(ending_.refused);
     if (!ending_.peer_is_told)
         outbox_.end();
-    // A peer that never became a client has no callback to come. It must not have to wait for a
-    // worker, when all are busy.
+    // A peer that never became a client has no callback to come, and should not wait for a worker.
     if (!upgraded_ && inbox_.idle())
         side_is_done();
     else if (inbox_.put_closed())
@@ -101,17 +104,17 @@ void Connection::finish() noexcept
     }
 }
 
-// Whoever cut the connection off had a reason, which counts more than what reading it came to.
+// Whoever cut the connection off gave a reason, which counts more than how reading ended.
 void Connection::find_who_cut_off() noexcept
 {
-    if (!upgraded_ && engine_.registry.makes_room(*this)) {
-        // One line for many, since a flood brings thousands.
+    uint64_t untold = 0;
+    if (!upgraded_ && engine_.registry.makes_room(*this, untold)) {
         ending_.refused = Refused::for_newer;
-        ending_.log_level = LIBWEBSOCK_LOG_DEBUG;
-        if (const unsigned long long count = engine_.registry.made_room(); count != 0)
+        ending_.log_level = LIBWEBSOCK_LOG_DEBUG; // a flood brings thousands: one line for many
+        if (untold != 0)
             engine_.log.write(LIBWEBSOCK_LOG_WARNING,
                               "max_handshakes reached: %llu made room for newer connections",
-                              count);
+                              static_cast<unsigned long long>(untold));
     }
     try {
         std::string reason = outbox_.drop_reason();
@@ -121,7 +124,7 @@ void Connection::find_who_cut_off() noexcept
             ending_.by = Ending::us;
         ending_.reason = std::move(reason);
     } catch (const std::bad_alloc &) {
-        // The reason stays what reading came to.
+        // The reason stays how reading ended.
     }
 }
 
@@ -134,13 +137,16 @@ void Connection::report_ending() noexcept
     if (!by_close)
         ending_.close_info = close_info(WS_CLOSE_DIRTY, ending_.reason);
     const libwebsock_close_info &info = ending_.close_info;
-    std::string closed;
-    std::string frames;
+    std::string closed, frames;
     try {
         if (by_close)
             closed.append("closed, ").append(std::to_string(info.code) + " ").append(info.reason);
-        if (upgraded_ && is_limited && ending_.by != Ending::peer_gone)
-            frames = last_frames();
+        if (upgraded_ && is_limited && ending_.by != Ending::peer_gone) {
+            if (const std::string in = trace_.text(coarse_ms()); !in.empty())
+                frames = "; last frames in: " + in;
+            if (const std::string out = outbox_.last_frames(); !out.empty())
+                frames += "; last frames out: " + out;
+        }
     } catch (const std::bad_alloc &) {
         // The line has what there is.
     }
@@ -151,15 +157,6 @@ void Connection::report_ending() noexcept
                                   frames.c_str());
     else
         engine_.log.write(ending_.log_level, "%s: %s", peer_.c_str(), text);
-}
-
-// "; last frames in: text 5 B 12 ms ago", for the log; "" if there were none.
-std::string Connection::last_frames()
-{
-    const std::string in = trace_.text(coarse_ms());
-    const std::string out = outbox_.last_frames();
-    return (in.empty() ? "" : "; last frames in: " + in) +
-           (out.empty() ? "" : "; last frames out: " + out);
 }
 
 // If a socket is closed with bytes unread, the connection is reset, and the peer may lose what it

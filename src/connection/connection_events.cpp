@@ -126,6 +126,9 @@ void Connection::late() noexcept
 
 void Connection::run_event(const Event &event) noexcept
 {
+    const auto log_thrown = [this](const char *what) {
+        engine_.log.write(LIBWEBSOCK_LOG_ERROR, "%s: a callback has thrown: %s", name(), what);
+    };
     try {
         return call_back(event);
     } catch (const std::exception &exception) {
@@ -135,11 +138,6 @@ void Connection::run_event(const Event &event) noexcept
     }
     hook_.finish(500);
     (void)close(WS_CLOSE_UNEXPECTED_ERROR, "");
-}
-
-void Connection::log_thrown(const char *what) noexcept
-{
-    engine_.log.write(LIBWEBSOCK_LOG_ERROR, "%s: a callback has thrown: %s", peer_.c_str(), what);
 }
 
 void Connection::call_back(const Event &event)

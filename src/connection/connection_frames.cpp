@@ -10,16 +10,6 @@
 
 namespace websock {
 
-namespace {
-
-// For a counter that the calling thread alone writes: no read-modify-write is needed.
-void add(std::atomic<uint64_t> &counter, uint64_t n)
-{
-    counter.store(counter.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
-}
-
-} // namespace
-
 void Connection::read_frames()
 {
     if (tls_) // the handshakes needed far more stack than anything from here on
@@ -103,15 +93,17 @@ Connection::Read Connection::read_more(size_t frame_len, int timeout_ms)
         buffer_.received(static_cast<size_t>(n), received_ms_);
         if (const size_t given_up = buffer_.take_given_up(); given_up != 0)
             engine_.trimmer.gave_up(given_up);
-        add(bytes_in_, static_cast<uint64_t>(n));
+        // This thread alone writes it, so no read-modify-write is needed.
+        bytes_in_.store(bytes_in_.load(std::memory_order_relaxed) + static_cast<uint64_t>(n),
+                        std::memory_order_relaxed);
         return Read::bytes;
     }
     if (error == EINTR)
         return Read::bytes; // none, but the peer is alive
     if (error == EAGAIN)
         return Read::timed_out;
-    ending_ = {.by = error == EPROTO ? Ending::us : Ending::peer_gone, // EPROTO: TLS found an error
-               .reason = n == 0 ? "the peer closed without a Close frame" : transport_.why()};
+    ending_.by = error == EPROTO ? Ending::us : Ending::peer_gone; // EPROTO: TLS found an error
+    ending_.reason = n == 0 ? "the peer closed without a Close frame" : transport_.why();
     return Read::ended;
 }
 
@@ -132,6 +124,7 @@ ssize_t Connection::wait_for_bytes(size_t frame_len, int timeout_ms)
 // This and the next two: false if nothing more is to be read.
 bool Connection::take_frame(const Decoded &frame)
 {
+    // RFC 6455 6.2: "If a control frame ... is received, the frame MUST be handled ..."
     if (is_control(frame.opcode))
         return take_control(frame);
     // Once we have sent our Close, no message is delivered any more. Browsers do the same.
@@ -156,15 +149,16 @@ bool Connection::take_data(const Decoded &frame)
     } else {
         event.chunk = chunk_for_event();
     }
-    add(messages_in_, 1);
+    messages_in_.store(messages_in_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     if (callbacks_are_known() && !handle_.onmessage)
         return true;
     return add_event(std::move(event));
 }
 
-// RFC 6455 5.5: a Ping is answered here, so that no callback can hold the Pong up.
+// A Ping is answered here, so that no callback can hold the Pong up.
 bool Connection::take_control(const Decoded &frame)
 {
+    // RFC 6455 5.5.2: "Upon receipt of a Ping frame, an endpoint MUST send a Pong frame ..."
     if (frame.opcode == Opcode::ping)
         outbox_.pong(frame.bytes());
     if (frame.opcode == Opcode::close && !take_close(parse_close(frame.bytes())))

@@ -11,8 +11,7 @@ namespace websock {
 
 namespace {
 
-// Of a peer that has sent nothing: a health check, or a connection that a browser keeps in reserve.
-// Neither is worth a line.
+// Of a peer that has sent nothing, such as a health check: worth no line.
 constexpr int kSilent = LIBWEBSOCK_LOG_DEBUG;
 
 constexpr size_t kNamedBytes = 128; // of a path, in the log
@@ -47,22 +46,15 @@ bool Connection::open()
     return answer_request(answer, deadline);
 }
 
-// False: it has been dropped to make room for another connection.
-bool Connection::advance(Registry::Opening to) { return engine_.registry.advance(*this, to); }
-
 // The TLS handshake, if there is one.
 bool Connection::secure(TimePoint deadline)
 {
-    Transport::Opening opening =
-        transport_.open(deadline, [this] { (void)advance(Registry::Opening::peer); });
-    switch (opening.result) {
-    case Transport::Opening::ready:
-        break;
-    case Transport::Opening::plaintext:
+    Transport::Opening opening = transport_.open(
+        deadline, [this] { (void)engine_.registry.advance(*this, Registry::Opening::peer); });
+    if (opening.result == Transport::Opening::plaintext)
         return refuse({400, "this port speaks TLS: use https:// or wss://"}, Refused::tls,
                       deadline);
-    case Transport::Opening::refused:
-    case Transport::Opening::gone:
+    if (opening.result != Transport::Opening::ready) {
         ending_ = {.peer_is_told = opening.result == Transport::Opening::refused,
                    .refused = opening.silent && !opening.late ? Refused::gone : Refused::tls,
                    .log_level = opening.silent ? kSilent : LIBWEBSOCK_LOG_INFO,
@@ -76,7 +68,7 @@ bool Connection::secure(TimePoint deadline)
                        .server_name = tls_->server_name.c_str(),
                        .client_subject = tls_->client_subject.c_str(),
                        .resumed = tls_->resumed};
-    return !tls_ || advance(Registry::Opening::peer);
+    return !tls_ || engine_.registry.advance(*this, Registry::Opening::peer);
 }
 
 bool Connection::read_request(HeaderScanner &scanner, TimePoint deadline)
@@ -102,11 +94,12 @@ bool Connection::read_request(HeaderScanner &scanner, TimePoint deadline)
 // Has a worker run onrequest, and waits for its answer.
 bool Connection::ask_hook(HookAnswer &answer, TimePoint deadline)
 {
-    if (!advance(Registry::Opening::program) || !add_event({.kind = Event::request}) ||
-        !queue_events())
+    if (!engine_.registry.advance(*this, Registry::Opening::program) ||
+        !add_event({.kind = Event::request}) || !queue_events())
         return false;
     const bool answered = hook_.wait(answer, deadline);
-    (void)advance(Registry::Opening::peer); // the peer's turn: it is to read the answer
+    (void)engine_.registry.advance(
+        *this, Registry::Opening::peer); // the peer's turn: it is to read the answer
     return answered || refuse({503, "onrequest did not answer in time"}, Refused::late, deadline);
 }
 
@@ -123,6 +116,8 @@ bool Connection::answer_request(const HookAnswer &hook, TimePoint deadline)
     Ending ending{.refused = Refused::plain_http,
                   .log_level = LIBWEBSOCK_LOG_DEBUG,
                   .reason = "answered " + std::to_string(status) + " to plain HTTP"};
+    // RFC 6455 4.2.2: "If the server does not wish to accept this connection, it MUST return ..."
+    // RFC 6455 4.2.2: "If the requested service is not available, the server MUST send ..."
     if (hook.returned != 0) {
         status = hook.returned >= 400 && hook.returned <= 599 ? hook.returned : 500;
         ending = {.refused = Refused::onrequest,
@@ -140,7 +135,7 @@ bool Connection::answer_request(const HookAnswer &hook, TimePoint deadline)
 bool Connection::upgrade(const std::string &response, TimePoint deadline)
 {
     // First, so that no connection makes room once it has been told 101.
-    if (!advance(Registry::Opening::over))
+    if (!engine_.registry.advance(*this, Registry::Opening::over))
         return false;
     if (outbox_.open(response, deadline) != 0) {
         ending_ = {.by = Ending::peer_gone,
@@ -164,6 +159,7 @@ bool Connection::refuse(const Refusal &refusal, Refused as, TimePoint deadline,
 }
 
 // Gives the last answer there will be. Always false: there is no WebSocket connection.
+// RFC 6455 7.2.2: "... the server MUST simply _Close the WebSocket Connection_ ..."
 bool Connection::end_with(const std::string &response, Ending ending, TimePoint deadline)
 {
     ending_ = std::move(ending);

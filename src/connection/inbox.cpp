@@ -36,7 +36,9 @@ Inbox::Put Inbox::put(std::vector<Event> &events, TimePoint deadline)
         return Put::cut;
     }
     make_room(events.size());
-    bytes_ += count_bytes(events);
+    bytes_ += events.size() * kEventCost;
+    for (const Event &event : events)
+        bytes_ += event.chunk && event.chunk->add_holder() ? event.chunk->cost() : 0;
     if (queue_.empty()) {
         queue_.swap(events);
     } else {
@@ -45,17 +47,6 @@ Inbox::Put Inbox::put(std::vector<Event> &events, TimePoint deadline)
     }
     idle_.store(false, std::memory_order_relaxed); // read by this thread alone
     return claim_post() ? Put::schedule : Put::done;
-}
-
-// What they add to bytes_.
-size_t Inbox::count_bytes(const std::vector<Event> &events)
-{
-    size_t bytes = events.size() * kEventCost;
-    for (const Event &event : events) {
-        if (event.chunk && event.chunk->add_holder())
-            bytes += event.chunk->cost();
-    }
-    return bytes;
 }
 
 // Makes places for count more. The places of events that were taken are used again once they are

@@ -2,8 +2,7 @@
 // bounds. The connection's thread puts them in, and waits while it is full; workers take them out
 // in order. The connection runs them.
 //
-// An exclusive event runs alone. Without concurrent_events every event is; with it, all but
-// messages are.
+// Exclusive events run alone: all of them or, with concurrent_events, all but messages.
 //
 // What counts is the memory that events keep: a place in the queue each, and each chunk whole,
 // once, from the first event put in that holds it to the last one finished.
@@ -23,15 +22,8 @@ namespace websock {
 
 // What a callback is to be called for. Made by the connection's thread, run by a worker.
 struct Event {
-    enum Kind : uint8_t {
-        request,
-        open,
-        message,
-        too_large,
-        control,
-        closed, // the last one: onclose
-    };
-
+    // closed is the last one: onclose.
+    enum Kind : uint8_t { request, open, message, too_large, control, closed };
     Kind kind = closed;
     bool fin = true;
     Opcode opcode = Opcode::text;
@@ -105,7 +97,6 @@ class Inbox
     {
         return !concurrent_ || event.kind != Event::message;
     }
-    size_t count_bytes(const std::vector<Event> &events) REQUIRES(mutex_);
     void make_room(size_t count) REQUIRES(mutex_);
     size_t runnable(size_t most) const REQUIRES(mutex_);
     bool claim_post() REQUIRES(mutex_);

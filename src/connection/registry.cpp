@@ -58,10 +58,17 @@ bool Registry::advance(Connection &connection, Opening to)
     return true;
 }
 
-bool Registry::makes_room(const Connection &connection)
+bool Registry::makes_room(const Connection &connection, uint64_t &untold)
 {
     Lock lock(mutex_);
-    return connection.entry_.opening == Opening::makes_room;
+    if (connection.entry_.opening != Opening::makes_room)
+        return false;
+    untold = 0;
+    if (untold_ != 0 && Clock::now() >= tell_at_) {
+        tell_at_ = Clock::now() + kTellAgain;
+        untold = std::exchange(untold_, 0);
+    }
+    return true;
 }
 
 void Registry::thread_ends(Connection &connection)
@@ -82,15 +89,6 @@ void Registry::set_opening(Connection &connection, Opening to)
         with_peer_.push_back(entry.in_with_peer);
     with_program_ += to == Opening::program;
     making_room_ += to == Opening::makes_room;
-}
-
-uint64_t Registry::made_room()
-{
-    Lock lock(mutex_);
-    if (untold_ == 0 || Clock::now() < tell_at_)
-        return 0;
-    tell_at_ = Clock::now() + kTellAgain;
-    return std::exchange(untold_, 0);
 }
 
 void Registry::remove(Connection &connection)

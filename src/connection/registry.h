@@ -80,11 +80,11 @@ class Registry
     // A step of the opening handshake is done, so the connection's wait begins anew. Bytes alone
     // are no step, or a peer could stay by sending one now and then. False: it makes room.
     bool advance(Connection &connection, Opening to) EXCLUDES(mutex_);
-    bool makes_room(const Connection &connection) EXCLUDES(mutex_);
+    // Whether it makes room. If so, untold is how many have since this last said so; 0 if that was
+    // less than a second ago.
+    bool makes_room(const Connection &connection, uint64_t &untold) EXCLUDES(mutex_);
     // Its thread has nothing more to do for it.
     void thread_ends(Connection &connection) EXCLUDES(mutex_);
-    // How many have made room since this last said so; 0 if that was less than a second ago.
-    uint64_t made_room() EXCLUDES(mutex_);
     // Takes out what add() has added, with its reference.
     void remove(Connection &connection) EXCLUDES(mutex_);
 
@@ -120,7 +120,7 @@ class Registry
     LinkedList<Link> with_peer_ GUARDED_BY(mutex_); // the longest wait first
     size_t with_program_ GUARDED_BY(mutex_) = 0;
     size_t making_room_ GUARDED_BY(mutex_) = 0;
-    uint64_t untold_ GUARDED_BY(mutex_) = 0;                  // for made_room()
+    uint64_t untold_ GUARDED_BY(mutex_) = 0;                  // that have made room
     TimePoint tell_at_ GUARDED_BY(mutex_) = TimePoint::min(); // not before
     Figures figures_ GUARDED_BY(mutex_); // traffic: of the connections that were removed
 };
