@@ -1,10 +1,9 @@
 // connection.h: one client's life, from the accepted socket to onclose.
 //
-// Its own thread opens it and reads (connection_open.cpp, connection_frames.cpp,
+// Its own thread opens it, reads and ends it (connection_open.cpp, connection_frames.cpp,
 // connection_end.cpp), workers run its callbacks (connection_events.cpp), and any thread may use
-// the public functions (connection.cpp).
-// They share the Inbox (events to be run), the Outbox (what is sent) and the RequestHook, which
-// guard themselves.
+// the public functions (connection.cpp). They share the Inbox (events to be run), the Outbox (what
+// is sent) and the RequestHook, which guard themselves.
 //
 // References are held by the registry, from start() until both the connection's thread and the
 // worker that has run onclose are done; by the dispatcher, while it is queued, running or has a

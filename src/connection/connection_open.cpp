@@ -98,8 +98,8 @@ bool Connection::ask_hook(HookAnswer &answer, TimePoint deadline)
         !add_event({.kind = Event::request}) || !queue_events())
         return false;
     const bool answered = hook_.wait(answer, deadline);
-    (void)engine_.registry.advance(
-        *this, Registry::Opening::peer); // the peer's turn: it is to read the answer
+    // The peer's turn: it is to read the answer.
+    (void)engine_.registry.advance(*this, Registry::Opening::peer);
     return answered || refuse({503, "onrequest did not answer in time"}, Refused::late, deadline);
 }
 
