@@ -90,9 +90,9 @@ void Connection::leave_server()
     engine_.registry.remove(*this);
 }
 
-int Connection::offer(std::span<const uint8_t> frame)
+int Connection::queue_or_close(std::span<const uint8_t> frame)
 {
-    const int error = outbox_.offer(frame);
+    const int error = outbox_.queue_or_close(frame);
     if (error == ENOBUFS) {
         inbox_.drop_overflow();
         engine_.log.write(LIBWEBSOCK_LOG_INFO,

@@ -51,7 +51,7 @@ class Connection final : public Outbox::Owner
     const Request &request() const { return request_; }
     const libwebsock_request *public_request() const { return &public_request_; }
     const libwebsock_tls_info *public_tls() const { return tls_ ? &public_tls_ : nullptr; }
-    int offer(std::span<const uint8_t> frame); // of send_all; see Outbox::offer
+    int queue_or_close(std::span<const uint8_t> frame); // of send_all; see Outbox::queue_or_close
 
     // Cuts the connection off. Events that were received before still run, then onclose.
     void drop(std::string_view reason);
@@ -65,7 +65,7 @@ class Connection final : public Outbox::Owner
     void run(Progress &progress, std::vector<uint8_t> &spare) noexcept override;
     void late() noexcept override;
     void expired() noexcept override { drop("no Close frame in answer to ours"); }
-    void drained() noexcept override;
+    void resume_callbacks() noexcept override;
     void retain() noexcept override { references_.fetch_add(1, std::memory_order_relaxed); }
     void release() noexcept override;
     const char *name() const noexcept override { return peer_.c_str(); }

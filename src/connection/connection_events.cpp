@@ -64,10 +64,10 @@ Inbox::Taken Connection::take_batch(std::array<Event, kBatch> &events, std::span
 void Connection::run_batch(std::span<Event> batch, Progress &progress) noexcept
 {
     is_late_.store(false, std::memory_order_relaxed);
-    Outbox::Answering answering(outbox_);
+    Outbox::CallbackScope scope(outbox_);
     while (!batch.empty() && (!inbox_.is_discarded() || batch.front().kind == Event::closed)) {
         progress.begin_event();
-        answering.begin_event();
+        scope.begin_event();
         run_event(batch.front());
         batch.front().chunk = nullptr;
         batch = batch.subspan(1);
@@ -91,7 +91,7 @@ try {
 bool Connection::end_batch(const Inbox::Taken &taken)
 {
     suspended_ = taken;
-    if (!outbox_.end_batch())
+    if (!outbox_.end_batch_or_suspend())
         return false;
     if (!not_run_.empty()) { // the client has read by now, or the batch only took long
         engine_.dispatcher.post(*this);
@@ -107,12 +107,12 @@ bool Connection::pause_if_backed_up()
     if (!outbox_.is_backed_up())
         return false;
     inbox_.pause();
-    if (!outbox_.suspend() && inbox_.go_on())
+    if (!outbox_.suspend_if_backed_up() && inbox_.go_on())
         engine_.dispatcher.post(*this);
     return true;
 }
 
-void Connection::drained() noexcept
+void Connection::resume_callbacks() noexcept
 {
     if (engine_.settings.concurrent_events == 0 || inbox_.go_on())
         engine_.dispatcher.post(*this);
@@ -121,7 +121,7 @@ void Connection::drained() noexcept
 void Connection::late() noexcept
 {
     is_late_.store(true, std::memory_order_relaxed);
-    outbox_.hurry();
+    outbox_.stop_gathering();
 }
 
 void Connection::run_event(const Event &event) noexcept

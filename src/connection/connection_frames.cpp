@@ -87,7 +87,7 @@ Connection::Read Connection::read_more(size_t frame_len, int timeout_ms)
     const int error = n < 0 ? errno : 0;
     prefetch(this);
     if (transport_.write_due())
-        outbox_.nudge();
+        outbox_.flush_transport();
     if (n > 0) {
         received_ms_ = coarse_ms();
         buffer_.received(static_cast<size_t>(n), received_ms_);

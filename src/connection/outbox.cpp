@@ -36,7 +36,7 @@ void make_room(std::vector<uint8_t> &bytes, size_t more)
 
 } // namespace
 
-thread_local constinit Outbox::OfThread Outbox::answering_;
+thread_local constinit Outbox::Callback Outbox::callback_;
 
 int Outbox::open(std::string_view response, TimePoint deadline)
 {
@@ -66,10 +66,10 @@ int Outbox::send(bool fin, Opcode opcode, std::span<const uint8_t> payload)
     Lock lock(mutex_);
     if (state() != State::open)
         return ENOTCONN;
-    if (is_answer())
-        answer_bytes_ += frame.size();
-    if (is_gathered(frame))
-        return place(frame, fin, opcode, Way::gather);
+    if (in_callback())
+        callback_bytes_ += frame.size();
+    if (only_joins_queue(frame))
+        return place(frame, fin, opcode, Way::enqueue);
     if (const int error = take_turn(); error != 0)
         return error;
     // A Close may have been queued meanwhile, and nothing may follow it.
@@ -80,17 +80,18 @@ int Outbox::send(bool fin, Opcode opcode, std::span<const uint8_t> payload)
 
 // Whether a frame only joins what is pending. A worker that would have to wait behind others
 // leaves it there, too, as far as there is room: it has more to do than this peer's.
-bool Outbox::is_gathered(Frame frame) const
+bool Outbox::only_joins_queue(Frame frame) const
 {
-    if (gathering_ && pending_.size() + frame.size() <= kGatherBytes)
+    if (gathering_ && queue_.size() + frame.size() <= kGatherBytes)
         return true;
-    const bool is_left = (blocked_ || turn_ != Turn::free) && frame.size() <= room_for_answer();
-    answering_.has_left_one = answering_.has_left_one || is_left;
+    const bool is_left =
+        (left_to_flusher_ || turn_ != Turn::free) && frame.size() <= may_leave_bytes();
+    callback_.has_left_frame = callback_.has_left_frame || is_left;
     return is_left;
 }
 
 // Gives a frame its place among the others, which is what decides about fragments: in
-// pending_, or, for the holder of the turn, on the wire.
+// queue_, or, for the holder of the turn, on the wire.
 int Outbox::place(Frame frame, bool fin, Opcode opcode, Way way)
 {
     const auto fragments = fragments_;
@@ -99,11 +100,11 @@ int Outbox::place(Frame frame, bool fin, Opcode opcode, Way way)
         if (is_control(opcode))
             return add(frame, way);
         if (fragments_.under_way && fin && opcode != Opcode::continuation)
-            return hold(frame);
+            return keep_behind_fragments(frame);
         if (const int error = advance_fragments(fin, opcode, frame.payload); error != 0)
             return error;
-        const bool releases = fin && !held_.empty();
-        const int error = releases ? release_held(frame, way) : add(frame, way);
+        const bool releases = fin && !behind_fragments_.empty();
+        const int error = releases ? finish_fragments(frame, way) : add(frame, way);
         totals_.messages += fin;
         return error;
     } catch (const std::bad_alloc &) {
@@ -112,20 +113,20 @@ int Outbox::place(Frame frame, bool fin, Opcode opcode, Way way)
     }
 }
 
-int Outbox::add(Frame frame, Way way) { return way == Way::write ? write(frame) : gather(frame); }
+int Outbox::add(Frame frame, Way way) { return way == Way::write ? write(frame) : enqueue(frame); }
 
 // The last fragment, and behind it what has waited for it. Throws std::bad_alloc with
 // nothing changed.
-int Outbox::release_held(Frame frame, Way way)
+int Outbox::finish_fragments(Frame frame, Way way)
 {
     std::vector<uint8_t> payload;
-    payload.reserve(frame.payload.size() + held_.size());
+    payload.reserve(frame.payload.size() + behind_fragments_.size());
     append(payload, frame.payload);
-    append(payload, held_);
+    append(payload, behind_fragments_);
     const Frame all{frame.header, payload};
-    if (way == Way::gather)
-        (void)gather(all);
-    std::vector<uint8_t>().swap(held_);
+    if (way == Way::enqueue)
+        (void)enqueue(all);
+    std::vector<uint8_t>().swap(behind_fragments_);
     return way == Way::write ? write(all) : 0;
 }
 
@@ -150,31 +151,31 @@ int Outbox::advance_fragments(bool fin, Opcode opcode, std::span<const uint8_t> 
 }
 
 // Keeps a whole message until the fragmented one is finished.
-int Outbox::hold(Frame frame)
+int Outbox::keep_behind_fragments(Frame frame)
 {
     if (frame.size() > room())
         return ENOBUFS;
-    make_room(held_, frame.size());
-    append(held_, frame.header);
-    append(held_, frame.payload);
+    make_room(behind_fragments_, frame.size());
+    append(behind_fragments_, frame.header);
+    append(behind_fragments_, frame.payload);
     ++totals_.messages;
     return 0;
 }
 
 // Leaves with the rest of its batch, or behind what waits for the peer. Throws std::bad_alloc
 // with nothing added.
-int Outbox::gather(Frame frame)
+int Outbox::enqueue(Frame frame)
 {
     std::vector<uint8_t> *const lent = lent_.load(std::memory_order_acquire);
-    if (lent && pending_.empty() && lent->capacity() > pending_.capacity())
-        pending_.swap(*lent);
-    make_room(pending_, frame.size());
-    append(pending_, frame.header);
-    append(pending_, frame.payload);
+    if (lent && queue_.empty() && lent->capacity() > queue_.capacity())
+        queue_.swap(*lent);
+    make_room(queue_, frame.size());
+    append(queue_, frame.header);
+    append(queue_, frame.payload);
     return 0;
 }
 
-int Outbox::offer(std::span<const uint8_t> bytes)
+int Outbox::queue_or_close(std::span<const uint8_t> bytes)
 {
     const Frame frame{bytes, {}};
     Lock lock(mutex_);
@@ -182,16 +183,16 @@ int Outbox::offer(std::span<const uint8_t> bytes)
         return ENOTCONN;
     try {
         // What a batch has gathered does not wait for the peer.
-        const bool must_wait = (turn_ != Turn::free || blocked_) && queued_bytes() > 0;
+        const bool must_wait = (turn_ != Turn::free || left_to_flusher_) && queued_bytes() > 0;
         if ((must_wait || fragments_.under_way) && bytes.size() > room()) {
             (void)close_locked(1008, "does not read what it is sent", true);
             return ENOBUFS;
         }
         if (fragments_.under_way)
-            return hold(frame); // there is room: that was just looked at
-        const bool gather = gathering_ && pending_.size() + bytes.size() <= kGatherBytes;
-        if (turn_ != Turn::free || blocked_ || gather)
-            append(pending_, bytes);
+            return keep_behind_fragments(frame); // there is room: that was just looked at
+        const bool gather = gathering_ && queue_.size() + bytes.size() <= kGatherBytes;
+        if (turn_ != Turn::free || left_to_flusher_ || gather)
+            append(queue_, bytes);
         else
             write_now(frame);
         trace_.add(bytes[0], payload_len_of(bytes), coarse_ms());
@@ -258,18 +259,18 @@ void Outbox::ping()
     flush_if_due();
 }
 
-void Outbox::nudge()
+void Outbox::flush_transport()
 {
     Lock lock(mutex_);
     // While it is opening, its thread alone writes, and past this outbox.
     if (state() == State::opening || state() == State::ended)
         return;
-    unsent_ = true;
+    transport_wants_write_ = true;
     if (turn_ != Turn::free)
         return;
     if (may_flush())
         write_now({});
-    else if (blocked_)
+    else if (left_to_flusher_)
         leave_to_flusher(); // it may be just what that has waited for
 }
 
@@ -278,10 +279,10 @@ void Outbox::queue_control(Opcode opcode, std::span<const uint8_t> payload)
 {
     std::array<uint8_t, kMaxServerHeader> header;
     const size_t header_len = encode_header(header.data(), true, opcode, payload.size());
-    make_room(pending_, header_len + payload.size());
+    make_room(queue_, header_len + payload.size());
     trace_.add(header[0], payload.size(), coarse_ms());
-    append(pending_, std::span(header).first(header_len));
-    append(pending_, payload);
+    append(queue_, std::span(header).first(header_len));
+    append(queue_, payload);
 }
 
 void Outbox::queue_pong()
@@ -301,7 +302,7 @@ void Outbox::queue_pong()
 bool Outbox::has_pending()
 {
     Lock lock(mutex_);
-    return is_anything_left();
+    return has_pending_locked();
 }
 
 std::string Outbox::last_frames()

@@ -38,9 +38,9 @@ class Outbox final : private Flusher::Blocked
     class Owner : public Runnable
     {
       public:
-        // What end_batch() or suspend() was about has left, or the connection has ended. Under
-        // the outbox's lock.
-        virtual void drained() noexcept = 0;
+        // What end_batch_or_suspend() or suspend_if_backed_up() was about has left, or the
+        // connection has ended. Under the outbox's lock.
+        virtual void resume_callbacks() noexcept = 0;
 
       protected:
         ~Owner() = default;
@@ -68,13 +68,13 @@ class Outbox final : private Flusher::Blocked
     // document them.
 
     // Sends one frame; waits while the peer does not read. A thread that is in callbacks of this
-    // client (Answering) leaves it to the Flusher instead: up to max_queued_bytes, and in each
+    // client (CallbackScope) leaves it to the Flusher instead: up to max_queued_bytes, and in each
     // callback one of any size.
     int send(bool fin, Opcode opcode, std::span<const uint8_t> payload) EXCLUDES(mutex_);
 
     // Sends a whole encoded message, or queues it. Never waits. ENOBUFS: too much is
     // queued, and the connection is being closed with 1008.
-    int offer(std::span<const uint8_t> frame) EXCLUDES(mutex_);
+    int queue_or_close(std::span<const uint8_t> frame) EXCLUDES(mutex_);
 
     // Sends a Close frame behind what has been sent, or queues it. Never waits. Ends the
     // gathering. expires: the owner does, if there is no answer; a thread that has a deadline
@@ -89,27 +89,27 @@ class Outbox final : private Flusher::Blocked
     void ping() EXCLUDES(mutex_);
 
     // The transport has something of its own to send.
-    void nudge() EXCLUDES(mutex_);
+    void flush_transport() EXCLUDES(mutex_);
 
     // As long as one of these lives, its thread runs callbacks of this client.
-    class Answering
+    class CallbackScope
     {
       public:
-        explicit Answering(const Outbox &outbox) { answering_ = {&outbox, false}; }
-        ~Answering() { answering_ = {}; }
-        Answering(const Answering &) = delete;
-        Answering &operator=(const Answering &) = delete;
+        explicit CallbackScope(const Outbox &outbox) { callback_ = {&outbox, false}; }
+        ~CallbackScope() { callback_ = {}; }
+        CallbackScope(const CallbackScope &) = delete;
+        CallbackScope &operator=(const CallbackScope &) = delete;
 
-        void begin_event() { answering_.has_left_one = false; }
+        void begin_event() { callback_.has_left_frame = false; }
     };
 
     // Whether the client has left so much unread of what its callbacks have sent that no further
     // one should run.
     bool is_backed_up() EXCLUDES(mutex_);
     // Has the owner told when that has left. False: it has already.
-    bool suspend() EXCLUDES(mutex_);
+    bool suspend_if_backed_up() EXCLUDES(mutex_);
 
-    // Between these two, small frames are gathered, to leave together. Until end_batch()
+    // Between these two, small frames are gathered, to leave together. Until end_batch_or_suspend()
     // returns, lent is the outbox's, for that: a thread that lends the same one to each
     // connection in turn has it in its cache. No lock is needed to begin: whoever does not
     // see it yet writes at once.
@@ -119,10 +119,10 @@ class Outbox final : private Flusher::Blocked
         gathering_.store(true, std::memory_order_relaxed);
     }
     // Never waits. False: the client is backed up. The owner is told when that has left, as after
-    // suspend(), and is to begin no other batch before.
-    bool end_batch() EXCLUDES(mutex_);
+    // suspend_if_backed_up(), and is to begin no other batch before.
+    bool end_batch_or_suspend() EXCLUDES(mutex_);
     // The batch takes its time: what was gathered leaves now, and what follows at once.
-    void hurry() EXCLUDES(mutex_);
+    void stop_gathering() EXCLUDES(mutex_);
 
     // Sees everything off that is pending or being written, by deadline, and says that
     // nothing follows; no matter how that ends, nobody is writing any more only after end().
@@ -148,12 +148,12 @@ class Outbox final : private Flusher::Blocked
     bool has_pending() EXCLUDES(mutex_);
 
   private:
-    // The right to write. Its holder alone writes to transport_, and uses in_flight_ and stall_
+    // The right to write. Its holder alone writes to transport_, and uses to_write_ and stall_
     // without the lock.
     enum class Turn : uint8_t {
         free,
         taken,
-        offered, // to one of the waiting_ threads
+        reserved, // to one of the turn_waiters_ threads
     };
 
     // A frame on its way from its sender, not copied.
@@ -167,34 +167,34 @@ class Outbox final : private Flusher::Blocked
     void retain() noexcept override { owner_.retain(); }
     void release() noexcept override { owner_.release(); }
 
-    enum class Way { gather, write };
+    enum class Way { enqueue, write };
     int place(Frame frame, bool fin, Opcode opcode, Way way) REQUIRES(mutex_);
     int add(Frame frame, Way way) REQUIRES(mutex_);
-    bool is_gathered(Frame frame) const REQUIRES(mutex_);
-    bool is_answer() const { return answering_.outbox == this; }
+    bool only_joins_queue(Frame frame) const REQUIRES(mutex_);
+    bool in_callback() const { return callback_.outbox == this; }
     bool suspend_locked() REQUIRES(mutex_);
     int advance_fragments(bool fin, Opcode opcode, std::span<const uint8_t> payload)
         REQUIRES(mutex_);
-    int hold(Frame frame) REQUIRES(mutex_);
-    int release_held(Frame frame, Way way) REQUIRES(mutex_);
-    int gather(Frame frame) REQUIRES(mutex_);
+    int keep_behind_fragments(Frame frame) REQUIRES(mutex_);
+    int finish_fragments(Frame frame, Way way) REQUIRES(mutex_);
+    int enqueue(Frame frame) REQUIRES(mutex_);
     int close_locked(uint16_t code, std::string_view reason, bool expires) REQUIRES(mutex_);
     void queue_control(Opcode opcode, std::span<const uint8_t> payload) REQUIRES(mutex_);
     void queue_pong() REQUIRES(mutex_);
-    size_t unsent_in_flight() const REQUIRES(mutex_) { return in_flight_.size() - sent_; }
+    size_t unwritten() const REQUIRES(mutex_) { return to_write_.size() - written_; }
     size_t queued_bytes() const REQUIRES(mutex_)
     {
-        return pending_.size() + unsent_in_flight() + held_.size();
+        return queue_.size() + unwritten() + behind_fragments_.size();
     }
     bool is_backed_up_locked() const REQUIRES(mutex_);
     // What a client may leave unread before the callbacks of its next messages have to wait.
-    size_t backlog() const { return std::min(kMostBacklog, limits_.max_queued_bytes / 2); }
+    size_t allowed_backlog() const { return std::min(kMaxBacklog, limits_.max_queued_bytes / 2); }
     // What a callback may leave to the Flusher now. One that waits would hold a worker up.
-    size_t room_for_answer() const REQUIRES(mutex_)
+    size_t may_leave_bytes() const REQUIRES(mutex_)
     {
-        if (!is_answer())
+        if (!in_callback())
             return 0;
-        return answering_.has_left_one ? room() : SIZE_MAX;
+        return callback_.has_left_frame ? room() : SIZE_MAX;
     }
     size_t room() const REQUIRES(mutex_)
     {
@@ -211,32 +211,32 @@ class Outbox final : private Flusher::Blocked
     void write_now(Frame frame) REQUIRES(mutex_);
     bool write_some(Frame frame) REQUIRES(mutex_);
     void flush_if_due() REQUIRES(mutex_);
-    bool is_anything_left() const REQUIRES(mutex_)
+    bool has_pending_locked() const REQUIRES(mutex_)
     {
-        return unsent_in_flight() > 0 || !pending_.empty() || has_pong_ || unsent_;
+        return unwritten() > 0 || !queue_.empty() || has_pong_ || transport_wants_write_;
     }
     bool may_flush() const REQUIRES(mutex_);
-    void load_in_flight() REQUIRES(mutex_);
+    void take_up_queue() REQUIRES(mutex_);
     void keep_rest(size_t written, Frame frame) REQUIRES(mutex_);
-    void tidy_in_flight() REQUIRES(mutex_);
+    void give_back_buffer() REQUIRES(mutex_);
     void leave_to_flusher() REQUIRES(mutex_);
     void resume_owner() REQUIRES(mutex_);
-    void resume_owner_if_sent() REQUIRES(mutex_);
+    void resume_owner_if_written() REQUIRES(mutex_);
     void fail(int error) REQUIRES(mutex_);
     void end_writing(TimePoint deadline) REQUIRES(mutex_);
     void end_locked() REQUIRES(mutex_);
     bool wait_for_quiet(TimePoint deadline) REQUIRES(mutex_);
     void wake_quiet_waiters() REQUIRES(mutex_);
 
-    static constexpr size_t kMostBacklog = 64 * 1024;
+    static constexpr size_t kMaxBacklog = 64 * 1024;
 
     // Of the calling thread. In a library that dlopen(3) has loaded, others are allocated at first
     // use, and glibc ends the process where it cannot.
-    struct OfThread {
+    struct Callback {
         const Outbox *outbox = nullptr;
-        bool has_left_one = false;
+        bool has_left_frame = false;
     };
-    [[gnu::tls_model("initial-exec")]] static thread_local constinit OfThread answering_;
+    [[gnu::tls_model("initial-exec")]] static thread_local constinit Callback callback_;
 
     // In this order, so that what every message needs lies together.
     Mutex mutex_;
@@ -244,24 +244,24 @@ class Outbox final : private Flusher::Blocked
     std::atomic<State> state_{State::opening}; // written under mutex_
     std::atomic<bool> gathering_{false};       // set without the lock; see begin_batch()
     Turn turn_ GUARDED_BY(mutex_) = Turn::free;
-    std::atomic<bool> blocked_{false}; // the Flusher watches, and nobody else tries; written
-                                       // under mutex_
-    bool suspended_ GUARDED_BY(mutex_) = false;     // the owner waits for the end of loads_until_
-    bool writing_ended_ GUARDED_BY(mutex_) = false; // the transport has been told so
-    bool unsent_ GUARDED_BY(mutex_) = false;        // the transport's, before all of these
-    bool has_pong_ GUARDED_BY(mutex_) = false;      // to be sent: the newest ping's
+    std::atomic<bool> left_to_flusher_{false};  // the Flusher watches, and nobody else tries;
+                                                // written under mutex_
+    bool suspended_ GUARDED_BY(mutex_) = false; // the owner waits for the end of resume_after_load_
+    bool writing_ended_ GUARDED_BY(mutex_) = false;         // the transport has been told so
+    bool transport_wants_write_ GUARDED_BY(mutex_) = false; // the transport's, before all of these
+    bool has_pong_ GUARDED_BY(mutex_) = false;              // to be sent: the newest ping's
     uint8_t pong_len_ GUARDED_BY(mutex_) = 0;
-    unsigned waiting_ GUARDED_BY(mutex_) = 0;       // threads that want the turn
+    unsigned turn_waiters_ GUARDED_BY(mutex_) = 0;  // threads that want the turn
     unsigned quiet_waiters_ GUARDED_BY(mutex_) = 0; // threads that wait for quiet_
     // What it points to is guarded by mutex_; nullptr: no batch is under way.
     std::atomic<std::vector<uint8_t> *> lent_{nullptr};
-    std::vector<uint8_t> pending_ GUARDED_BY(mutex_);   // leaves behind in_flight_, in this order
-    std::vector<uint8_t> in_flight_ GUARDED_BY(mutex_); // leaves next; sent_ of it have left.
-                                                        // Not changed while the turn is taken
-    size_t sent_ GUARDED_BY(mutex_) = 0;
-    size_t answer_bytes_ GUARDED_BY(mutex_) = 0;  // sent by callbacks since nothing was left
-    uint64_t loads_ GUARDED_BY(mutex_) = 0;       // times that pending_ became in_flight_
-    uint64_t loads_until_ GUARDED_BY(mutex_) = 0; // the last one that suspended_ is about
+    std::vector<uint8_t> queue_ GUARDED_BY(mutex_);    // leaves behind to_write_, in this order
+    std::vector<uint8_t> to_write_ GUARDED_BY(mutex_); // leaves next; written_ of it have left.
+                                                       // Not changed while the turn is taken
+    size_t written_ GUARDED_BY(mutex_) = 0;
+    size_t callback_bytes_ GUARDED_BY(mutex_) = 0;      // sent by callbacks since nothing was left
+    uint64_t loads_ GUARDED_BY(mutex_) = 0;             // times that queue_ became to_write_
+    uint64_t resume_after_load_ GUARDED_BY(mutex_) = 0; // the last one that suspended_ is about
     Totals totals_ GUARDED_BY(mutex_);
     FrameTrace trace_ GUARDED_BY(mutex_);
     struct {
@@ -269,13 +269,13 @@ class Outbox final : private Flusher::Blocked
         bool text = false;
         Utf8Validator utf8;
     } fragments_ GUARDED_BY(mutex_);
-    std::vector<uint8_t> held_ GUARDED_BY(mutex_); // messages behind an unfinished one
+    std::vector<uint8_t> behind_fragments_ GUARDED_BY(mutex_); // messages behind an unfinished one
     const Limits limits_;
     Dispatcher &dispatcher_; // these two are used under mutex_, and not once ended: they may be
     Flusher &flusher_;       // gone then
     Owner &owner_;
     Stall stall_;     // the holder of the turn's
-    Cond turn_given_; // the turn is offered, or the connection has ended
+    Cond turn_given_; // the turn is reserved, or the connection has ended
     Cond quiet_;      // nobody writes and nothing is left, or state_ has changed
     std::array<uint8_t, kMaxControlPayload> pong_ GUARDED_BY(mutex_);
     std::string drop_reason_ GUARDED_BY(mutex_);

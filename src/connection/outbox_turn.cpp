@@ -47,11 +47,11 @@ int Outbox::take_turn()
         turn_ = Turn::taken;
         return 0;
     }
-    ++waiting_;
-    while (turn_ != Turn::offered && state() != State::ended)
+    ++turn_waiters_;
+    while (turn_ != Turn::reserved && state() != State::ended)
         turn_given_.wait(mutex_);
-    --waiting_;
-    if (turn_ == Turn::offered) {
+    --turn_waiters_;
+    if (turn_ == Turn::reserved) {
         turn_ = Turn::taken;
         if (state() != State::ended)
             return 0;
@@ -64,42 +64,42 @@ int Outbox::take_turn()
 // others have added meanwhile has left, too, or is the Flusher's. writable: more can leave.
 void Outbox::pass_turn(bool writable)
 {
-    for (int round = 0; round < kRounds && writable && waiting_ == 0 && may_flush(); ++round)
+    for (int round = 0; round < kRounds && writable && turn_waiters_ == 0 && may_flush(); ++round)
         writable = write_some({});
-    tidy_in_flight();
-    if (waiting_ > 0 && state() != State::ended) {
-        turn_ = Turn::offered;
+    give_back_buffer();
+    if (turn_waiters_ > 0 && state() != State::ended) {
+        turn_ = Turn::reserved;
         turn_given_.signal();
         return;
     }
     turn_ = Turn::free;
-    if (state() != State::ended && is_anything_left()) {
-        if (may_flush() || unsent_in_flight() > 0)
+    if (state() != State::ended && has_pending_locked()) {
+        if (may_flush() || unwritten() > 0)
             leave_to_flusher();
         return;
     }
-    if (blocked_.exchange(false))
+    if (left_to_flusher_.exchange(false))
         flusher_.forget(*this);
-    answer_bytes_ = 0;
-    resume_owner_if_sent();
+    callback_bytes_ = 0;
+    resume_owner_if_written();
     wake_quiet_waiters();
 }
 
 // Not what a batch still gathers, and nothing behind our end.
 bool Outbox::may_flush() const
 {
-    return !gathering_ && !writing_ended_ && state() != State::ended && is_anything_left();
+    return !gathering_ && !writing_ended_ && state() != State::ended && has_pending_locked();
 }
 
 void Outbox::flush_if_due()
 {
-    if (turn_ == Turn::free && !blocked_ && may_flush())
+    if (turn_ == Turn::free && !left_to_flusher_ && may_flush())
         write_now({});
 }
 
 void Outbox::leave_to_flusher()
 {
-    blocked_ = true;
+    left_to_flusher_ = true;
     const bool writable = !transport_.needs_input();
     if (const int error = flusher_.watch(*this, transport_.fd(), writable); error != 0)
         fail(error);
@@ -108,11 +108,11 @@ void Outbox::leave_to_flusher()
 void Outbox::flush() noexcept
 {
     Lock lock(mutex_);
-    if (!blocked_)
+    if (!left_to_flusher_)
         return;
     if (turn_ == Turn::free)
         return write_now({});
-    blocked_ = false; // whoever has the turn sees to it
+    left_to_flusher_ = false; // whoever has the turn sees to it
     flusher_.forget(*this);
 }
 
@@ -123,15 +123,15 @@ void Outbox::write_now(Frame frame)
     pass_turn(write_some(frame));
 }
 
-// Makes in_flight_ what leaves next. Only the holder of the turn, as all of these.
-void Outbox::load_in_flight()
+// Makes to_write_ what leaves next. Only the holder of the turn, as all of these.
+void Outbox::take_up_queue()
 {
-    if (unsent_in_flight() > 0)
+    if (unwritten() > 0)
         return;
     queue_pong();
-    in_flight_.clear();
-    sent_ = 0;
-    in_flight_.swap(pending_);
+    to_write_.clear();
+    written_ = 0;
+    to_write_.swap(queue_);
     ++loads_;
 }
 
@@ -139,11 +139,11 @@ void Outbox::load_in_flight()
 // without waiting; keeps the rest. Whether all of it has left.
 bool Outbox::write_some(Frame frame)
 {
-    load_in_flight();
-    const std::array<iovec, 3> parts{part(std::span(in_flight_).subspan(sent_)), part(frame.header),
-                                     part(frame.payload)};
+    take_up_queue();
+    const std::array<iovec, 3> parts{part(std::span(to_write_).subspan(written_)),
+                                     part(frame.header), part(frame.payload)};
     const size_t bytes = size_of(parts);
-    unsent_ = false; // unless it becomes so meanwhile
+    transport_wants_write_ = false; // unless it becomes so meanwhile
 
     mutex_.unlock();
     const ssize_t n = transport_.write_some(parts.data(), 3);
@@ -158,62 +158,62 @@ bool Outbox::write_some(Frame frame)
         error = ETIMEDOUT;
     mutex_.lock();
 
-    unsent_ = unsent_ || unsent;
+    transport_wants_write_ = transport_wants_write_ || unsent;
     if (error != 0 && error != EAGAIN)
         fail(error);
     if (state() == State::ended) // nothing is kept of a connection that has
         return false;
     totals_.bytes += written;
     keep_rest(written, frame);
-    resume_owner_if_sent();
+    resume_owner_if_written();
     return all;
 }
 
 // What was not written of them stays in flight.
 void Outbox::keep_rest(size_t written, Frame frame)
 {
-    const size_t of_in_flight = std::min(written, unsent_in_flight());
-    sent_ += of_in_flight;
+    const size_t of_in_flight = std::min(written, unwritten());
+    written_ += of_in_flight;
     written -= of_in_flight;
     if (written == frame.size())
         return;
-    if (unsent_in_flight() == 0) {
-        in_flight_.clear();
-        sent_ = 0;
+    if (unwritten() == 0) {
+        to_write_.clear();
+        written_ = 0;
     }
     const size_t of_header = std::min(written, frame.header.size());
     const auto header = frame.header.subspan(of_header);
     const auto payload = frame.payload.subspan(written - of_header);
     try {
-        in_flight_.reserve(in_flight_.size() + header.size() + payload.size());
+        to_write_.reserve(to_write_.size() + header.size() + payload.size());
     } catch (const std::bad_alloc &) {
         fail(ENOMEM); // half a frame cannot be taken back
         return;
     }
-    in_flight_.insert(in_flight_.end(), header.begin(), header.end());
-    in_flight_.insert(in_flight_.end(), payload.begin(), payload.end());
+    to_write_.insert(to_write_.end(), header.begin(), header.end());
+    to_write_.insert(to_write_.end(), payload.begin(), payload.end());
 }
 
 // Writes what is in flight and pending, and frame behind it; waits while the peer does not
 // read. Only the holder of the turn.
 int Outbox::write(Frame frame)
 {
-    if (unsent_in_flight() > 0 && !pending_.empty()) {
+    if (unwritten() > 0 && !queue_.empty()) {
         if (const int error = write_out({}, 0); error != 0)
             return error;
     }
-    return write_out(frame, room_for_answer());
+    return write_out(frame, may_leave_bytes());
 }
 
 // The same, with one of both before frame. may_leave: so much of it may be left to the Flusher
 // instead of waiting.
 int Outbox::write_out(Frame frame, size_t may_leave)
 {
-    load_in_flight();
-    std::array<iovec, 3> parts{part(std::span(in_flight_).subspan(sent_)), part(frame.header),
+    take_up_queue();
+    std::array<iovec, 3> parts{part(std::span(to_write_).subspan(written_)), part(frame.header),
                                part(frame.payload)};
     const size_t bytes = size_of(parts);
-    unsent_ = false;
+    transport_wants_write_ = false;
 
     mutex_.unlock();
     std::span<iovec> left = parts;
@@ -222,7 +222,7 @@ int Outbox::write_out(Frame frame, size_t may_leave)
     const bool unsent = transport_.unsent();
     mutex_.lock();
 
-    unsent_ = unsent_ || unsent;
+    transport_wants_write_ = transport_wants_write_ || unsent;
     totals_.bytes += written;
     if (error != 0 && error != EAGAIN)
         fail(error);
@@ -232,11 +232,11 @@ int Outbox::write_out(Frame frame, size_t may_leave)
         return totals_.timed_out ? ETIMEDOUT : ENOTCONN;
     }
     if (error == EAGAIN)
-        answering_.has_left_one = true;
+        callback_.has_left_frame = true;
     else
-        answer_bytes_ = 0;
+        callback_bytes_ = 0;
     keep_rest(written, frame);
-    resume_owner_if_sent();
+    resume_owner_if_written();
     return state() == State::ended ? ENOMEM : 0;
 }
 
@@ -271,20 +271,20 @@ int Outbox::write_all(std::span<iovec> &parts, size_t may_leave)
 }
 
 // Memory is kept by those that use it often: workers more than connections.
-void Outbox::tidy_in_flight()
+void Outbox::give_back_buffer()
 {
-    if (unsent_in_flight() > 0 && state() != State::ended)
+    if (unwritten() > 0 && state() != State::ended)
         return;
-    in_flight_.clear();
-    sent_ = 0;
+    to_write_.clear();
+    written_ = 0;
     std::vector<uint8_t> *const lent = lent_.load(std::memory_order_acquire);
-    if (lent && lent->capacity() < in_flight_.capacity() && in_flight_.capacity() <= kLentCapacity)
-        in_flight_.swap(*lent);
-    if (in_flight_.capacity() > kKeptCapacity)
-        std::vector<uint8_t>().swap(in_flight_);
+    if (lent && lent->capacity() < to_write_.capacity() && to_write_.capacity() <= kLentCapacity)
+        to_write_.swap(*lent);
+    if (to_write_.capacity() > kKeptCapacity)
+        std::vector<uint8_t>().swap(to_write_);
 }
 
-bool Outbox::end_batch()
+bool Outbox::end_batch_or_suspend()
 {
     Lock lock(mutex_);
     gathering_ = false;
@@ -293,7 +293,7 @@ bool Outbox::end_batch()
     return !suspend_locked();
 }
 
-bool Outbox::suspend()
+bool Outbox::suspend_if_backed_up()
 {
     Lock lock(mutex_);
     return suspend_locked();
@@ -302,13 +302,13 @@ bool Outbox::suspend()
 bool Outbox::suspend_locked()
 {
     suspended_ = is_backed_up_locked();
-    loads_until_ = loads_ + (pending_.empty() ? 0 : 1);
+    resume_after_load_ = loads_ + (queue_.empty() ? 0 : 1);
     return suspended_;
 }
 
 bool Outbox::is_backed_up()
 {
-    if (!blocked_.load(std::memory_order_relaxed))
+    if (!left_to_flusher_.load(std::memory_order_relaxed))
         return false;
     Lock lock(mutex_);
     return is_backed_up_locked();
@@ -318,14 +318,14 @@ bool Outbox::is_backed_up()
 // heard all the same. Nor does what waits for a last fragment, which a callback may be to send.
 bool Outbox::is_backed_up_locked() const
 {
-    return state() != State::ended && answer_bytes_ > backlog() &&
-           pending_.size() + unsent_in_flight() > backlog();
+    return state() != State::ended && callback_bytes_ > allowed_backlog() &&
+           queue_.size() + unwritten() > allowed_backlog();
 }
 
 // What has been added since then does not keep it waiting.
-void Outbox::resume_owner_if_sent()
+void Outbox::resume_owner_if_written()
 {
-    if (loads_ >= loads_until_ && unsent_in_flight() == 0 && !unsent_)
+    if (loads_ >= resume_after_load_ && unwritten() == 0 && !transport_wants_write_)
         resume_owner();
 }
 
@@ -333,11 +333,11 @@ void Outbox::resume_owner()
 {
     if (!std::exchange(suspended_, false))
         return;
-    answer_bytes_ = 0; // what was sent meanwhile is for the next time
-    owner_.drained();
+    callback_bytes_ = 0; // what was sent meanwhile is for the next time
+    owner_.resume_callbacks();
 }
 
-void Outbox::hurry()
+void Outbox::stop_gathering()
 {
     Lock lock(mutex_);
     gathering_ = false;
@@ -364,7 +364,7 @@ void Outbox::finish(TimePoint deadline)
     gathering_ = false;
     flush_if_due();
     bool in_time = true;
-    while (in_time && state() != State::ended && (turn_ != Turn::free || is_anything_left()))
+    while (in_time && state() != State::ended && (turn_ != Turn::free || has_pending_locked()))
         in_time = wait_for_quiet(deadline);
     end_writing(deadline);
 }
@@ -372,7 +372,7 @@ void Outbox::finish(TimePoint deadline)
 // The end of our side, unless somebody is stuck in it, or something was to come before.
 void Outbox::end_writing(TimePoint deadline)
 {
-    const bool may = turn_ == Turn::free && !is_anything_left() && drop_reason_.empty();
+    const bool may = turn_ == Turn::free && !has_pending_locked() && drop_reason_.empty();
     if (!may || std::exchange(writing_ended_, true))
         return;
     turn_ = Turn::taken;
@@ -435,12 +435,12 @@ void Outbox::end()
 void Outbox::end_locked()
 {
     state_ = State::ended;
-    has_pong_ = unsent_ = false;
-    std::vector<uint8_t>().swap(pending_);
-    std::vector<uint8_t>().swap(held_);
+    has_pong_ = transport_wants_write_ = false;
+    std::vector<uint8_t>().swap(queue_);
+    std::vector<uint8_t>().swap(behind_fragments_);
     if (turn_ == Turn::free)
-        tidy_in_flight();
-    if (blocked_.exchange(false))
+        give_back_buffer();
+    if (left_to_flusher_.exchange(false))
         flusher_.forget(*this);
     resume_owner();
     turn_given_.broadcast();

@@ -280,7 +280,7 @@ int Context::send_all(std::span<const uint8_t> frame)
         return EPERM;
     int result = 0;
     for (const Ref<Connection> &connection : engine_.registry.snapshot()) {
-        if (connection->offer(frame) == ENOMEM)
+        if (connection->queue_or_close(frame) == ENOMEM)
             result = ENOMEM; // the others get it all the same
     }
     return result;
