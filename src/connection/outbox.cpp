@@ -1,5 +1,5 @@
-// outbox.cpp: what is to be sent, and in which order; how it leaves is in
-// outbox_turn.cpp. See outbox.h.
+// outbox.cpp: what is queued, and in which order; how it leaves is in outbox_turn.cpp.
+// See outbox.h.
 #include "connection/outbox.h"
 
 #include <algorithm>
@@ -14,29 +14,25 @@ namespace {
 // at the price of a small one.
 constexpr size_t kGatherBytes = 16 * 1024;
 
-// Of a whole frame of ours, which is not masked.
-size_t payload_len_of(std::span<const uint8_t> frame)
+// Of a frame of ours, which is not masked.
+size_t header_len_of(std::span<const uint8_t> frame)
 {
-    const size_t header_len = frame[1] < 126 ? 2 : frame[1] == 126 ? 4 : 10;
-    return frame.size() - header_len;
+    return frame[1] < 126 ? 2 : frame[1] == 126 ? 4 : 10;
 }
 
-void append(std::vector<uint8_t> &bytes, std::span<const uint8_t> more)
+// Doubles the capacity, or many small frames would be copied again and again. Throws
+// std::bad_alloc with nothing appended.
+void append(std::vector<uint8_t> &bytes, std::span<const uint8_t> first,
+            std::span<const uint8_t> second)
 {
-    bytes.insert(bytes.end(), more.begin(), more.end());
-}
-
-// For so many bytes more, so that adding them cannot fail; by doubling, or many small ones
-// would be copied again and again. Throws std::bad_alloc.
-void make_room(std::vector<uint8_t> &bytes, size_t more)
-{
-    if (bytes.capacity() - bytes.size() < more)
-        bytes.reserve(std::max(bytes.size() + more, 2 * bytes.capacity()));
+    const size_t size = bytes.size() + first.size() + second.size();
+    if (size > bytes.capacity())
+        bytes.reserve(std::max(size, 2 * bytes.capacity()));
+    bytes.insert(bytes.end(), first.begin(), first.end());
+    bytes.insert(bytes.end(), second.begin(), second.end());
 }
 
 } // namespace
-
-thread_local constinit Outbox::Callback Outbox::callback_;
 
 int Outbox::open(std::string_view response, TimePoint deadline)
 {
@@ -68,7 +64,7 @@ int Outbox::send(bool fin, Opcode opcode, std::span<const uint8_t> payload)
         return ENOTCONN;
     if (in_callback())
         callback_bytes_ += frame.size();
-    if (only_joins_queue(frame))
+    if (joins_queue(frame))
         return place(frame, fin, opcode, Way::enqueue);
     if (const int error = take_turn(); error != 0)
         return error;
@@ -78,11 +74,41 @@ int Outbox::send(bool fin, Opcode opcode, std::span<const uint8_t> payload)
     return error;
 }
 
-// Whether a frame only joins what is pending. A worker that would have to wait behind others
-// leaves it there, too, as far as there is room: it has more to do than this peer's.
-bool Outbox::only_joins_queue(Frame frame) const
+int Outbox::queue_or_close(std::span<const uint8_t> message)
 {
-    if (gathering_ && queue_.size() + frame.size() <= kGatherBytes)
+    const size_t header_len = header_len_of(message);
+    const Frame frame{message.first(header_len), message.subspan(header_len)};
+
+    Lock lock(mutex_);
+    if (state() != State::open)
+        return ENOTCONN;
+    const bool may_write = turn_ == Turn::free && !left_to_flusher_;
+    // What a batch has gathered does not wait for the peer.
+    const bool must_wait = fragments_.under_way || (!may_write && queued_bytes() > 0);
+    if (must_wait && frame.size() > room()) {
+        (void)close_locked(1008, "does not read what it is sent", true);
+        return ENOBUFS;
+    }
+    const Way way = may_write && !fits_batch(frame) ? Way::write_now : Way::enqueue;
+    return place(frame, true, static_cast<Opcode>(message[0] & 0x0f), way);
+}
+
+// How many more bytes may wait for the peer.
+size_t Outbox::room() const
+{
+    return std::max(limits_.max_queued_bytes, queued_bytes()) - queued_bytes();
+}
+
+bool Outbox::fits_batch(Frame frame) const
+{
+    return gathering_ && queue_.size() + frame.size() <= kGatherBytes;
+}
+
+// Whether a sender only queues its frame. A callback does so, as far as it may, instead of
+// waiting behind others: its worker has more to do than this peer's work.
+bool Outbox::joins_queue(Frame frame)
+{
+    if (fits_batch(frame))
         return true;
     const bool is_left =
         (left_to_flusher_ || turn_ != Turn::free) && frame.size() <= may_leave_bytes();
@@ -90,8 +116,7 @@ bool Outbox::only_joins_queue(Frame frame) const
     return is_left;
 }
 
-// Gives a frame its place among the others, which is what decides about fragments: in
-// queue_, or, for the holder of the turn, on the wire.
+// Gives a frame its place among the others; where that is depends on unfinished fragments.
 int Outbox::place(Frame frame, bool fin, Opcode opcode, Way way)
 {
     const auto fragments = fragments_;
@@ -103,8 +128,8 @@ int Outbox::place(Frame frame, bool fin, Opcode opcode, Way way)
             return keep_behind_fragments(frame);
         if (const int error = advance_fragments(fin, opcode, frame.payload); error != 0)
             return error;
-        const bool releases = fin && !behind_fragments_.empty();
-        const int error = releases ? finish_fragments(frame, way) : add(frame, way);
+        const bool finishes = fin && !behind_fragments_.empty();
+        const int error = finishes ? finish_fragments(frame, way) : add(frame, way);
         totals_.messages += fin;
         return error;
     } catch (const std::bad_alloc &) {
@@ -113,21 +138,25 @@ int Outbox::place(Frame frame, bool fin, Opcode opcode, Way way)
     }
 }
 
-int Outbox::add(Frame frame, Way way) { return way == Way::write ? write(frame) : enqueue(frame); }
-
-// The last fragment, and behind it what has waited for it. Throws std::bad_alloc with
-// nothing changed.
-int Outbox::finish_fragments(Frame frame, Way way)
+int Outbox::add(Frame frame, Way way)
 {
-    std::vector<uint8_t> payload;
-    payload.reserve(frame.payload.size() + behind_fragments_.size());
-    append(payload, frame.payload);
-    append(payload, behind_fragments_);
-    const Frame all{frame.header, payload};
-    if (way == Way::enqueue)
-        (void)enqueue(all);
-    std::vector<uint8_t>().swap(behind_fragments_);
-    return way == Way::write ? write(all) : 0;
+    if (way == Way::write)
+        return write(frame);
+    if (way == Way::write_now)
+        write_now(frame);
+    else
+        enqueue(frame);
+    return 0;
+}
+
+// The frame leaves with the rest of its batch, or behind what waits for the peer. Throws
+// std::bad_alloc with nothing added.
+void Outbox::enqueue(Frame frame)
+{
+    std::vector<uint8_t> *const lent = lent_.load(std::memory_order_acquire);
+    if (lent && queue_.empty() && lent->capacity() > queue_.capacity())
+        queue_.swap(*lent);
+    append(queue_, frame.header, frame.payload);
 }
 
 // RFC 6455 5.4: the fragments of one message follow each other.
@@ -150,57 +179,27 @@ int Outbox::advance_fragments(bool fin, Opcode opcode, std::span<const uint8_t> 
     return 0;
 }
 
-// Keeps a whole message until the fragmented one is finished.
+// For a whole message that comes between the fragments of another.
 int Outbox::keep_behind_fragments(Frame frame)
 {
     if (frame.size() > room())
         return ENOBUFS;
-    make_room(behind_fragments_, frame.size());
-    append(behind_fragments_, frame.header);
-    append(behind_fragments_, frame.payload);
+    append(behind_fragments_, frame.header, frame.payload);
     ++totals_.messages;
     return 0;
 }
 
-// Leaves with the rest of its batch, or behind what waits for the peer. Throws std::bad_alloc
-// with nothing added.
-int Outbox::enqueue(Frame frame)
+// Adds the last fragment, and the messages that were kept behind it. Throws std::bad_alloc with
+// nothing changed.
+int Outbox::finish_fragments(Frame frame, Way way)
 {
-    std::vector<uint8_t> *const lent = lent_.load(std::memory_order_acquire);
-    if (lent && queue_.empty() && lent->capacity() > queue_.capacity())
-        queue_.swap(*lent);
-    make_room(queue_, frame.size());
-    append(queue_, frame.header);
-    append(queue_, frame.payload);
-    return 0;
-}
-
-int Outbox::queue_or_close(std::span<const uint8_t> bytes)
-{
-    const Frame frame{bytes, {}};
-    Lock lock(mutex_);
-    if (state() != State::open)
-        return ENOTCONN;
-    try {
-        // What a batch has gathered does not wait for the peer.
-        const bool must_wait = (turn_ != Turn::free || left_to_flusher_) && queued_bytes() > 0;
-        if ((must_wait || fragments_.under_way) && bytes.size() > room()) {
-            (void)close_locked(1008, "does not read what it is sent", true);
-            return ENOBUFS;
-        }
-        if (fragments_.under_way)
-            return keep_behind_fragments(frame); // there is room: that was just looked at
-        const bool gather = gathering_ && queue_.size() + bytes.size() <= kGatherBytes;
-        if (turn_ != Turn::free || left_to_flusher_ || gather)
-            append(queue_, bytes);
-        else
-            write_now(frame);
-        trace_.add(bytes[0], payload_len_of(bytes), coarse_ms());
-        ++totals_.messages;
-        return 0;
-    } catch (const std::bad_alloc &) {
-        return ENOMEM;
-    }
+    std::vector<uint8_t> payload;
+    append(payload, frame.payload, behind_fragments_);
+    const Frame all{frame.header, payload};
+    if (way == Way::enqueue)
+        enqueue(all);
+    std::vector<uint8_t>().swap(behind_fragments_);
+    return way == Way::write ? write(all) : 0;
 }
 
 int Outbox::close(uint16_t code, std::string_view reason, bool expires)
@@ -209,7 +208,7 @@ int Outbox::close(uint16_t code, std::string_view reason, bool expires)
     return state() == State::open ? close_locked(code, reason, expires) : ENOTCONN;
 }
 
-// What is to be closed does not stay for want of memory: then it is cut off.
+// Without memory for the Close frame the connection is cut off: it must not stay open.
 int Outbox::close_locked(uint16_t code, std::string_view reason, bool expires)
 {
     std::array<uint8_t, kMaxControlPayload> payload;
@@ -223,20 +222,12 @@ int Outbox::close_locked(uint16_t code, std::string_view reason, bool expires)
     }
     state_ = State::closing;
     wake_quiet_waiters();
-    gathering_ = false; // nothing more will be gathered
-    flush_if_due();
-    // Behind the flush, for close_timeout_ms may be 0. Then a Close that somebody else is
-    // still in the way of is lost.
+    stop_gathering_locked();
+    // After the flush, since close_timeout_ms may be 0: then a Close frame that could not leave
+    // at once is lost.
     if (expires && state() != State::ended)
         dispatcher_.expire_at(owner_, in_ms(limits_.close_timeout_ms));
     return 0;
-}
-
-void Outbox::wait_for_close()
-{
-    Lock lock(mutex_);
-    while (state() == State::open)
-        (void)wait_for_quiet(kNever);
 }
 
 void Outbox::pong(std::span<const uint8_t> payload)
@@ -259,30 +250,13 @@ void Outbox::ping()
     flush_if_due();
 }
 
-void Outbox::flush_transport()
-{
-    Lock lock(mutex_);
-    // While it is opening, its thread alone writes, and past this outbox.
-    if (state() == State::opening || state() == State::ended)
-        return;
-    transport_wants_write_ = true;
-    if (turn_ != Turn::free)
-        return;
-    if (may_flush())
-        write_now({});
-    else if (left_to_flusher_)
-        leave_to_flusher(); // it may be just what that has waited for
-}
-
 // Throws std::bad_alloc.
 void Outbox::queue_control(Opcode opcode, std::span<const uint8_t> payload)
 {
     std::array<uint8_t, kMaxServerHeader> header;
     const size_t header_len = encode_header(header.data(), true, opcode, payload.size());
-    make_room(queue_, header_len + payload.size());
+    append(queue_, std::span(header).first(header_len), payload);
     trace_.add(header[0], payload.size(), coarse_ms());
-    append(queue_, std::span(header).first(header_len));
-    append(queue_, payload);
 }
 
 void Outbox::queue_pong()

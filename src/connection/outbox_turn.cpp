@@ -1,9 +1,10 @@
-// outbox_turn.cpp: how what is to be sent leaves: who has the turn to write, what is left to
-// the Flusher, and how the sending side ends. See outbox.h.
+// outbox_turn.cpp: how what is queued leaves: whose turn it is to write, how long that thread
+// waits for the peer, and what it leaves to the Flusher. See outbox.h.
 #include "connection/outbox.h"
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <new>
 #include <utility>
@@ -16,10 +17,10 @@ namespace {
 constexpr size_t kKeptCapacity = 1024;
 // What a worker keeps of its own: a batch gathers 16 KiB, and a vector grows by doubling.
 constexpr size_t kLentCapacity = 32 * 1024;
-// How often one thread writes what others have added meanwhile.
+// How often one thread writes what others have queued meanwhile.
 constexpr int kRounds = 4;
-// How long a worker waits for a peer that reads, which is cheaper than to copy what is left,
-// while nobody else waits for a worker.
+// How long a worker that nobody else wants waits for a peer that reads: that is cheaper than to
+// copy what is left.
 constexpr int kPatienceMs = 2;
 
 iovec part(std::span<const uint8_t> bytes)
@@ -37,8 +38,8 @@ size_t size_of(std::span<const iovec> parts)
 
 } // namespace
 
-// Waits for the turn. 0, or why there is none. That needs no deadline: whoever has it makes
-// progress, or ends the connection.
+// Waits for the turn. 0, or why there is none. It needs no deadline: whoever holds the turn
+// makes progress, or ends the connection.
 int Outbox::take_turn()
 {
     if (state() == State::ended)
@@ -60,13 +61,14 @@ int Outbox::take_turn()
     return totals_.timed_out ? ETIMEDOUT : ENOTCONN;
 }
 
-// Gives the turn to a thread that waits for it, before any that comes now; or back, when what
-// others have added meanwhile has left, too, or is the Flusher's. writable: more can leave.
+// Writes what others have queued meanwhile, leaves to the Flusher what does not go, and frees
+// the turn; but a thread that waits for the turn gets it at once, before any newcomer.
+// writable: the transport may take more.
 void Outbox::pass_turn(bool writable)
 {
     for (int round = 0; round < kRounds && writable && turn_waiters_ == 0 && may_flush(); ++round)
-        writable = write_some({});
-    give_back_buffer();
+        writable = write_out({}, Effort::once) == 0;
+    give_buffer_back();
     if (turn_waiters_ > 0 && state() != State::ended) {
         turn_ = Turn::reserved;
         turn_given_.signal();
@@ -78,14 +80,13 @@ void Outbox::pass_turn(bool writable)
             leave_to_flusher();
         return;
     }
-    if (left_to_flusher_.exchange(false))
-        flusher_.forget(*this);
+    take_from_flusher();
     callback_bytes_ = 0;
-    resume_owner_if_written();
+    resume_owner_if_due();
     wake_quiet_waiters();
 }
 
-// Not what a batch still gathers, and nothing behind our end.
+// What a batch still gathers stays, and nothing follows our end.
 bool Outbox::may_flush() const
 {
     return !gathering_ && !writing_ended_ && state() != State::ended && has_pending_locked();
@@ -97,34 +98,131 @@ void Outbox::flush_if_due()
         write_now({});
 }
 
+void Outbox::flush_transport()
+{
+    Lock lock(mutex_);
+    // While the state is opening, the connection's thread alone writes, and past this outbox.
+    if (state() == State::opening || state() == State::ended)
+        return;
+    transport_wants_write_ = true;
+    if (turn_ != Turn::free)
+        return;
+    if (may_flush())
+        write_now({});
+    else if (left_to_flusher_)
+        leave_to_flusher(); // what was just read may be what that has waited for
+}
+
 void Outbox::leave_to_flusher()
 {
     left_to_flusher_ = true;
-    const bool writable = !transport_.needs_input();
-    if (const int error = flusher_.watch(*this, transport_.fd(), writable); error != 0)
+    const bool when_writable = !transport_.needs_input();
+    if (const int error = flusher_.watch(*this, transport_.fd(), when_writable); error != 0)
         fail(error);
+}
+
+void Outbox::take_from_flusher()
+{
+    if (!left_to_flusher_)
+        return;
+    left_to_flusher_ = false;
+    flusher_.forget(*this);
 }
 
 void Outbox::flush() noexcept
 {
     Lock lock(mutex_);
-    if (!left_to_flusher_)
-        return;
-    if (turn_ == Turn::free)
-        return write_now({});
-    left_to_flusher_ = false; // whoever has the turn sees to it
-    flusher_.forget(*this);
+    if (turn_ != Turn::free)
+        take_from_flusher(); // whoever has the turn sees to it
+    else if (left_to_flusher_)
+        write_now({});
 }
 
-// The turn must be free. What cannot leave at once is left to the Flusher.
+// Writes what can leave at once, and leaves the rest to the Flusher. The turn must be free.
 void Outbox::write_now(Frame frame)
 {
     turn_ = Turn::taken;
-    pass_turn(write_some(frame));
+    pass_turn(write_out(frame, Effort::once) == 0);
 }
 
-// Makes to_write_ what leaves next. Only the holder of the turn, as all of these.
-void Outbox::take_up_queue()
+// Writes all that waits, and frame behind it, and waits while the peer does not read; what a
+// callback may leave is left. From here on, all of these are for the holder of the turn.
+int Outbox::write(Frame frame)
+{
+    int error = 0;
+    if (unwritten() > 0 && !queue_.empty())
+        error = write_out({}, Effort::all);
+    if (error == 0)
+        error = write_out(frame, Effort::all, may_leave_bytes());
+    if (error != EAGAIN)
+        return error;
+    callback_.has_left_frame = true;
+    return 0;
+}
+
+// Writes to_write_, or queue_ if that is empty, and frame behind it, and keeps what is left of
+// them. 0: all has left. EAGAIN: some is left, with Effort::all at most may_leave bytes. Any
+// other errno value: the connection has ended.
+int Outbox::write_out(Frame frame, Effort effort, size_t may_leave)
+{
+    load_queue();
+    std::array<iovec, 3> parts{part(std::span(to_write_).subspan(written_)), part(frame.header),
+                               part(frame.payload)};
+    const size_t bytes = size_of(parts);
+    transport_wants_write_ = false; // unless flush_transport() is called meanwhile
+
+    mutex_.unlock();
+    std::span<iovec> left = parts;
+    const int error = write_parts(left, effort, may_leave);
+    const bool unsent = error != 0 && transport_.unsent();
+    mutex_.lock();
+
+    transport_wants_write_ = transport_wants_write_ || unsent;
+    totals_.bytes += bytes - size_of(left);
+    if (error != 0 && error != EAGAIN)
+        fail(error);
+    if (state() == State::ended) // 0: all had left before
+        return error == 0 ? 0 : totals_.timed_out ? ETIMEDOUT : ENOTCONN;
+    if (error == 0 && effort == Effort::all)
+        callback_bytes_ = 0;
+    keep(left);
+    resume_owner_if_due();
+    return state() == State::ended ? ENOMEM : error;
+}
+
+// Writes, and drops from parts what has left. 0, EAGAIN or ETIMEDOUT, as write_out(), or what
+// writing has ended with. Without the lock.
+int Outbox::write_parts(std::span<iovec> &parts, Effort effort, size_t may_leave)
+{
+    parts = drop_written(parts, 0);
+    for (;;) {
+        const ssize_t n = transport_.write_some(parts.data(), static_cast<int>(parts.size()));
+        const int error = n < 0 ? errno : 0;
+        if (error != 0 && error != EAGAIN)
+            return error;
+        parts = drop_written(parts, n > 0 ? static_cast<size_t>(n) : 0);
+        if (error == 0 && parts.empty() && !transport_.unsent()) {
+            stall_.end();
+            return 0;
+        }
+        if (error == 0 && effort == Effort::all)
+            continue;
+        if (stall_.is_over(transport_.outgoing(), limits_.send_timeout_ms))
+            return ETIMEDOUT;
+        const bool may_go = may_leave > 0 && size_of(parts) <= may_leave;
+        if (effort == Effort::once || (may_go && dispatcher_.has_waiting()))
+            return EAGAIN;
+        const int waited = transport_.wait_writable(
+            in_ms(may_go ? kPatienceMs : Stall::look_ms(limits_.send_timeout_ms)));
+        if (waited == ETIMEDOUT && may_go)
+            return EAGAIN;
+        if (waited != 0 && waited != ETIMEDOUT)
+            return waited;
+    }
+}
+
+// Makes queue_ what leaves next, unless some of what was next has not left yet.
+void Outbox::load_queue()
 {
     if (unwritten() > 0)
         return;
@@ -135,143 +233,32 @@ void Outbox::take_up_queue()
     ++loads_;
 }
 
-// Writes what is in flight, or else pending, and frame behind it, as far as it can leave
-// without waiting; keeps the rest. Whether all of it has left.
-bool Outbox::write_some(Frame frame)
+// left is what has not left of to_write_, a header and a payload; all of it becomes to_write_.
+void Outbox::keep(std::span<const iovec> left)
 {
-    take_up_queue();
-    const std::array<iovec, 3> parts{part(std::span(to_write_).subspan(written_)),
-                                     part(frame.header), part(frame.payload)};
-    const size_t bytes = size_of(parts);
-    transport_wants_write_ = false; // unless it becomes so meanwhile
-
-    mutex_.unlock();
-    const ssize_t n = transport_.write_some(parts.data(), 3);
-    int error = n < 0 ? errno : 0;
-    const size_t written = n > 0 ? static_cast<size_t>(n) : 0;
-    const bool unsent = transport_.unsent();
-    const bool all = error == 0 && written == bytes && !unsent;
-    if (all)
-        stall_.end();
-    else if ((error == 0 || error == EAGAIN) &&
-             stall_.is_over(transport_.outgoing(), limits_.send_timeout_ms))
-        error = ETIMEDOUT;
-    mutex_.lock();
-
-    transport_wants_write_ = transport_wants_write_ || unsent;
-    if (error != 0 && error != EAGAIN)
-        fail(error);
-    if (state() == State::ended) // nothing is kept of a connection that has
-        return false;
-    totals_.bytes += written;
-    keep_rest(written, frame);
-    resume_owner_if_written();
-    return all;
-}
-
-// What was not written of them stays in flight.
-void Outbox::keep_rest(size_t written, Frame frame)
-{
-    const size_t of_in_flight = std::min(written, unwritten());
-    written_ += of_in_flight;
-    written -= of_in_flight;
-    if (written == frame.size())
+    const bool all = left.size() < 3; // of to_write_ has left
+    written_ = to_write_.size() - (all ? 0 : left.front().iov_len);
+    left = all ? left : left.subspan(1);
+    const size_t more = size_of(left);
+    if (more == 0)
         return;
-    if (unwritten() == 0) {
+    if (all) {
         to_write_.clear();
         written_ = 0;
     }
-    const size_t of_header = std::min(written, frame.header.size());
-    const auto header = frame.header.subspan(of_header);
-    const auto payload = frame.payload.subspan(written - of_header);
     try {
-        to_write_.reserve(to_write_.size() + header.size() + payload.size());
+        to_write_.reserve(to_write_.size() + more);
     } catch (const std::bad_alloc &) {
-        fail(ENOMEM); // half a frame cannot be taken back
-        return;
+        return fail(ENOMEM); // half a frame cannot be taken back
     }
-    to_write_.insert(to_write_.end(), header.begin(), header.end());
-    to_write_.insert(to_write_.end(), payload.begin(), payload.end());
+    for (const iovec &part : left) {
+        const auto *bytes = static_cast<const uint8_t *>(part.iov_base);
+        to_write_.insert(to_write_.end(), bytes, bytes + part.iov_len);
+    }
 }
 
-// Writes what is in flight and pending, and frame behind it; waits while the peer does not
-// read. Only the holder of the turn.
-int Outbox::write(Frame frame)
-{
-    if (unwritten() > 0 && !queue_.empty()) {
-        if (const int error = write_out({}, 0); error != 0)
-            return error;
-    }
-    return write_out(frame, may_leave_bytes());
-}
-
-// The same, with one of both before frame. may_leave: so much of it may be left to the Flusher
-// instead of waiting.
-int Outbox::write_out(Frame frame, size_t may_leave)
-{
-    take_up_queue();
-    std::array<iovec, 3> parts{part(std::span(to_write_).subspan(written_)), part(frame.header),
-                               part(frame.payload)};
-    const size_t bytes = size_of(parts);
-    transport_wants_write_ = false;
-
-    mutex_.unlock();
-    std::span<iovec> left = parts;
-    const int error = write_all(left, may_leave);
-    const size_t written = bytes - size_of(left);
-    const bool unsent = transport_.unsent();
-    mutex_.lock();
-
-    transport_wants_write_ = transport_wants_write_ || unsent;
-    totals_.bytes += written;
-    if (error != 0 && error != EAGAIN)
-        fail(error);
-    if (state() == State::ended) {
-        if (error == 0)
-            return 0; // all of it had left before
-        return totals_.timed_out ? ETIMEDOUT : ENOTCONN;
-    }
-    if (error == EAGAIN)
-        callback_.has_left_frame = true;
-    else
-        callback_bytes_ = 0;
-    keep_rest(written, frame);
-    resume_owner_if_written();
-    return state() == State::ended ? ENOMEM : 0;
-}
-
-// Takes from parts what it has written. 0, EAGAIN when at most may_leave bytes are left that
-// the peer does not take now, ETIMEDOUT or another errno value. The holder of the turn, without
-// the lock.
-int Outbox::write_all(std::span<iovec> &parts, size_t may_leave)
-{
-    parts = drop_written(parts, 0);
-    while (!parts.empty() || transport_.unsent()) {
-        const ssize_t n = transport_.write_some(parts.data(), static_cast<int>(parts.size()));
-        if (n >= 0) {
-            parts = drop_written(parts, static_cast<size_t>(n));
-            continue;
-        }
-        if (errno != EAGAIN)
-            return errno;
-        if (stall_.is_over(transport_.outgoing(), limits_.send_timeout_ms))
-            return ETIMEDOUT;
-        const bool may_go = may_leave > 0 && size_of(parts) <= may_leave;
-        if (may_go && dispatcher_.has_waiting())
-            return EAGAIN;
-        const int error = transport_.wait_writable(
-            in_ms(may_go ? kPatienceMs : Stall::look_ms(limits_.send_timeout_ms)));
-        if (error == ETIMEDOUT && may_go)
-            return EAGAIN;
-        if (error != 0 && error != ETIMEDOUT)
-            return error;
-    }
-    stall_.end();
-    return 0;
-}
-
-// Memory is kept by those that use it often: workers more than connections.
-void Outbox::give_back_buffer()
+// When all has left: memory is kept by those that use it often, workers rather than connections.
+void Outbox::give_buffer_back()
 {
     if (unwritten() > 0 && state() != State::ended)
         return;
@@ -284,11 +271,40 @@ void Outbox::give_back_buffer()
         std::vector<uint8_t>().swap(to_write_);
 }
 
+namespace {
+
+// What a client may leave unread before the callbacks of its next messages have to wait; less,
+// if max_queued_bytes are less than twice as many.
+constexpr size_t kMaxBacklog = 64 * 1024;
+
+} // namespace
+
+thread_local constinit Outbox::Callback Outbox::callback_;
+
+// Of a frame, to the Flusher. A callback that waits instead holds a worker up.
+size_t Outbox::may_leave_bytes() const
+{
+    if (!in_callback())
+        return 0;
+    return callback_.has_left_frame ? room() : SIZE_MAX;
+}
+
+void Outbox::stop_gathering()
+{
+    Lock lock(mutex_);
+    stop_gathering_locked();
+}
+
+void Outbox::stop_gathering_locked()
+{
+    gathering_.store(false, std::memory_order_relaxed); // whoever reads it has the lock
+    flush_if_due();
+}
+
 bool Outbox::end_batch_or_suspend()
 {
     Lock lock(mutex_);
-    gathering_ = false;
-    flush_if_due();
+    stop_gathering_locked();
     lent_.store(nullptr, std::memory_order_relaxed);
     return !suspend_locked();
 }
@@ -301,9 +317,9 @@ bool Outbox::suspend_if_backed_up()
 
 bool Outbox::suspend_locked()
 {
-    suspended_ = is_backed_up_locked();
-    resume_after_load_ = loads_ + (queue_.empty() ? 0 : 1);
-    return suspended_;
+    const bool suspends = is_backed_up_locked();
+    resume_after_load_ = suspends ? loads_ + (queue_.empty() ? 0 : 1) : 0;
+    return suspends;
 }
 
 bool Outbox::is_backed_up()
@@ -314,66 +330,49 @@ bool Outbox::is_backed_up()
     return is_backed_up_locked();
 }
 
-// Only what the peer has asked for by its own messages counts: who is sent much by others is
-// heard all the same. Nor does what waits for a last fragment, which a callback may be to send.
+// Only answers to the client's own messages count: a client that is sent much by others is heard
+// all the same. What waits for a last fragment does not count: a callback may have to send that.
 bool Outbox::is_backed_up_locked() const
 {
-    return state() != State::ended && callback_bytes_ > allowed_backlog() &&
-           queue_.size() + unwritten() > allowed_backlog();
+    const size_t allowed = std::min(kMaxBacklog, limits_.max_queued_bytes / 2);
+    return state() != State::ended && callback_bytes_ > allowed &&
+           queue_.size() + unwritten() > allowed;
 }
 
-// What has been added since then does not keep it waiting.
-void Outbox::resume_owner_if_written()
+// What was queued after the owner was suspended does not keep it waiting.
+void Outbox::resume_owner_if_due()
 {
-    if (loads_ >= resume_after_load_ && unwritten() == 0 && !transport_wants_write_)
-        resume_owner();
-}
-
-void Outbox::resume_owner()
-{
-    if (!std::exchange(suspended_, false))
+    const bool has_left =
+        loads_ >= resume_after_load_ && unwritten() == 0 && !transport_wants_write_;
+    if (resume_after_load_ == 0 || (!has_left && state() != State::ended))
         return;
-    callback_bytes_ = 0; // what was sent meanwhile is for the next time
+    resume_after_load_ = 0;
+    callback_bytes_ = 0; // what was sent meanwhile counts as read
     owner_.resume_callbacks();
 }
 
-void Outbox::stop_gathering()
+void Outbox::wait_for_close()
 {
     Lock lock(mutex_);
-    gathering_ = false;
-    flush_if_due();
-}
-
-bool Outbox::wait_for_quiet(TimePoint deadline)
-{
-    ++quiet_waiters_;
-    const bool in_time = quiet_.wait_until(mutex_, deadline);
-    --quiet_waiters_;
-    return in_time;
-}
-
-void Outbox::wake_quiet_waiters()
-{
-    if (quiet_waiters_ > 0)
-        quiet_.broadcast();
+    while (state() == State::open)
+        (void)wait_for_quiet(kNever);
 }
 
 void Outbox::finish(TimePoint deadline)
 {
     Lock lock(mutex_);
-    gathering_ = false;
-    flush_if_due();
+    stop_gathering_locked();
     bool in_time = true;
     while (in_time && state() != State::ended && (turn_ != Turn::free || has_pending_locked()))
         in_time = wait_for_quiet(deadline);
     end_writing(deadline);
 }
 
-// The end of our side, unless somebody is stuck in it, or something was to come before.
+// Unless a thread is still writing, or something would have to leave first.
 void Outbox::end_writing(TimePoint deadline)
 {
-    const bool may = turn_ == Turn::free && !has_pending_locked() && drop_reason_.empty();
-    if (!may || std::exchange(writing_ended_, true))
+    const bool may_end = turn_ == Turn::free && !has_pending_locked() && drop_reason_.empty();
+    if (!may_end || std::exchange(writing_ended_, true))
         return;
     turn_ = Turn::taken;
     mutex_.unlock();
@@ -382,33 +381,36 @@ void Outbox::end_writing(TimePoint deadline)
     pass_turn();
 }
 
+// An errno value has come of writing.
 void Outbox::fail(int error)
 {
     if (state() == State::ended)
         return;
     totals_.timed_out = error == ETIMEDOUT;
-    try {
-        if (drop_reason_.empty())
-            drop_reason_ = error == ETIMEDOUT ? "did not read for " +
-                                                    std::to_string(limits_.send_timeout_ms) + " ms"
-                                              : std::string("write: ") + std::strerror(error);
-    } catch (const std::bad_alloc &) {
-        // It ends all the same.
-    }
-    transport_.abort();
-    end_locked();
+    std::array<char, 128> reason;
+    if (totals_.timed_out)
+        (void)std::snprintf(reason.data(), reason.size(), "did not read for %d ms",
+                            limits_.send_timeout_ms);
+    else
+        (void)std::snprintf(reason.data(), reason.size(), "write: %s", std::strerror(error));
+    drop_locked(reason.data());
 }
 
 void Outbox::drop(std::string_view reason)
 {
     Lock lock(mutex_);
+    drop_locked(reason);
+}
+
+void Outbox::drop_locked(std::string_view reason)
+{
     if (state() == State::ended)
         return;
     try {
         if (drop_reason_.empty())
             drop_reason_ = reason;
     } catch (const std::bad_alloc &) {
-        // It ends all the same.
+        // It ends without one.
     }
     transport_.abort();
     end_locked();
@@ -439,12 +441,25 @@ void Outbox::end_locked()
     std::vector<uint8_t>().swap(queue_);
     std::vector<uint8_t>().swap(behind_fragments_);
     if (turn_ == Turn::free)
-        give_back_buffer();
-    if (left_to_flusher_.exchange(false))
-        flusher_.forget(*this);
-    resume_owner();
+        give_buffer_back();
+    take_from_flusher();
+    resume_owner_if_due();
     turn_given_.broadcast();
     wake_quiet_waiters();
+}
+
+bool Outbox::wait_for_quiet(TimePoint deadline)
+{
+    ++quiet_waiters_;
+    const bool in_time = quiet_.wait_until(mutex_, deadline);
+    --quiet_waiters_;
+    return in_time;
+}
+
+void Outbox::wake_quiet_waiters()
+{
+    if (quiet_waiters_ > 0)
+        quiet_.broadcast();
 }
 
 } // namespace websock
