@@ -187,6 +187,7 @@ class Outbox final : private Flusher::Blocked
         return unwritten() > 0 || !queue_.empty() || has_pong_ || transport_wants_write_;
     }
 
+    // outbox_callbacks.cpp
     bool in_callback() const { return callback_.outbox == this; }
     size_t may_leave_bytes() const REQUIRES(mutex_);
     bool is_backed_up_locked() const REQUIRES(mutex_);
@@ -210,6 +211,7 @@ class Outbox final : private Flusher::Blocked
     void keep(std::span<const iovec> left) REQUIRES(mutex_);
     void give_buffer_back() REQUIRES(mutex_);
 
+    // outbox_end.cpp
     void end_writing(TimePoint deadline) REQUIRES(mutex_);
     void fail(int error) REQUIRES(mutex_);
     void drop_locked(std::string_view reason) REQUIRES(mutex_);
