@@ -12,14 +12,14 @@ namespace websock {
 
 namespace {
 
-constexpr int kEventsInARow = 64;
-constexpr int kLooksInARow = 64; // between two looks at who can be written to
+constexpr int kEventsInARow = 64; // from one epoll_wait
+constexpr int kDueInARow = 64;    // between two of these
 
 } // namespace
 
-int Flusher::start(int look_ms)
+int Flusher::start(int interval_ms)
 {
-    look_every_ = std::chrono::milliseconds(look_ms);
+    interval_ = std::chrono::milliseconds(interval_ms);
     {
         Lock lock(mutex_);
         ends_ = false; // an earlier start may have failed
@@ -51,14 +51,14 @@ void Flusher::stop()
     thread_.join();
 }
 
-int Flusher::watch(Blocked &blocked, int fd, bool writable)
+int Flusher::watch(Blocked &blocked, int fd, bool when_writable)
 try {
     Lock lock(mutex_);
     if (blocked.fd_ >= 0)
-        return arm(blocked, writable);
+        return set_in_epoll(blocked, when_writable);
     watched_.emplace(fd, &blocked);
     blocked.fd_ = fd;
-    if (const int error = arm(blocked, writable); error != 0) {
+    if (const int error = set_in_epoll(blocked, when_writable); error != 0) {
         watched_.erase(fd);
         blocked.fd_ = -1;
         return error;
@@ -67,7 +67,7 @@ try {
     const bool was_empty = first_ == nullptr;
     link_last(blocked);
     if (was_empty)
-        wake(); // it may be waiting without a time
+        wake(); // the thread may be waiting without a time-out
     return 0;
 } catch (const std::bad_alloc &) {
     return ENOMEM;
@@ -79,7 +79,7 @@ void Flusher::forget(Blocked &blocked)
         Lock lock(mutex_);
         if (blocked.fd_ < 0)
             return;
-        (void)arm(blocked, false);
+        (void)set_in_epoll(blocked, false);
         watched_.erase(blocked.fd_);
         unlink(blocked);
         blocked.fd_ = -1;
@@ -87,22 +87,22 @@ void Flusher::forget(Blocked &blocked)
     blocked.release();
 }
 
-int Flusher::arm(Blocked &blocked, bool writable)
+int Flusher::set_in_epoll(Blocked &blocked, bool is_in)
 {
-    if (blocked.armed_ == writable)
+    if (blocked.is_in_epoll_ == is_in)
         return 0;
     epoll_event event{.events = EPOLLOUT, .data = {.fd = blocked.fd_}};
-    const int operation = writable ? EPOLL_CTL_ADD : EPOLL_CTL_DEL;
-    if (epoll_ctl(epoll_.get(), operation, blocked.fd_, &event) != 0 && writable)
+    const int operation = is_in ? EPOLL_CTL_ADD : EPOLL_CTL_DEL;
+    if (epoll_ctl(epoll_.get(), operation, blocked.fd_, &event) != 0 && is_in)
         return errno;
-    blocked.armed_ = writable;
+    blocked.is_in_epoll_ = is_in;
     return 0;
 }
 
-// All wait for equally long, so the last one to come is the last one to be looked at.
+// The interval is the same for all, so the last one to come is the last one to be due.
 void Flusher::link_last(Blocked &blocked)
 {
-    blocked.look_at_ = Clock::now() + look_every_;
+    blocked.due_at_ = Clock::now() + interval_;
     blocked.earlier_ = last_;
     blocked.later_ = nullptr;
     (last_ ? last_->later_ : first_) = &blocked;
@@ -134,7 +134,7 @@ void Flusher::serve()
                 flush(*blocked);
         }
         const TimePoint now = Clock::now();
-        for (int i = 0; i < kLooksInARow && flush_one_due(now); ++i) {
+        for (int i = 0; i < kDueInARow && flush_one_due(now); ++i) {
         }
         uint64_t wakes = 0;
         (void)!read(wake_.get(), &wakes, sizeof wakes);
@@ -144,7 +144,7 @@ void Flusher::serve()
     }
 }
 
-// Calls it, with a reference that was taken for that.
+// The caller has taken a reference for this.
 void Flusher::flush(Blocked &blocked)
 {
     blocked.flush();
@@ -156,7 +156,7 @@ bool Flusher::flush_one_due(TimePoint now)
     Blocked *due = nullptr;
     {
         Lock lock(mutex_);
-        if (!first_ || first_->look_at_ > now)
+        if (!first_ || first_->due_at_ > now)
             return false;
         due = first_;
         unlink(*due);
@@ -170,13 +170,13 @@ bool Flusher::flush_one_due(TimePoint now)
 int Flusher::wait_ms()
 {
     Lock lock(mutex_);
-    return ms_until(first_ ? first_->look_at_ : kNever);
+    return ms_until(first_ ? first_->due_at_ : kNever);
 }
 
 void Flusher::wake()
 {
     const uint64_t one = 1;
-    // It fails only when it is full, and then it is readable already.
+    // It fails only when the counter is full, and then it is readable already.
     (void)!write(wake_.get(), &one, sizeof one);
 }
 

@@ -1,10 +1,10 @@
-// silence.h: whether a client that says nothing is still there. It is asked whenever half of
-// idle_timeout_ms has gone by without a byte, and knows only numbers: who reads the clock and
-// sends the ping is connection_frames.cpp. The connection's thread's alone.
+// silence.h: whether a client that sends nothing is still there. Only numbers here:
+// connection_frames.cpp watches the clock, asks whenever half of idle_timeout_ms has passed
+// without a byte, and sends the ping. Used by the connection's thread alone.
 //
-// A client may be silent because a long message of ours, and the ping behind it, is still on
-// its way to it. So it is alive as long as it takes what waits for it, and has half of the
-// time-out from when the ping has left.
+// A client may be silent because a long message of ours, with the ping behind it, is still on
+// its way. So it counts as alive while it takes what is before the ping, and from there on it has
+// half of the time-out to answer.
 #pragma once
 
 #include "transport/outgoing.h"
@@ -19,7 +19,7 @@ class Silence
     // Bytes have come.
     void broken() { pinged_ = false; }
 
-    // has_pending: something waits that is not even written yet.
+    // has_pending: something waits that has not been written yet.
     Verdict judge(const Outgoing &now, bool has_pending)
     {
         const Outgoing before = last_;
@@ -30,8 +30,8 @@ class Silence
             ping_at_ = kUnknown;
             return Verdict::ping;
         }
-        // A window grows when its program reads. That bytes are taken says only that its system
-        // is there, and counts for what is before the ping.
+        // The window grows when the client's program reads. Acknowledged bytes show only that its
+        // system is there, and count only up to the ping.
         const bool alive =
             now.window > before.window || (ping_may_wait_ && now.taken > before.taken);
         if (ping_at_ == kUnknown && !has_pending)
@@ -44,8 +44,8 @@ class Silence
     static constexpr int64_t kUnknown = INT64_MAX;
 
     bool pinged_ = false;
-    bool ping_may_wait_ = false; // behind other bytes, when it was last looked at
-    int64_t ping_at_ = 0;       // so many bytes have been written when it was
+    bool ping_may_wait_ = false; // behind other bytes, at the last judge()
+    int64_t ping_at_ = 0;        // Outgoing::written once the ping was among it, or kUnknown
     Outgoing last_;
 };
 

@@ -12,8 +12,8 @@ using websock::UniqueFd;
 
 namespace {
 
-constexpr int kOften = 5;
-constexpr int kNever = 3'600'000;
+constexpr int kOftenMs = 5;
+constexpr int kNeverMs = 3'600'000;
 
 struct Pair {
     UniqueFd ours, theirs;
@@ -39,7 +39,7 @@ struct Pair {
     }
 };
 
-// Forgets itself when it was flushed for the nth time.
+// Has itself forgotten once it was flushed often enough.
 struct Counted final : Flusher::Blocked {
     explicit Counted(Flusher &flusher, int enough = 1) : flusher_(flusher), enough_(enough) {}
     void flush() noexcept override
@@ -59,10 +59,10 @@ struct Counted final : Flusher::Blocked {
 
 } // namespace
 
-TEST_CASE("the flusher calls who can be written to, and nobody else")
+TEST_CASE("the flusher calls a writer whose descriptor is writable, and no other")
 {
     Flusher flusher;
-    REQUIRE(flusher.start(kNever) == 0);
+    REQUIRE(flusher.start(kNeverMs) == 0);
     Pair full, other;
     full.fill();
     other.fill();
@@ -78,10 +78,10 @@ TEST_CASE("the flusher calls who can be written to, and nobody else")
     flusher.stop();
 }
 
-TEST_CASE("the flusher looks at everybody again and again, also at who waits for something else")
+TEST_CASE("the flusher calls every writer at each interval, writable or not")
 {
     Flusher flusher;
-    REQUIRE(flusher.start(kOften) == 0);
+    REQUIRE(flusher.start(kOftenMs) == 0);
     Pair full, writable;
     full.fill();
     Counted waits(flusher, 3), stalled(flusher, 3);
@@ -92,10 +92,10 @@ TEST_CASE("the flusher looks at everybody again and again, also at who waits for
     flusher.stop();
 }
 
-TEST_CASE("who waits for something else first is called when that has come")
+TEST_CASE("a writer can be watched for its interval first, and for writability later")
 {
     Flusher flusher;
-    REQUIRE(flusher.start(kNever) == 0);
+    REQUIRE(flusher.start(kNeverMs) == 0);
     Pair writable;
     Counted blocked(flusher);
     REQUIRE(flusher.watch(blocked, writable.ours.get(), false) == 0);
@@ -104,10 +104,10 @@ TEST_CASE("who waits for something else first is called when that has come")
     flusher.stop();
 }
 
-TEST_CASE("a peer that has gone is something to be called for")
+TEST_CASE("a writer is called when its peer has gone")
 {
     Flusher flusher;
-    REQUIRE(flusher.start(kNever) == 0);
+    REQUIRE(flusher.start(kNeverMs) == 0);
     Pair full;
     full.fill();
     Counted blocked(flusher);
@@ -117,10 +117,10 @@ TEST_CASE("a peer that has gone is something to be called for")
     flusher.stop();
 }
 
-TEST_CASE("what cannot be watched is an error, and nothing is held")
+TEST_CASE("watching a bad descriptor fails and holds no reference")
 {
     Flusher flusher;
-    REQUIRE(flusher.start(kNever) == 0);
+    REQUIRE(flusher.start(kNeverMs) == 0);
     Counted blocked(flusher);
     CHECK(flusher.watch(blocked, 1 << 20, true) == EBADF);
     CHECK(blocked.references == 0);
