@@ -99,7 +99,7 @@ class Connection final : public Outbox::Owner
     void read_frames();
     enum class Read { bytes, timed_out, ended };
     Read read_more(size_t frame_len, int timeout_ms);
-    ssize_t wait_for_bytes(size_t frame_len, int timeout_ms);
+    Transport::Received wait_for_bytes(size_t frame_len, int timeout_ms);
     int wait_ms(bool in_message, int silence_ms);
     bool survives(Silence &silence);
     bool take_frame(const Decoded &frame);

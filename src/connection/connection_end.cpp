@@ -166,8 +166,10 @@ try {
     for (;;) {
         buffer_.consume(buffer_.unread().size());
         const int left_ms = ms_until(deadline);
-        const ssize_t n = left_ms > 0 ? transport_.read(buffer_.room(0), left_ms) : 0;
-        if (n == 0 || (n < 0 && errno != EINTR))
+        if (left_ms <= 0)
+            return;
+        const Transport::Received received = transport_.read(buffer_.room(0), left_ms);
+        if (received.result != Transport::Received::bytes)
             return;
     }
 } catch (const std::bad_alloc &) {

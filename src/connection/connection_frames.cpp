@@ -83,39 +83,39 @@ int Connection::wait_ms(bool in_message, int silence_ms)
 // Waits for bytes, which are added behind the unread ones.
 Connection::Read Connection::read_more(size_t frame_len, int timeout_ms)
 {
-    const ssize_t n = wait_for_bytes(frame_len, timeout_ms);
-    const int error = n < 0 ? errno : 0;
+    using Received = Transport::Received;
+    const Received received = wait_for_bytes(frame_len, timeout_ms);
+    const size_t n = received.len;
     prefetch(this);
-    if (transport_.write_due())
+    if (received.write_due)
         outbox_.flush_transport();
     if (n > 0) {
         received_ms_ = coarse_ms();
-        buffer_.received(static_cast<size_t>(n), received_ms_);
+        buffer_.received(n, received_ms_);
         if (const size_t given_up = buffer_.take_given_up(); given_up != 0)
             engine_.trimmer.gave_up(given_up);
         // This thread alone writes it, so no read-modify-write is needed.
-        bytes_in_.store(bytes_in_.load(std::memory_order_relaxed) + static_cast<uint64_t>(n),
-                        std::memory_order_relaxed);
-        return Read::bytes;
+        bytes_in_.store(bytes_in_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
     }
-    if (error == EINTR)
-        return Read::bytes; // none, but the peer is alive
-    if (error == EAGAIN)
+    if (received.result == Received::bytes)
+        return Read::bytes; // even if there are none: the peer is alive
+    if (received.result == Received::timed_out)
         return Read::timed_out;
-    ending_.by = error == EPROTO ? Ending::us : Ending::peer_gone; // EPROTO: TLS found an error
-    ending_.reason = n == 0 ? "the peer closed without a Close frame" : transport_.why();
+    ending_.by = received.result == Received::malformed ? Ending::us : Ending::peer_gone;
+    ending_.reason = received.result == Received::end ? "the peer closed without a Close frame"
+                                                      : transport_.why();
     return Read::ended;
 }
 
 // As Transport::read. Once the peer has been silent for a while, a large buffer is given up.
-ssize_t Connection::wait_for_bytes(size_t frame_len, int timeout_ms)
+Transport::Received Connection::wait_for_bytes(size_t frame_len, int timeout_ms)
 {
     constexpr int kCalmMs = ReceiveBuffer::kCalmMs;
     if (!buffer_.is_large() || (timeout_ms >= 0 && timeout_ms <= kCalmMs))
         return transport_.read(buffer_.room(frame_len), timeout_ms);
-    const ssize_t n = transport_.read(buffer_.room(frame_len), kCalmMs);
-    if (n >= 0 || errno != EAGAIN)
-        return n;
+    const Transport::Received received = transport_.read(buffer_.room(frame_len), kCalmMs);
+    if (received.result != Transport::Received::timed_out)
+        return received;
     buffer_.relax();
     engine_.trimmer.gave_up(buffer_.take_given_up());
     return transport_.read(buffer_.room(frame_len), timeout_ms < 0 ? -1 : timeout_ms - kCalmMs);

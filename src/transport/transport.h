@@ -1,9 +1,9 @@
 // transport.h: how bytes get to and from one peer. What stands above a Transport
 // does not know whether they are encrypted on the way.
 //
-// Threads: open(), read(), why() and write_due() are the connection's thread's. The write
-// functions are for one thread at a time, at any time (Outbox sees to that). shut(), abort() and
-// outgoing() are anybody's. A write never waits for a read.
+// Threads: the connection's thread alone calls open(), read() and why(). One thread at a time
+// calls the writing functions, whichever it is (Outbox sees to that). Any thread may call shut(),
+// abort() and outgoing(). A write never waits for a read.
 #pragma once
 
 #include "base/clock.h"
@@ -54,15 +54,25 @@ class Transport
     // the peer has been answered and has not spoken the last word yet. Throws std::bad_alloc.
     virtual Opening open(TimePoint deadline, const std::function<void()> &progressed) = 0;
 
-    // Waits for bytes, at most timeout_ms (-1: for ever). How many came, 0 at the
-    // end of the stream, or -1 and errno: EAGAIN for a time-out, EINTR if a write is due.
-    // Throws std::bad_alloc.
-    virtual ssize_t read(std::span<uint8_t> into, int timeout_ms) = 0;
-    // Why the last read() has failed, in words.
+    // What one read() came to.
+    struct Received {
+        enum Result : uint8_t {
+            bytes,     // len of them; 0 if all that the peer sent is TLS's own business
+            timed_out, // nothing came in time
+            end,       // the peer sends nothing more
+            lost,      // the connection broke off
+            malformed, // the peer's TLS is wrong, and the connection is over
+        } result;
+        // write_some() has something to do, even with no bytes to pass: TLS answers what was
+        // read, or a writer waited for it. read() only says so and never sends: two peers whose
+        // readers send could wait for each other.
+        bool write_due = false;
+        size_t len = 0;
+    };
+    // Waits for bytes, at most timeout_ms (-1: for ever). Throws std::bad_alloc.
+    virtual Received read(std::span<uint8_t> into, int timeout_ms) = 0;
+    // In words, why the last read() ended in lost or malformed.
     virtual std::string why() const = 0;
-    // Whether somebody should write, if with nothing to write: what was read last needs an
-    // answer of which WebSocket knows nothing, or was what writing has waited for.
-    virtual bool write_due() const = 0;
 
     // Writes as much as can leave now. How much that was, or -1 and errno: EAGAIN
     // if nothing could, ENOMEM. This and the others do not throw.

@@ -18,21 +18,25 @@ class PlainTransport final : public Transport
 
     Opening open(TimePoint, const std::function<void()> &) override { return {}; }
 
-    ssize_t read(std::span<uint8_t> into, int timeout_ms) override
+    Received read(std::span<uint8_t> into, int timeout_ms) override
     {
         set_receive_timeout(timeout_ms);
         for (;;) {
             const ssize_t n = recv(fd_.get(), into.data(), into.size(), 0);
-            if (n >= 0)
-                return n;
+            if (n > 0)
+                return {.result = Received::bytes, .len = static_cast<size_t>(n)};
+            if (n == 0)
+                return {.result = Received::end};
+            if (errno == EAGAIN)
+                return {.result = Received::timed_out};
+            if (errno == EINTR)
+                continue;
             read_error_ = errno;
-            if (errno != EINTR)
-                return -1;
+            return {.result = Received::lost};
         }
     }
 
     std::string why() const override { return std::strerror(read_error_); }
-    bool write_due() const override { return false; }
 
     ssize_t write_some(const iovec *parts, int count) override
     {

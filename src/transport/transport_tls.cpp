@@ -86,10 +86,9 @@ class TlsTransport final : public Transport
     void take(UniqueFd &fd) { socket_ = make_plain_transport(fd); }
 
     Opening open(TimePoint deadline, const std::function<void()> &progressed) override;
-    ssize_t read(std::span<uint8_t> into, int timeout_ms) override;
+    Received read(std::span<uint8_t> into, int timeout_ms) override;
     std::string why() const override { return why_.empty() ? socket_->why() : why_; }
     ssize_t write_some(const iovec *parts, int count) override;
-    bool write_due() const override { return write_due_; }
     bool unsent() const override;
     bool needs_input() const override;
     int wait_writable(TimePoint deadline) override;
@@ -104,10 +103,10 @@ class TlsTransport final : public Transport
     Opening handshake(TimePoint deadline, const std::function<void()> &progressed);
     TlsSession &begin_session() EXCLUDES(mutex_);
     Opening settle();
-    ssize_t receive(int timeout_ms);
-    ssize_t wait_for_wire(int timeout_ms);
-    ssize_t read_wire(int timeout_ms);
-    Step decrypt(std::span<uint8_t> into, size_t &n) EXCLUDES(mutex_);
+    Received receive(int timeout_ms) EXCLUDES(mutex_);
+    Received wait_for_wire(int timeout_ms);
+    Received read_wire(int timeout_ms);
+    void decrypt(std::span<uint8_t> into, Received &received) EXCLUDES(mutex_);
     int encrypt(std::span<iovec> &parts, size_t &taken) EXCLUDES(mutex_);
     void reserve_for(std::span<const iovec> parts) EXCLUDES(mutex_);
     int send_sealed() EXCLUDES(mutex_);
@@ -133,7 +132,6 @@ class TlsTransport final : public Transport
     size_t next_capacity_ = kSmallWire;
     int64_t needed_ms_ = 0; // when a large one was last of use; of coarse_ms()
     std::string why_;
-    bool write_due_ = false;
 
     // The writer's.
     std::vector<uint8_t> sealed_; // ciphertext, sent_ bytes of which have left
@@ -167,15 +165,16 @@ Transport::Opening TlsTransport::handshake(TimePoint deadline,
     auto turn = HandshakeGate::Step::beginning;
     for (bool first = true;; first = false) {
         const int left_ms = ms_until(deadline);
-        const ssize_t n = left_ms > 0 ? receive(left_ms) : (errno = EAGAIN, -1);
-        if (n == 0)
+        const Received received =
+            left_ms > 0 ? receive(left_ms) : Received{.result = Received::timed_out};
+        if (received.result == Received::end)
             return {.result = Opening::gone, .silent = first, .why = "the peer closed"};
-        if (n < 0 && errno == EAGAIN)
+        if (received.result == Received::timed_out)
             return {.result = Opening::gone,
                     .silent = first,
                     .late = true,
                     .why = "not complete in time"};
-        if (n < 0)
+        if (received.result != Received::bytes)
             return {.result = Opening::gone, .silent = first, .why = why()};
         // A handshake record begins with 22, and an HTTP request with a letter.
         if (first && std::isalpha(wire_[0]))
@@ -211,13 +210,13 @@ Transport::Opening TlsTransport::settle()
     return {.result = Opening::ready, .tls = std::move(info)};
 }
 
-// Waits for ciphertext, and feeds it. Only when the session has used up what it had.
-ssize_t TlsTransport::receive(int timeout_ms)
+// Waits for ciphertext, and feeds it to the session, which must have used up what it had.
+Transport::Received TlsTransport::receive(int timeout_ms)
 {
-    const ssize_t n = wait_for_wire(timeout_ms);
-    if (n <= 0)
-        return n;
-    const size_t len = static_cast<size_t>(n);
+    Received received = wait_for_wire(timeout_ms);
+    if (received.result != Received::bytes)
+        return received;
+    const size_t len = std::exchange(received.len, 0); // none of it is decrypted yet
     const int64_t now_ms = coarse_ms();
     const bool full = len == wire_capacity_;
     if (full)
@@ -228,26 +227,24 @@ ssize_t TlsTransport::receive(int timeout_ms)
         next_capacity_ = kSmallWire;
     Lock lock(mutex_);
     session_->feed({wire_.get(), len});
-    if (std::exchange(stalled_, false)) {
-        write_due_ = true;
+    received.write_due = std::exchange(stalled_, false);
+    if (received.write_due)
         unstalled_.signal();
-    }
-    return n;
+    return received;
 }
 
 // A silent connection is not to keep a large buffer for as long as it may be silent.
-ssize_t TlsTransport::wait_for_wire(int timeout_ms)
+Transport::Received TlsTransport::wait_for_wire(int timeout_ms)
 {
     if (next_capacity_ == kSmallWire || (timeout_ms >= 0 && timeout_ms <= kCalmMs))
         return read_wire(timeout_ms);
-    const ssize_t n = read_wire(kCalmMs);
-    if (n >= 0 || errno != EAGAIN)
-        return n;
-    next_capacity_ = kSmallWire;
+    const Received received = read_wire(kCalmMs);
+    if (received.result != Received::timed_out)
+        return received;
     return read_wire(timeout_ms < 0 ? -1 : timeout_ms - kCalmMs);
 }
 
-ssize_t TlsTransport::read_wire(int timeout_ms)
+Transport::Received TlsTransport::read_wire(int timeout_ms)
 {
     if (wire_capacity_ != next_capacity_) {
         wire_.reset();
@@ -255,46 +252,32 @@ ssize_t TlsTransport::read_wire(int timeout_ms)
         wire_ = std::make_unique_for_overwrite<uint8_t[]>(next_capacity_);
         wire_capacity_ = next_capacity_;
     }
-    const ssize_t n = socket_->read({wire_.get(), wire_capacity_}, timeout_ms);
-    if (n < 0 && errno == EAGAIN)
+    const Received received = socket_->read({wire_.get(), wire_capacity_}, timeout_ms);
+    if (received.result == Received::timed_out)
         next_capacity_ = kSmallWire;
-    return n;
+    return received;
 }
 
-ssize_t TlsTransport::read(std::span<uint8_t> into, int timeout_ms)
+Transport::Received TlsTransport::read(std::span<uint8_t> into, int timeout_ms)
 {
     if (!encrypted_)
         return socket_->read(into, timeout_ms);
     why_.clear();
-    write_due_ = false;
     int left_ms = timeout_ms;
     const TimePoint deadline = timeout_ms < 0 ? kNever : in_ms(timeout_ms);
-    for (;;) {
-        size_t total = 0;
-        const Step step = decrypt(into, total);
-        if (total > 0)
-            return static_cast<ssize_t>(total); // what else there is comes with the next call
-        if (step == Step::closed)
-            return 0;
-        if (step == Step::failed) {
-            errno = EPROTO;
-            return -1;
-        }
-        if (write_due_) {
-            errno = EINTR;
-            return -1;
-        }
-        if (timeout_ms >= 0 && ms_until(deadline) == 0) {
-            errno = EAGAIN;
-            return -1;
-        }
-        const ssize_t n = receive(left_ms);
-        if (n == 0) {
+    for (Received received{.result = Received::bytes};;) {
+        decrypt(into, received);
+        if (received.result != Received::bytes || received.len > 0 || received.write_due)
+            return received;
+        if (timeout_ms >= 0 && ms_until(deadline) == 0)
+            return {.result = Received::timed_out};
+        received = receive(left_ms);
+        if (received.result == Received::end) {
             why_ = "the TLS stream was cut off";
-            errno = ECONNABORTED;
+            received.result = Received::lost;
         }
-        if (n <= 0)
-            return -1;
+        if (received.result != Received::bytes)
+            return received;
         // Half a record is no life sign. To the sixteenth part, since each other time-out
         // is a system call of its own.
         const int now_left_ms = ms_until(deadline);
@@ -303,21 +286,27 @@ ssize_t TlsTransport::read(std::span<uint8_t> into, int timeout_ms)
     }
 }
 
-// Decrypts what there is, a record at a time, so that senders get their turns.
-Step TlsTransport::decrypt(std::span<uint8_t> into, size_t &total)
+// Decrypts what there is, a record at a time, so that senders get their turns. An end behind
+// the bytes comes with the next call.
+void TlsTransport::decrypt(std::span<uint8_t> into, Received &received)
 {
-    for (;;) {
+    Step step = Step::done;
+    while (step == Step::done && received.len < into.size()) {
         const Lock lock(mutex_);
         size_t n = 0;
         const size_t answers = session_->answers();
-        const Step step = session_->read(into.subspan(total), n);
-        total += n;
-        write_due_ = write_due_ || session_->answers() > answers;
+        step = session_->read(into.subspan(received.len), n);
+        received.len += n;
+        received.write_due = received.write_due || session_->answers() > answers;
         if (step == Step::failed)
             why_ = "TLS: " + session_->why();
-        if (step != Step::done || total == into.size())
-            return step;
     }
+    if (received.len > 0)
+        return;
+    if (step == Step::closed)
+        received.result = Received::end;
+    if (step == Step::failed)
+        received.result = Received::malformed;
 }
 
 ssize_t TlsTransport::write_some(const iovec *parts, int count)
