@@ -1,38 +1,20 @@
-// transport_tls.cpp: the Transport that speaks TLS over a plain one.
-//
-// A TlsSession (one OpenSSL object) must not be used by two threads at once, and a read
-// that waits for the peer under a lock would stop every sender. So the lock is held
-// only while bytes are transformed, a record at a time, and never while anybody waits:
-//   read    waits for ciphertext without the lock, then feeds and decrypts with it
-//   write   encrypts with the lock, then sends without it
-// The reading thread never sends once the handshake is over (two peers that do can
-// wait for each other): what OpenSSL has to say meanwhile leaves with the next write.
-#include "transport/handshake_gate.h"
-#include "transport/tls_config.h"
-#include "transport/tls_session.h"
-#include "transport/transport.h"
+// transport_tls.cpp: TlsTransport once the handshake is over: reading, writing and the end. See
+// transport_tls.h.
+#include "transport/transport_tls.h"
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <cerrno>
-#include <cstring>
 #include <new>
-#include <openssl/crypto.h>
 #include <utility>
 
 namespace websock {
 
 namespace {
 
-using Step = TlsSession::Step;
-
-constexpr size_t kSmallWire = 2048;        // to receive into while little comes
-constexpr size_t kLargeWire = 64 * 1024;   // while reads fill what they get
-constexpr int kCalmMs = 1000;              // without much, until it is small again
-constexpr size_t kFlight = 4 * kTlsRecord; // encrypted before it is sent
+constexpr size_t kFlight = 4 * kTlsRecord; // plaintext that is encrypted before it is sent
 constexpr size_t kRecordOverhead = 64;     // header, nonce, tag and padding: less than this
-constexpr size_t kKeptCapacity = 1024;     // what an idle connection keeps of its buffers
+constexpr size_t kKeptCapacity = 1024;     // what an idle connection keeps of a buffer
 
 // The plaintext of the next record: what stands at the front of parts, joined in scratch
 // if it is in pieces.
@@ -51,210 +33,27 @@ std::span<const uint8_t> next_record(std::span<const iovec> parts, std::vector<u
     return scratch;
 }
 
-void let_go(std::vector<uint8_t> &bytes)
+void clear_and_trim(std::vector<uint8_t> &bytes)
 {
     bytes.clear();
     if (bytes.capacity() > kKeptCapacity)
         std::vector<uint8_t>().swap(bytes);
 }
 
-// nullptr: the client's certificate has a name that nobody can read.
-std::unique_ptr<TlsInfo> describe(SSL *ssl)
-{
-    auto info = std::make_unique<TlsInfo>();
-    info->version = SSL_get_version(ssl);
-    info->cipher = SSL_get_cipher_name(ssl);
-    if (const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name))
-        info->server_name = name;
-    if (const OwnedX509 certificate{SSL_get1_peer_certificate(ssl)}) {
-        const auto subject = name_text(X509_get_subject_name(certificate.get()));
-        if (!subject)
-            return nullptr;
-        info->client_subject = *subject;
-    }
-    info->resumed = SSL_session_reused(ssl) != 0;
-    return info;
-}
-
-class TlsTransport final : public Transport
-{
-  public:
-    TlsTransport(std::shared_ptr<const TlsConfig> config, HandshakeGate &gate)
-        : config_(std::move(config)), gate_(gate)
-    {
-    }
-    void take(UniqueFd &fd) { socket_ = make_plain_transport(fd); }
-
-    Opening open(TimePoint deadline, const std::function<void()> &progressed) override;
-    Received read(std::span<uint8_t> into, int timeout_ms) override;
-    std::string why() const override { return why_.empty() ? socket_->why() : why_; }
-    ssize_t write_some(const iovec *parts, int count) override;
-    bool unsent() const override;
-    bool needs_input() const override;
-    int wait_writable(TimePoint deadline) override;
-    void end_writing(TimePoint deadline) override;
-    Outgoing outgoing() const override { return socket_->outgoing(); }
-    void shut() override;
-    void abort() override;
-    int fd() const override { return socket_->fd(); }
-    UniqueFd give_back() override { return socket_->give_back(); }
-
-  private:
-    Opening handshake(TimePoint deadline, const std::function<void()> &progressed);
-    TlsSession &begin_session() EXCLUDES(mutex_);
-    Opening settle();
-    Received receive(int timeout_ms) EXCLUDES(mutex_);
-    Received wait_for_wire(int timeout_ms);
-    Received read_wire(int timeout_ms);
-    void decrypt(std::span<uint8_t> into, Received &received) EXCLUDES(mutex_);
-    int encrypt(std::span<iovec> &parts, size_t &taken) EXCLUDES(mutex_);
-    void reserve_for(std::span<const iovec> parts) EXCLUDES(mutex_);
-    int send_sealed() EXCLUDES(mutex_);
-    int send_all_sealed(TimePoint deadline) EXCLUDES(mutex_);
-    void wake_all() EXCLUDES(mutex_);
-
-    const std::shared_ptr<const TlsConfig> config_;
-    HandshakeGate &gate_;
-    HandshakeGate::Visitor visitor_;
-    std::unique_ptr<Transport> socket_;
-    bool encrypted_ = false; // written before there is a second thread: open() was well
-
-    mutable Mutex mutex_;
-    Cond unstalled_;
-    std::unique_ptr<TlsSession> session_ GUARDED_BY(mutex_);
-    bool stalled_ GUARDED_BY(mutex_) = false; // writing needs something of the peer's first
-    bool shut_ GUARDED_BY(mutex_) = false;
-
-    // The reading thread's. What wire_ holds is read under mutex_, and written only when
-    // the session has used it up.
-    std::unique_ptr<uint8_t[]> wire_;
-    size_t wire_capacity_ = 0;
-    size_t next_capacity_ = kSmallWire;
-    int64_t needed_ms_ = 0; // when a large one was last of use; of coarse_ms()
-    std::string why_;
-
-    // The writer's.
-    std::vector<uint8_t> sealed_; // ciphertext, sent_ bytes of which have left
-    size_t sent_ = 0;
-    std::vector<uint8_t> scratch_;
-};
-
-Transport::Opening TlsTransport::open(TimePoint deadline, const std::function<void()> &progressed)
-{
-    Opening opening = handshake(deadline, progressed);
-    encrypted_ = opening.result == Opening::ready;
-    // OpenSSL keeps random generators for each thread that has used one; after the
-    // handshake this thread only decrypts.
-    OPENSSL_thread_stop();
-    return opening;
-}
-
-TlsSession &TlsTransport::begin_session()
-{
-    Lock lock(mutex_);
-    session_ = std::make_unique<TlsSession>(config_->context());
-    return *session_;
-}
-
-Transport::Opening TlsTransport::handshake(TimePoint deadline,
-                                           const std::function<void()> &progressed)
-{
-    // Until open() returns no other thread uses the session. So it computes without the lock,
-    // which whoever shuts this must get at once.
-    TlsSession &session = begin_session();
-    auto turn = HandshakeGate::Step::beginning;
-    for (bool first = true;; first = false) {
-        const int left_ms = ms_until(deadline);
-        const Received received =
-            left_ms > 0 ? receive(left_ms) : Received{.result = Received::timed_out};
-        if (received.result == Received::end)
-            return {.result = Opening::gone, .silent = first, .why = "the peer closed"};
-        if (received.result == Received::timed_out)
-            return {.result = Opening::gone,
-                    .silent = first,
-                    .late = true,
-                    .why = "not complete in time"};
-        if (received.result != Received::bytes)
-            return {.result = Opening::gone, .silent = first, .why = why()};
-        // A handshake record begins with 22, and an HTTP request with a letter.
-        if (first && std::isalpha(wire_[0]))
-            return {.result = Opening::plaintext};
-        Step step = Step::done;
-        {
-            const HandshakeGate::Place place(gate_, visitor_, turn, deadline);
-            if (!place)
-                return {.result = Opening::gone, .why = "not complete in time"};
-            step = session.accept();
-        }
-        const bool answers = session.has_output();
-        const int error = send_all_sealed(deadline);
-        if (step == Step::failed)
-            return {.result = Opening::refused, .why = session.why()};
-        if (error != 0)
-            return {.result = Opening::gone, .why = std::strerror(error)};
-        if (step == Step::done)
-            return settle();
-        if (answers && turn == HandshakeGate::Step::beginning) {
-            turn = HandshakeGate::Step::answered;
-            progressed();
-        }
-    }
-}
-
-Transport::Opening TlsTransport::settle()
-{
-    Lock lock(mutex_);
-    std::unique_ptr<TlsInfo> info = describe(session_->ssl());
-    if (!info)
-        return {.result = Opening::gone, .why = "the client's certificate has a malformed name"};
-    return {.result = Opening::ready, .tls = std::move(info)};
-}
+} // namespace
 
 // Waits for ciphertext, and feeds it to the session, which must have used up what it had.
 Transport::Received TlsTransport::receive(int timeout_ms)
 {
-    Received received = wait_for_wire(timeout_ms);
+    Received received = wire_.fill(*socket_, timeout_ms);
     if (received.result != Received::bytes)
         return received;
-    const size_t len = std::exchange(received.len, 0); // none of it is decrypted yet
-    const int64_t now_ms = coarse_ms();
-    const bool full = len == wire_capacity_;
-    if (full)
-        next_capacity_ = kLargeWire;
-    if (full || len > kSmallWire)
-        needed_ms_ = now_ms;
-    else if (now_ms - needed_ms_ >= kCalmMs)
-        next_capacity_ = kSmallWire;
+    received.len = 0; // none of it is decrypted yet
     Lock lock(mutex_);
-    session_->feed({wire_.get(), len});
-    received.write_due = std::exchange(stalled_, false);
+    session_->feed(wire_.bytes());
+    received.write_due = std::exchange(needs_input_, false);
     if (received.write_due)
-        unstalled_.signal();
-    return received;
-}
-
-// A silent connection is not to keep a large buffer for as long as it may be silent.
-Transport::Received TlsTransport::wait_for_wire(int timeout_ms)
-{
-    if (next_capacity_ == kSmallWire || (timeout_ms >= 0 && timeout_ms <= kCalmMs))
-        return read_wire(timeout_ms);
-    const Received received = read_wire(kCalmMs);
-    if (received.result != Received::timed_out)
-        return received;
-    return read_wire(timeout_ms < 0 ? -1 : timeout_ms - kCalmMs);
-}
-
-Transport::Received TlsTransport::read_wire(int timeout_ms)
-{
-    if (wire_capacity_ != next_capacity_) {
-        wire_.reset();
-        wire_capacity_ = 0;
-        wire_ = std::make_unique_for_overwrite<uint8_t[]>(next_capacity_);
-        wire_capacity_ = next_capacity_;
-    }
-    const Received received = socket_->read({wire_.get(), wire_capacity_}, timeout_ms);
-    if (received.result == Received::timed_out)
-        next_capacity_ = kSmallWire;
+        input_came_.signal();
     return received;
 }
 
@@ -348,11 +147,11 @@ int TlsTransport::encrypt(std::span<iovec> &parts, size_t &taken)
         parts = drop_written(parts, n);
         if (step == Step::failed)
             return EPROTO;
-        stalled_ = step == Step::starved;
-        if (stalled_)
+        needs_input_ = step == Step::starved;
+        if (needs_input_)
             return EAGAIN;
     }
-    let_go(scratch_);
+    clear_and_trim(scratch_);
     return 0;
 }
 
@@ -372,7 +171,7 @@ int TlsTransport::send_sealed()
 {
     for (;;) {
         if (sent_ == sealed_.size()) {
-            let_go(sealed_);
+            clear_and_trim(sealed_);
             sent_ = 0;
             Lock lock(mutex_);
             session_->take_output(sealed_);
@@ -408,7 +207,7 @@ bool TlsTransport::unsent() const
 bool TlsTransport::needs_input() const
 {
     Lock lock(mutex_);
-    return stalled_;
+    return needs_input_;
 }
 
 int TlsTransport::wait_writable(TimePoint deadline)
@@ -416,8 +215,8 @@ int TlsTransport::wait_writable(TimePoint deadline)
     {
         Lock lock(mutex_);
         bool in_time = true;
-        while (stalled_ && !shut_ && in_time)
-            in_time = unstalled_.wait_until(mutex_, deadline);
+        while (needs_input_ && !shut_ && in_time)
+            in_time = input_came_.wait_until(mutex_, deadline);
         if (shut_)
             return EPIPE;
         if (!in_time)
@@ -456,10 +255,8 @@ void TlsTransport::wake_all()
     gate_.turn_away(visitor_);
     Lock lock(mutex_);
     shut_ = true;
-    unstalled_.broadcast();
+    input_came_.broadcast();
 }
-
-} // namespace
 
 std::unique_ptr<Transport> make_tls_transport(UniqueFd &fd, std::shared_ptr<const TlsConfig> config,
                                               HandshakeGate &gate)
