@@ -133,7 +133,7 @@ OwnedKey read_key(const std::string &file)
         return key;
     if (asked) {
         ERR_clear_error();
-        fail(file, "the key is encrypted, and there is nobody to ask for its password");
+        fail(file, "the key is encrypted, and a server cannot ask for its password");
     }
     fail(file, "no private key in PEM format: " + openssl_reason());
 }
@@ -174,8 +174,7 @@ std::string validity_problem(const X509 *certificate)
     const ASN1_TIME *end = X509_get0_notAfter(certificate);
     const ASN1_TIME *begin = X509_get0_notBefore(certificate);
     if (X509_cmp_current_time(end) < 0)
-        return "the certificate of " + subject_of(certificate) + " has expired on " +
-               time_text(end);
+        return "the certificate of " + subject_of(certificate) + " expired on " + time_text(end);
     if (X509_cmp_current_time(begin) > 0)
         return "the certificate of " + subject_of(certificate) + " is not valid before " +
                time_text(begin);

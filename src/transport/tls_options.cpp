@@ -41,7 +41,7 @@ int copy_host(const libwebsock_tls_host &from, TlsHost &host, std::string &why)
 {
     host.name = text(from.host);
     if (!is_host_pattern(host.name)) {
-        why = "\"" + host.name + "\" is no host name";
+        why = "\"" + host.name + "\" is not a host name";
         return EINVAL;
     }
     std::transform(host.name.begin(), host.name.end(), host.name.begin(),
@@ -72,11 +72,11 @@ int copy_options(const libwebsock_tls_options &from, TlsOptions &options, std::s
         return EINVAL;
     }
     if (given.client_certificate_demanded && !given.client_ca_file) {
-        why = "client certificates are demanded, and there is no client_ca_file";
+        why = "client_certificate_demanded is set, but there is no client_ca_file";
         return EINVAL;
     }
     if (given.host_count > 0 && !given.hosts) {
-        why = "hosts is NULL";
+        why = "hosts is NULL, but host_count is not 0";
         return EINVAL;
     }
     options.client_ca = text(given.client_ca_file);

@@ -97,7 +97,7 @@ TlsSession::Step TlsSession::read(std::span<uint8_t> into, size_t &n)
     if (input_.empty() && !SSL_has_pending(ssl_.get()))
         return has_received_end() ? Step::closed : Step::starved;
     if (answers_ > kMostAnswers)
-        return fail("too many alerts provoked");
+        return fail("too many unread answers");
     const size_t output = output_.size();
     ERR_clear_error();
     const Step step = outcome(SSL_read_ex(ssl_.get(), into.data(), into.size(), &n));

@@ -138,7 +138,7 @@ TEST_CASE("a certificate that clients will not like is a warning")
     };
     using std::chrono::hours;
     warns(default_authority().issue({.not_before = -hours(48), .not_after = -hours(1)}),
-          "has expired");
+          "expired on");
     warns(default_authority().issue({.not_before = hours(1)}), "is not valid before");
 
     const CertificateFiles &own = default_certificate();
@@ -190,7 +190,7 @@ TEST_CASE("options that make no sense are refused, and said which")
         CAPTURE(name);
         const libwebsock_tls_host host = {name, good.keyfile, good.certfile, nullptr};
         options.hosts = &host;
-        refuses(options, EINVAL, std::string("\"") + name + "\" is no host name", "");
+        refuses(options, EINVAL, std::string("\"") + name + "\" is not a host name", "");
     }
 }
 

@@ -121,7 +121,7 @@ TEST_CASE("a client that takes none of the answers to its KeyUpdates is dropped"
                 }
             });
     }
-    CHECK(server.log().has(LIBWEBSOCK_LOG_INFO, {"too many alerts provoked"}));
+    CHECK(server.log().has(LIBWEBSOCK_LOG_INFO, {"too many unread answers"}));
     CHECK(is_served(server.port()));
 }
 
