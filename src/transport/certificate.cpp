@@ -16,21 +16,22 @@ namespace websock {
 
 namespace {
 
-constexpr size_t kMostBytes = 4 * 1024 * 1024; // every root there is fits in a quarter of it
+constexpr size_t kMostBytes = 4 * 1024 * 1024; // all public roots need a quarter of it
 
 [[noreturn]] void fail(const std::string &file, const std::string &why, int error = EINVAL)
 {
     throw BadFile{error, file + ": " + why};
 }
 
-// Whole, so that errno tells of the file and OpenSSL's errors of what is in it.
+// Reads the whole file first: then errno is about the file, and OpenSSL's errors are about what
+// is in it.
 std::string read_file(const std::string &file)
 {
     const UniqueFd fd = above_stdio(open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
     if (!fd)
         fail(file, std::strerror(errno), errno);
     std::string content;
-    content.reserve(16 * 1024); // a key leaves no copies behind as it grows
+    content.reserve(16 * 1024); // growing would leave copies of a key behind
     char bytes[4096];
     for (;;) {
         const ssize_t n = read(fd.get(), bytes, sizeof bytes);
@@ -55,7 +56,7 @@ OwnedBio bio_of(const std::string &content)
     return bio;
 }
 
-// Nobody is there to be asked for a password.
+// PEM's callback for a password: there is nobody to ask. Notes in *asked that one was needed.
 int no_password(char *, int, int, void *asked)
 {
     *static_cast<bool *>(asked) = true;
@@ -82,7 +83,8 @@ bool has_issued(X509 *issuer, X509 *certificate)
     return issued;
 }
 
-// Its order is not looked at: clients put it right.
+// Checks, from that index on, that every certificate but the first has issued one of the others.
+// Their order does not matter: clients sort them.
 void check_links(const std::vector<OwnedX509> &certificates, size_t from, const std::string &file)
 {
     for (size_t i = std::max<size_t>(from, 1); i < certificates.size(); ++i) {
@@ -94,8 +96,8 @@ void check_links(const std::vector<OwnedX509> &certificates, size_t from, const 
     }
 }
 
-// Adds the certificates of a file, but for those that are there: some authorities put
-// the server's own into the chain as well.
+// Adds the certificates of a file that are not there yet: some authorities put the server's own
+// into the chain file as well.
 void add_certificates(const std::string &file, std::vector<OwnedX509> &certificates)
 {
     const size_t before = certificates.size();
@@ -144,7 +146,7 @@ std::vector<OwnedX509> read_certificates(const std::string &file)
     const OwnedBio bio = bio_of(content);
     std::vector<OwnedX509> certificates;
     ERR_clear_error();
-    bool asked = false; // certificates can be encrypted, too, though nobody does it
+    bool asked = false; // PEM allows encrypted certificates, though nobody has them
     while (X509 *certificate = PEM_read_bio_X509(bio.get(), nullptr, no_password, &asked))
         certificates.emplace_back(certificate);
     const bool at_end = at_end_of_pem();

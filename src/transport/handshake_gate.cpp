@@ -7,7 +7,7 @@ namespace websock {
 
 namespace {
 
-constexpr std::chrono::seconds kLull{1}; // without one, a crowd is still the same
+constexpr std::chrono::seconds kLull{1}; // a crowd that comes back sooner counts as the same one
 
 } // namespace
 
@@ -16,7 +16,7 @@ bool HandshakeGate::enter(Visitor &visitor, Step step, TimePoint deadline)
     Lock lock(mutex_);
     if (visitor.turned_away_)
         return false;
-    if (free_ > 0) { // then nobody waits
+    if (free_ > 0) { // which means that nobody waits
         --free_;
         return true;
     }
@@ -39,7 +39,7 @@ void HandshakeGate::leave()
     pass_place();
 }
 
-// Hands it over: whoever comes meanwhile stands behind those that wait.
+// Gives a place directly to whoever is next, so that a newcomer cannot take it first.
 void HandshakeGate::pass_place()
 {
     LinkedList<Visitor> &queue = next_queue();
@@ -53,8 +53,9 @@ void HandshakeGate::pass_place()
     visitor->called_.signal();
 }
 
-// Those that have been answered need not wait behind a flood of beginnings, since they have
-// done something for it; nor can they, however often they come, keep others from beginning.
+// The queues take turns. So those that were answered, and have done some work themselves, need not
+// wait behind a flood of beginnings; nor can they keep others from beginning, however often they
+// come.
 LinkedList<HandshakeGate::Visitor> &HandshakeGate::next_queue()
 {
     const bool answered = std::exchange(answered_is_next_, !answered_is_next_);

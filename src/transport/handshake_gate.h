@@ -1,8 +1,8 @@
-// handshake_gate.h: how many threads may compute a TLS handshake at a time; the others
-// wait here for their turn. Handshakes are by far the most that a stranger can make the
-// server compute: as many at once as there are processors make no handshake slower, and
-// leave the scheduler a short queue, in which those who are connected soon get their turn.
-// What is computed, and what waits for the network, is the transport's.
+// handshake_gate.h: limits how many threads compute TLS handshakes at a time; the others wait here
+// for their turn. A handshake is by far the most work that a stranger can give the server. As many
+// at once as there are processors slow no handshake down, and keep the scheduler's queue short, so
+// that clients who are connected already soon get their turn. The handshake itself, and waiting for
+// the network, is in transport_tls_handshake.cpp.
 #pragma once
 
 #include "base/linked_list.h"
@@ -15,9 +15,9 @@ namespace websock {
 class HandshakeGate
 {
   public:
-    static constexpr size_t kMostWaiting = 32; // for each place: some ten milliseconds
+    static constexpr size_t kMostWaiting = 32; // for each place: about ten milliseconds of work
 
-    // One connection, which comes as often as its handshake has steps.
+    // One connection. It comes once for each step of its handshake.
     class Visitor
     {
         friend class HandshakeGate;
@@ -30,18 +30,20 @@ class HandshakeGate
         Cond called_;
     };
 
-    // beginning: nothing of the handshake has been computed. answered: the peer has been sent
-    // something, and has gone on with it.
-    enum class Step { beginning, answered };
+    enum class Step {
+        beginning, // nothing of the handshake is computed yet
+        answered,  // the peer was sent something, and went on from there
+    };
 
-    // patience: of let_in(). The usual one is long enough for a crowd that reconnects.
+    // patience: how long let_in() waits for a crowd to go. Two seconds are enough for one that
+    // reconnects.
     explicit HandshakeGate(size_t places,
                            std::chrono::milliseconds patience = std::chrono::seconds(2))
         : most_waiting_(kMostWaiting * places), patience_(patience), free_(places)
     {
     }
 
-    // A place, held as long as this lives; or none, if deadline came before, or turn_away().
+    // A place, held for as long as this lives; or none, if the deadline or turn_away() came first.
     class Place
     {
       public:
@@ -63,14 +65,15 @@ class HandshakeGate
         const bool held_;
     };
 
-    // Ends the visitor's waiting, now and later. Any thread; never waits.
+    // The visitor does not wait any more, now or later, and gets no place. Any thread; never waits.
     void turn_away(Visitor &visitor) EXCLUDES(mutex_);
 
-    // Whether there is room for one more connection, by the thread that accepts. Waits while
-    // many wait here: those that come then wait in the backlog, where they cost nothing. False:
-    // that has gone on so long that the backlog would only hold up who comes next.
+    // The accepting thread asks whether there is room for one more connection. Waits while a crowd
+    // waits here: further connections then wait in the backlog, where they cost nothing. False if
+    // the crowd was there for all of patience: then it is better to refuse connections than to
+    // leave the backlog full.
     bool let_in() EXCLUDES(mutex_);
-    // From now on it does not wait.
+    // From now on let_in() does not wait.
     void stop_holding_back() EXCLUDES(mutex_);
 
     size_t waiting() EXCLUDES(mutex_);
@@ -90,11 +93,11 @@ class HandshakeGate
     const std::chrono::milliseconds patience_;
     Mutex mutex_;
     Cond not_crowded_;
-    TimePoint crowded_at_ GUARDED_BY(mutex_){}; // when let_in() has found it so last
+    TimePoint crowded_at_ GUARDED_BY(mutex_){}; // when let_in() last found a crowd
     TimePoint crowded_since_ GUARDED_BY(mutex_){};
     bool stopping_ GUARDED_BY(mutex_) = false;
     size_t free_ GUARDED_BY(mutex_);
-    // First come, first served, in each.
+    // Each is first come, first served.
     LinkedList<Visitor> beginning_ GUARDED_BY(mutex_);
     LinkedList<Visitor> answered_ GUARDED_BY(mutex_);
     bool answered_is_next_ GUARDED_BY(mutex_) = true;

@@ -10,8 +10,8 @@ namespace websock {
 
 std::string openssl_reason()
 {
-    // The first error is the cause of the others; but where a cipher fails, what that
-    // means for TLS is said last.
+    // The first error is the cause of the others. But when a cipher fails, only the last error
+    // says what that means for TLS.
     unsigned long code = ERR_peek_last_error();
     if (ERR_GET_LIB(code) != ERR_LIB_SSL)
         code = ERR_peek_error();
@@ -29,7 +29,7 @@ std::string openssl_reason()
 
 std::optional<std::string> name_text(const X509_NAME *name)
 {
-    // As UTF-8 if it is, else with all that is not ASCII escaped.
+    // Tried as it is first. If that is not UTF-8, all that is not ASCII is escaped.
     constexpr unsigned long kEscaped = XN_FLAG_RFC2253;
     constexpr unsigned long kRaw = kEscaped & ~static_cast<unsigned long>(ASN1_STRFLGS_ESC_MSB);
     for (const unsigned long flags : {kRaw, kEscaped}) {

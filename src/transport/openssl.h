@@ -1,5 +1,5 @@
-// openssl.h: owners for OpenSSL's objects, and its error queue in words. Nothing of
-// what TLS is used for.
+// openssl.h: owners of OpenSSL's objects, and OpenSSL's error queue in words. What they are used
+// for is in certificate.h, tls_config.h and tls_session.h.
 #pragma once
 
 #include <memory>
@@ -21,12 +21,12 @@ using OwnedSsl = std::unique_ptr<SSL, FreedBy<SSL_free>>;
 using OwnedSslCtx = std::unique_ptr<SSL_CTX, FreedBy<SSL_CTX_free>>;
 using OwnedX509 = std::unique_ptr<X509, FreedBy<X509_free>>;
 
-// What went wrong in the calling thread's last call, and forgets it. Throws
-// std::bad_alloc for want of memory, OpenSSL's included.
+// Says what went wrong in this thread's last call of OpenSSL, and empties the error queue. Throws
+// std::bad_alloc when memory ran out, here or in OpenSSL.
 std::string openssl_reason();
 
-// The subject or issuer of a certificate as RFC 2253 writes it, in valid UTF-8; nothing
-// if it is malformed. Throws std::bad_alloc.
+// The subject or issuer of a certificate as RFC 2253 writes it, in valid UTF-8, or nullopt if it
+// is malformed. Throws std::bad_alloc.
 std::optional<std::string> name_text(const X509_NAME *name);
 
 } // namespace websock

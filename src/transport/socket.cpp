@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <cstring>
 #include <linux/sockios.h>
-#include <linux/tcp.h> // glibc's netinet/tcp.h knows less of tcp_info
+#include <linux/tcp.h> // its tcp_info has more fields than the one in netinet/tcp.h
 #include <memory>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -16,10 +16,10 @@ namespace websock {
 
 namespace {
 
-constexpr int kBacklog = 4096; // the kernel cuts it to net.core.somaxconn
-constexpr int kAttempts = 20;  // to find a port that is free on every address
+constexpr int kBacklog = 4096; // the kernel limits it to net.core.somaxconn
+constexpr int kAttempts = 20;  // at finding a port that is free on every address
 
-// getaddrinfo takes 70000, -1 and "" for ports too.
+// A number from 0 to 65535, or a service's name. getaddrinfo(3) would also take 70000, -1 and "".
 bool is_port(std::string_view port)
 {
     const bool number = port.find_first_not_of("0123456789") == port.npos;
@@ -72,7 +72,7 @@ sockaddr_storage address_of(const addrinfo &from)
     return address;
 }
 
-// What an IPv6 socket takes: IPv6 alone, IPv4 too, or what the system's default is.
+// What an IPv6 socket accepts: IPv6 alone, IPv4 too, or whatever the system's default is.
 enum class Families { ipv6, both, by_default };
 
 int listen_on_address(const addrinfo &from, const sockaddr_storage &address, Families families,
@@ -83,7 +83,7 @@ int listen_on_address(const addrinfo &from, const sockaddr_storage &address, Fam
     if (!fd)
         return errno;
     const int on = 1;
-    // Best effort: without it a restart has to wait for TIME_WAIT.
+    // So that a restart need not wait for TIME_WAIT. If it fails, the server works all the same.
     (void)setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     const int ipv6_only = families == Families::ipv6 ? 1 : 0;
     if (families != Families::by_default && from.ai_family == AF_INET6)
@@ -96,7 +96,7 @@ int listen_on_address(const addrinfo &from, const sockaddr_storage &address, Fam
     return 0;
 }
 
-// One socket for both families, or IPv4 where there is no IPv6.
+// One socket for both families, or an IPv4 socket where there is no IPv6.
 int listen_on_any(const addrinfo *addresses, std::vector<UniqueFd> &listeners)
 {
     int error = ENOENT;
@@ -121,7 +121,7 @@ bool is_same(const addrinfo &one, const addrinfo &other)
            std::memcmp(one.ai_addr, other.ai_addr, one.ai_addrlen) == 0;
 }
 
-// The hosts file may name one twice.
+// The hosts file may name an address twice.
 bool comes_again(const addrinfo *first, const addrinfo *last)
 {
     while (first != last && !is_same(*first, *last))
@@ -129,8 +129,8 @@ bool comes_again(const addrinfo *first, const addrinfo *last)
     return first != last;
 }
 
-// Of an address that is another machine's, or of a family that this one does not speak; EINVAL
-// is bind(2)'s for a link-local address without its interface.
+// Whether the error means that an address is another machine's, or of a family that this one does
+// not have. bind(2) says EINVAL to a link-local address without its interface.
 bool is_not_here(int error)
 {
     return error == EADDRNOTAVAIL || error == EAFNOSUPPORT || error == EINVAL;
@@ -163,7 +163,7 @@ int listen_on_each(const addrinfo *addresses, std::vector<UniqueFd> &listeners)
 
 int listen_on_all(const addrinfo *addresses, std::vector<UniqueFd> &listeners)
 {
-    // A port that is free on the first address may be taken on another one.
+    // The system's choice is free on the first address, and may be taken on another one.
     const bool any_port = port_in(address_of(*addresses)) == 0;
     int error = 0;
     for (int attempts = any_port ? kAttempts : 1; attempts > 0; --attempts) {
@@ -245,7 +245,7 @@ sockaddr_storage peer_of(int fd)
 {
     sockaddr_storage peer{};
     socklen_t length = sizeof peer;
-    (void)getpeername(fd, reinterpret_cast<sockaddr *>(&peer), &length); // else AF_UNSPEC
+    (void)getpeername(fd, reinterpret_cast<sockaddr *>(&peer), &length);
     return peer;
 }
 
@@ -259,7 +259,7 @@ std::string printable_address(const sockaddr_storage &address)
     }
     if (address.ss_family == AF_INET6) {
         const auto &v6 = reinterpret_cast<const sockaddr_in6 &>(address);
-        if (IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr)) { // an IPv4 peer of a socket for both
+        if (IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr)) { // IPv4, on a socket for both families
             inet_ntop(AF_INET, &v6.sin6_addr.s6_addr[12], text, sizeof text);
             return std::string(text) + ":" + std::to_string(ntohs(v6.sin6_port));
         }
@@ -282,7 +282,7 @@ size_t peer_window(int fd)
     constexpr size_t kNeeded = offsetof(tcp_info, tcpi_snd_wnd) + sizeof info.tcpi_snd_wnd;
     const bool known =
         getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0 && length >= kNeeded;
-    return known ? info.tcpi_snd_wnd : 0; // Linux 5.4
+    return known ? info.tcpi_snd_wnd : 0; // known since Linux 5.4
 }
 
 void send_best_effort(int fd, std::string_view bytes)

@@ -1,4 +1,4 @@
-// tls_config.cpp: see tls_config.h. How each file is read is in certificate.cpp.
+// tls_config.cpp: see tls_config.h. Files are read in certificate.cpp.
 #include "transport/tls_config.h"
 
 #include "transport/certificate.h"
@@ -17,7 +17,7 @@ namespace {
 
 constexpr unsigned char kSessionIdContext[] = "libwebsock";
 
-// RFC 7301. WebSocket is opened over HTTP/1.1 (RFC 6455), so that is the one protocol.
+// RFC 7301: chooses HTTP/1.1, the one protocol over which RFC 6455 opens a WebSocket.
 int choose_protocol(SSL *, const unsigned char **chosen, unsigned char *chosen_len,
                     const unsigned char *offered, unsigned offered_len, void *)
 {
@@ -35,7 +35,7 @@ int choose_protocol(SSL *, const unsigned char **chosen, unsigned char *chosen_l
     return SSL_TLSEXT_ERR_ALERT_FATAL; // no_application_protocol
 }
 
-// Throws BadFile, unless good.
+// Throws BadFile unless good, with words that begin with what.
 void check(bool good, const std::string &what)
 {
     if (!good)
@@ -74,12 +74,12 @@ void use_client_authorities(SSL_CTX *context, const std::string &file, bool dema
         check(X509_STORE_add_cert(store, authority.get()) == 1, file);
         check(SSL_CTX_add_client_CA(context, authority.get()) == 1, file);
     }
-    // An authority that is named is trusted, be it a root or not.
+    // Every authority in the file is trusted, even one that is not a root.
     X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(context), X509_V_FLAG_PARTIAL_CHAIN);
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER | (demanded ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
                        nullptr);
-    // A resumed session would not be verified again: a certificate that has expired since
-    // would be good for as long as the tickets are.
+    // No session is resumed, since its certificate would not be verified again: one that has
+    // expired would be good for as long as the ticket is.
     SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
     SSL_CTX_set_num_tickets(context, 0);
 }
@@ -94,21 +94,22 @@ void set_protocol(SSL_CTX *context, const TlsOptions &options)
           "ciphersuites \"" + options.ciphersuites + "\"");
     SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION);
     SSL_CTX_set_alpn_select_cb(context, choose_protocol, nullptr);
-    // Sessions are resumed from the tickets that clients keep; nothing is kept here.
+    // Clients keep the tickets from which sessions are resumed; the server keeps nothing.
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
-    // The buffers of 16 KiB and more are there only while a record is in them.
+    // OpenSSL's buffers, 16 KiB and more, are there only while a record is in them.
     SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                                   SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    // SSL_read returns after each record, so that the lock around it is not held for long.
+    // SSL_read returns after each record, so its caller does not hold a lock for long.
     SSL_CTX_clear_mode(context, SSL_MODE_AUTO_RETRY);
-    // A session is resumed only here: its ticket can be read with no other key.
+    // One for all of them will do: a ticket can be read only with the key of the SSL_CTX that
+    // issued it.
     check(SSL_CTX_set_session_id_context(context, kSessionIdContext,
                                          sizeof kSessionIdContext - 1) == 1,
           "session id context");
 }
 
-// For one host name, "" for those that no other is for. They differ in the certificate,
-// but each is complete: OpenSSL takes more from it than that.
+// host: the name it is for, or "" for all other names. Contexts differ only in the certificate, but
+// each is complete, since OpenSSL takes more than that from the one it switches to.
 OwnedSslCtx make_context(const TlsOptions &options, const TlsFiles &files, std::string_view host,
                          std::vector<std::string> &warnings)
 {
@@ -144,7 +145,7 @@ TlsConfig::Loaded TlsConfig::load(const TlsOptions &options)
     return loaded;
 }
 
-// RFC 6066 3: the connection gets the certificate of the host that its client asks for.
+// RFC 6066 3: gives a connection the certificate of the host that its client asks for.
 int TlsConfig::choose_host(SSL *ssl, int *, void *self)
 {
     const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
@@ -155,7 +156,7 @@ int TlsConfig::choose_host(SSL *ssl, int *, void *self)
     return is_set ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-// nullptr: the name is none of the configured ones. Does not throw: OpenSSL is below.
+// nullptr if the name is not configured. Must not throw: OpenSSL calls it.
 SSL_CTX *TlsConfig::context_of(std::string_view name) const
 {
     const auto equal = [](std::string_view a, std::string_view b) {
@@ -187,7 +188,7 @@ std::shared_ptr<const TlsConfig> TlsIdentity::config()
 void TlsIdentity::replace(std::shared_ptr<const TlsConfig> config)
 {
     Lock lock(mutex_);
-    config_.swap(config); // the old one is freed, if it is, without the lock
+    config_.swap(config); // so that the old one is freed without the lock
 }
 
 } // namespace websock

@@ -1,5 +1,5 @@
-// tls_config.h: what a TLS listener is told (TlsOptions), and what that becomes when its
-// files have been read and checked (TlsConfig). Connections are tls_session.h's.
+// tls_config.h: what the user tells a TLS listener (TlsOptions), and what it becomes once its files
+// are read and checked (TlsConfig). A connection's TLS is in tls_session.h.
 #pragma once
 
 #include "base/lock.h"
@@ -17,7 +17,7 @@ namespace websock {
 struct TlsFiles {
     std::string key;
     std::string certificate;
-    std::string chain; // "": there is none
+    std::string chain; // "" if there is none
 };
 
 struct TlsHost {
@@ -35,21 +35,21 @@ struct TlsOptions {
     std::vector<TlsHost> hosts;
 };
 
-// Copies what the user has said. 0, or EINVAL and why.
+// Checks and copies what the user says. Returns 0, or EINVAL and why.
 int copy_options(const libwebsock_tls_options &from, TlsOptions &options, std::string &why);
 
-// Certificates and keys, ready for connections. Never changes once it is loaded; any
-// thread.
+// Certificates and keys, ready for connections. Never changes once it is loaded, so any thread may
+// use it.
 class TlsConfig
 {
   public:
     struct Loaded {
-        std::unique_ptr<const TlsConfig> config; // nullptr: error and why say what is wrong
-        int error = 0;
-        std::string why;                   // names the file
-        std::vector<std::string> warnings; // certificates that clients will not like
+        std::unique_ptr<const TlsConfig> config; // nullptr if it failed
+        int error = 0;                           // then an errno value
+        std::string why;                         // and words that name the file
+        std::vector<std::string> warnings;       // of certificates that clients will refuse
     };
-    // Reads and checks all files. Throws std::bad_alloc.
+    // Reads and checks every file. Throws std::bad_alloc.
     static Loaded load(const TlsOptions &options);
 
     SSL_CTX *context() const { return default_.get(); }
@@ -68,7 +68,7 @@ class TlsConfig
     std::vector<Host> hosts_;
 };
 
-// The certificates of one listener as they are now.
+// What one listener presents now: its options, and the TlsConfig that was last loaded from them.
 class TlsIdentity
 {
   public:

@@ -1,4 +1,4 @@
-// tls_options.cpp: what the user says in libwebsock_tls_options, checked and copied. See
+// tls_options.cpp: checks and copies what the user says in libwebsock_tls_options. See
 // tls_config.h.
 #include "transport/tls_config.h"
 
@@ -25,16 +25,16 @@ int copy_files(const char *key, const char *certificate, const char *chain, TlsF
     return 0;
 }
 
-// A DNS name, with at most one asterisk, which is its first label.
+// A DNS name, whose first label may be an asterisk.
 bool is_host_pattern(std::string_view name)
 {
     if (name.starts_with("*."))
         name.remove_prefix(2);
-    const auto is_of_a_name = [](unsigned char c) {
+    const auto is_name_char = [](unsigned char c) {
         return std::isalnum(c) || c == '-' || c == '.' || c == '_';
     };
     return !name.empty() && name.front() != '.' && name.back() != '.' &&
-           std::all_of(name.begin(), name.end(), is_of_a_name);
+           std::all_of(name.begin(), name.end(), is_name_char);
 }
 
 int copy_host(const libwebsock_tls_host &from, TlsHost &host, std::string &why)
@@ -53,7 +53,7 @@ int copy_host(const libwebsock_tls_host &from, TlsHost &host, std::string &why)
 
 int copy_options(const libwebsock_tls_options &from, TlsOptions &options, std::string &why)
 {
-    // A program that was compiled with an older header says less, and 0 is meant by it.
+    // A program that was compiled with an older header has fewer fields; the others stay 0.
     libwebsock_tls_options given{};
     if (from.size < offsetof(libwebsock_tls_options, chainfile) || from.size > sizeof given ||
         from.size % alignof(libwebsock_tls_options) != 0) {
@@ -68,7 +68,7 @@ int copy_options(const libwebsock_tls_options &from, TlsOptions &options, std::s
         return EINVAL;
     }
     if (given.client_ca_file && !*given.client_ca_file) {
-        why = "client_ca_file is empty"; // nobody must be let in by a missing name
+        why = "client_ca_file is empty"; // a forgotten name must not let everybody in
         return EINVAL;
     }
     if (given.client_certificate_demanded && !given.client_ca_file) {

@@ -10,9 +10,8 @@ namespace websock {
 
 namespace {
 
-// Alerts that nobody could send yet: a peer that provokes more of them than this, and
-// reads none, is up to no good.
-constexpr size_t kMostAnswers = 64 * 1024;
+// A peer that provokes more answers than this, and reads none of them, is up to no good.
+constexpr size_t kMostAnswerBytes = 64 * 1024;
 
 } // namespace
 
@@ -26,11 +25,11 @@ TlsSession::TlsSession(SSL_CTX *context) : ssl_(SSL_new(context))
     }
     BIO_set_data(bio, this);
     BIO_set_init(bio, 1);
-    SSL_set_bio(ssl_.get(), bio, bio); // takes the reference
+    SSL_set_bio(ssl_.get(), bio, bio); // the SSL frees it
     SSL_set_accept_state(ssl_.get());
 }
 
-// One for the process, for good.
+// Made once for the process, and never freed.
 BIO_METHOD *TlsSession::bio_method()
 {
     static BIO_METHOD *const method = [] {
@@ -64,11 +63,11 @@ int TlsSession::write_bio(BIO *bio, const char *from, int len)
     auto &session = *static_cast<TlsSession *>(BIO_get_data(bio));
     BIO_clear_retry_flags(bio);
     try {
-        // As uint8_t, or it becomes a loop over bytes.
+        // From uint8_t, so that it is one memmove: from char, it is a loop over bytes.
         const auto *bytes = reinterpret_cast<const uint8_t *>(from);
         session.output_.insert(session.output_.end(), bytes, bytes + len);
     } catch (const std::bad_alloc &) {
-        return -1; // the connection is over, then
+        return -1; // which ends the connection
     }
     return len;
 }
@@ -93,15 +92,15 @@ TlsSession::Step TlsSession::read(std::span<uint8_t> into, size_t &n)
     n = 0;
     if (failed_)
         return Step::failed;
-    // OpenSSL would make a buffer first, to find this out.
+    // OpenSSL would find this out, too, but only after it has allocated a buffer.
     if (input_.empty() && !SSL_has_pending(ssl_.get()))
         return has_received_end() ? Step::closed : Step::starved;
-    if (answers_ > kMostAnswers)
+    if (answer_bytes_ > kMostAnswerBytes)
         return fail("too many unread answers");
-    const size_t output = output_.size();
+    const size_t output_before = output_.size();
     ERR_clear_error();
     const Step step = outcome(SSL_read_ex(ssl_.get(), into.data(), into.size(), &n));
-    answers_ += output_.size() - output;
+    answer_bytes_ += output_.size() - output_before;
     return step;
 }
 
@@ -117,7 +116,7 @@ TlsSession::Step TlsSession::write(std::span<const uint8_t> from, size_t &n)
 void TlsSession::take_output(std::vector<uint8_t> &empty)
 {
     output_.swap(empty);
-    answers_ = 0;
+    answer_bytes_ = 0;
 }
 
 void TlsSession::close()
@@ -136,7 +135,7 @@ TlsSession::Step TlsSession::outcome(int result)
         return Step::done;
     switch (SSL_get_error(ssl_.get(), result)) {
     case SSL_ERROR_WANT_READ:
-        // Without SSL_MODE_AUTO_RETRY also after each record that is not data.
+        // Without SSL_MODE_AUTO_RETRY this also comes after each record that is not data.
         return input_.empty() ? Step::starved : Step::done;
     case SSL_ERROR_ZERO_RETURN:
         return Step::closed;

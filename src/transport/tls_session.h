@@ -1,6 +1,6 @@
-// tls_session.h: TLS for one connection as a transformation of bytes: ciphertext in,
-// plaintext out, and the other way round. No socket, no clock, no lock: its owner sees to
-// them (transport_tls.cpp). One thread at a time.
+// tls_session.h: one connection's TLS as a transformation of bytes: ciphertext in, plaintext out,
+// and the other way round. It has no socket, clock or lock: those are in transport_tls.h. One
+// thread at a time.
 #pragma once
 
 #include "transport/openssl.h"
@@ -13,6 +13,9 @@
 
 namespace websock {
 
+// The largest plaintext of one record, RFC 8446 5.1.
+inline constexpr size_t kTlsRecord = 16384;
+
 class TlsSession
 {
   public:
@@ -21,37 +24,40 @@ class TlsSession
     TlsSession(const TlsSession &) = delete;
     TlsSession &operator=(const TlsSession &) = delete;
 
-    // done: some progress was made. starved: there is none without more ciphertext, and
-    // all that was fed has been used. closed: the peer has said that nothing follows
-    // (close_notify). failed: for good; why() says so.
-    enum class Step { done, starved, closed, failed };
+    enum class Step {
+        done,    // made progress
+        starved, // cannot go on without more ciphertext: all that was fed is used up
+        closed,  // the peer said that nothing follows (close_notify)
+        failed,  // for good, and why() says why
+    };
 
-    // Ciphertext of the peer's, which must stay there until a step is starved. Only
-    // after such a step.
+    // Gives it ciphertext of the peer's: the first, or more after a step was starved. The bytes
+    // must stay in place until a step is starved again.
     void feed(std::span<const uint8_t> ciphertext) { input_ = ciphertext; }
     bool has_input() const { return !input_.empty(); }
 
-    // The handshake. done: it is complete.
+    // Goes on with the handshake. done: it is complete.
     Step accept();
-    // Decrypts the rest of one record, as far as it fits; n may be 0 even if done.
+    // Decrypts the rest of one record, as far as it fits. n: how much that was, which may be 0
+    // even if done.
     Step read(std::span<uint8_t> into, size_t &n);
-    // Encrypts one record. starved: half a handshake message of the peer's (RFC 8446 4.6)
-    // is in the way.
+    // Encrypts one record. n: how much of from is in it. starved: OpenSSL writes nothing while it
+    // has only half of a handshake message of the peer's (RFC 8446 4.6).
     Step write(std::span<const uint8_t> from, size_t &n);
-    // Says that nothing follows: close_notify.
+    // Tells the peer that nothing follows: close_notify.
     void close();
 
-    // What is to be sent to the peer, in this order.
+    // The output is what must be sent to the peer, in order.
     bool has_output() const { return !output_.empty(); }
     // Exchanges it for an empty vector.
     void take_output(std::vector<uint8_t> &empty);
-    // Makes room for so much more. Throws std::bad_alloc.
+    // Makes room for so many more bytes. Throws std::bad_alloc.
     void reserve_output(size_t more) { output_.reserve(output_.size() + more); }
-    // How much of it answers what was read.
-    size_t answers() const { return answers_; }
+    // How many bytes of it read() has put there, to answer the peer: alerts and KeyUpdates.
+    size_t answer_bytes() const { return answer_bytes_; }
     const std::string &why() const { return why_; }
 
-    // After the handshake.
+    // For questions about the handshake, once it is complete.
     SSL *ssl() const { return ssl_.get(); }
 
   private:
@@ -67,12 +73,9 @@ class TlsSession
     OwnedSsl ssl_;
     std::span<const uint8_t> input_;
     std::vector<uint8_t> output_;
-    size_t answers_ = 0;
+    size_t answer_bytes_ = 0;
     bool failed_ = false;
     std::string why_;
 };
-
-// The largest plaintext of a record, RFC 8446 5.1.
-inline constexpr size_t kTlsRecord = 16384;
 
 } // namespace websock

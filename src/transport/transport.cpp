@@ -1,4 +1,4 @@
-// transport.cpp: what all transports share.
+// transport.cpp: what both kinds of Transport share. See transport.h.
 #include "transport/transport.h"
 
 #include <cerrno>

@@ -1,5 +1,5 @@
-// transport.h: how bytes get to and from one peer. What stands above a Transport
-// does not know whether they are encrypted on the way.
+// transport.h: how bytes get to and from one peer. The folders above do not know whether they are
+// encrypted on the way.
 //
 // Threads: the connection's thread alone calls open(), read() and why(). One thread at a time
 // calls the writing functions, whichever it is (Outbox sees to that). Any thread may call shut(),
@@ -24,12 +24,12 @@ namespace websock {
 class HandshakeGate;
 class TlsConfig;
 
-// What a TLS handshake has settled.
+// What was agreed in a TLS handshake.
 struct TlsInfo {
-    const char *version; // static, as the next
+    const char *version; // OpenSSL's, never freed; so is cipher
     const char *cipher;
-    std::string server_name;    // that the client has asked for, or ""
-    std::string client_subject; // of its certificate, or ""
+    std::string server_name;    // the host that the client asked for, or ""
+    std::string client_subject; // of the client's certificate, or ""
     bool resumed;
 };
 
@@ -38,20 +38,21 @@ class Transport
   public:
     virtual ~Transport() = default;
 
-    // What comes before the first byte can be exchanged. ready: all is well; tls is
-    // nullptr if nothing is encrypted. The others name a why. plaintext: the peer does not
-    // speak TLS, though it should; it can be told so in plain text. refused: it has been
-    // told why, and should get the time to read it. gone: there is nobody to be told; or
-    // never was, if silent: not a byte has come. late: the deadline has.
+    // What open() came to.
     struct Opening {
-        enum Result : uint8_t { ready, plaintext, refused, gone } result = ready;
-        bool silent = false;
-        bool late = false;
-        std::string why = {};
-        std::unique_ptr<TlsInfo> tls = nullptr;
+        enum Result : uint8_t {
+            ready,     // bytes can be exchanged
+            plaintext, // the peer does not speak TLS, though it should; it can be told so in HTTP
+            refused,   // the peer was told why, and needs time to read it
+            gone,      // there is nobody to tell
+        } result = ready;
+        bool silent = false;                    // not a byte has come
+        bool late = false;                      // the deadline has passed
+        std::string why = {};                   // in words; for refused and gone
+        std::unique_ptr<TlsInfo> tls = nullptr; // only if ready, and only if encrypted
     };
-    // By the connection's thread, before anything else. Calls progressed, at most once, when
-    // the peer has been answered and has not spoken the last word yet. Throws std::bad_alloc.
+    // The handshake, if there is one; before anything else. Calls progressed at most once: when
+    // the peer was answered and it is the peer's turn again. Throws std::bad_alloc.
     virtual Opening open(TimePoint deadline, const std::function<void()> &progressed) = 0;
 
     // What one read() came to.
@@ -74,49 +75,49 @@ class Transport
     // In words, why the last read() ended in lost or malformed.
     virtual std::string why() const = 0;
 
-    // Writes as much as can leave now. How much that was, or -1 and errno: EAGAIN
-    // if nothing could, ENOMEM. This and the others do not throw.
+    // The writing functions, none of which throws.
+
+    // Writes as much as it can without waiting, which begins with what is still here. Returns how
+    // much of parts it took, or -1 and errno: EAGAIN if it took nothing, ENOMEM and others.
     virtual ssize_t write_some(const iovec *parts, int count) = 0;
-    // Whether some of what write_some has taken is still here: then it is to be called
-    // again, if with nothing more to write. A writing function, too.
+    // Whether bytes are here that write_some() must be called for again, even with no parts: some
+    // that it took and could not send, or TLS's own.
     virtual bool unsent() const = 0;
-    // Whether write_some can gain nothing before something has been read: then it is no use
-    // to wait until the descriptor can be written to.
+    // Whether write_some() cannot go on before something is read: then it is no use to wait until
+    // the descriptor is writable.
     virtual bool needs_input() const = 0;
-
-    // Waits until write_some has something to gain. 0, ETIMEDOUT or an errno value.
+    // Waits until write_some() can go on. 0, ETIMEDOUT or another errno value.
     virtual int wait_writable(TimePoint deadline) = 0;
-
-    // Says that no more will be written; waits until deadline for that to leave. A writing
-    // function, too. Errors are the peer's business now.
+    // Tells the peer that nothing more will be written, and waits until deadline for that to
+    // leave. Errors no longer matter.
     virtual void end_writing(TimePoint deadline) = 0;
-
-    // How far what was written has come. Any thread, while the transport is there.
-    virtual Outgoing outgoing() const = 0;
-
-    // Ends both directions at once, waking whoever waits in one of them. What has been
-    // written still leaves.
-    virtual void shut() = 0;
-    // The same for a peer that is given up: closing then resets the connection, since
-    // the kernel would go on for minutes trying to deliver what it does not read.
-    virtual void abort() = 0;
-
-    virtual int fd() const = 0;
-    // Hands the descriptor back; the transport is of no use any more.
-    virtual UniqueFd give_back() = 0;
-
-    // Writes all of parts (which it uses up) and what was unsent, by deadline. 0 or an
-    // errno value: ETIMEDOUT, EPIPE, ECONNRESET...
+    // Writes all of parts, which it changes, and what was unsent, by deadline. 0 or an errno
+    // value: ETIMEDOUT, EPIPE, ECONNRESET...
     int write_all(std::span<iovec> parts, TimePoint deadline);
+
+    // The functions for any thread.
+
+    // How far written bytes have come.
+    virtual Outgoing outgoing() const = 0;
+    // Ends both directions at once, and wakes whoever waits in one of them. What was written
+    // still leaves.
+    virtual void shut() = 0;
+    // The same for a peer that is given up: closing the descriptor then resets the connection,
+    // since the kernel would go on for minutes trying to deliver what the peer does not read.
+    virtual void abort() = 0;
+    virtual int fd() const = 0;
+
+    // Hands the descriptor back. The transport is of no use any more.
+    virtual UniqueFd give_back() = 0;
 };
 
-// These take the descriptor, which must be blocking, over, unless they throw
-// std::bad_alloc. The gate is asked for each step of the handshake, and outlives them.
+// These take over the descriptor, which must be blocking, unless they throw std::bad_alloc. The
+// gate is asked before each step of the handshake, and must outlive the transport.
 std::unique_ptr<Transport> make_plain_transport(UniqueFd &fd);
 std::unique_ptr<Transport> make_tls_transport(UniqueFd &fd, std::shared_ptr<const TlsConfig> config,
                                               HandshakeGate &gate);
 
-// Drops what has been written from the front of parts; returns what is left.
+// Drops so many written bytes from the front of parts, and returns what is left of them.
 std::span<iovec> drop_written(std::span<iovec> parts, size_t written);
 
 } // namespace websock

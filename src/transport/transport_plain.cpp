@@ -1,4 +1,4 @@
-// transport_plain.cpp: the Transport that is a bare socket.
+// transport_plain.cpp: the Transport that is a bare socket: no encryption, no buffers.
 #include "transport/socket.h"
 #include "transport/transport.h"
 
@@ -47,7 +47,7 @@ class PlainTransport final : public Transport
             // Not writev(2): that raises SIGPIPE.
             const ssize_t n = sendmsg(fd_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
             if (n >= 0) {
-                // One thread at a time writes it: no read-modify-write is needed.
+                // One thread at a time changes it: no read-modify-write is needed.
                 written_.store(written_.load(std::memory_order_relaxed) + static_cast<uint64_t>(n),
                                std::memory_order_relaxed);
                 return n;
@@ -85,20 +85,20 @@ class PlainTransport final : public Transport
     UniqueFd give_back() override { return std::move(fd_); }
 
   private:
-    // SO_RCVTIMEO, so that waiting for bytes and taking them is one system call; set
-    // only when it changes, which on an open connection it never does.
+    // With SO_RCVTIMEO, waiting for bytes and taking them is one system call. It is set only when
+    // it changes, which is rare once a connection is open.
     void set_receive_timeout(int timeout_ms)
     {
         if (timeout_ms == timeout_ms_)
             return;
         timeout_ms_ = timeout_ms;
-        const int ms = timeout_ms < 0 ? 0 : timeout_ms > 0 ? timeout_ms : 1; // 0 is "never"
+        const int ms = timeout_ms < 0 ? 0 : timeout_ms > 0 ? timeout_ms : 1; // 0 means "never"
         const timeval timeout{.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
         (void)setsockopt(fd_.get(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
     }
 
     UniqueFd fd_;
-    std::atomic<uint64_t> written_{0}; // by the thread that writes; read by any
+    std::atomic<uint64_t> written_{0}; // changed by whichever thread writes, read by any
     // The reading thread's:
     int timeout_ms_ = -1;
     int read_error_ = 0;

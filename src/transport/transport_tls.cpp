@@ -16,8 +16,7 @@ constexpr size_t kFlight = 4 * kTlsRecord; // plaintext that is encrypted before
 constexpr size_t kRecordOverhead = 64;     // header, nonce, tag and padding: less than this
 constexpr size_t kKeptCapacity = 1024;     // what an idle connection keeps of a buffer
 
-// The plaintext of the next record: what stands at the front of parts, joined in scratch
-// if it is in pieces.
+// The plaintext of the next record: the front of parts, joined in scratch if it is in pieces.
 std::span<const uint8_t> next_record(std::span<const iovec> parts, std::vector<uint8_t> &scratch)
 {
     const iovec &first = parts.front();
@@ -77,26 +76,26 @@ Transport::Received TlsTransport::read(std::span<uint8_t> into, int timeout_ms)
         }
         if (received.result != Received::bytes)
             return received;
-        // Half a record is no life sign. To the sixteenth part, since each other time-out
-        // is a system call of its own.
+        // Half a record does not make the wait longer. The time-out is adjusted in steps of a
+        // sixteenth, since each change costs a system call.
         const int now_left_ms = ms_until(deadline);
         if (timeout_ms > 0 && now_left_ms < left_ms - left_ms / 16)
             left_ms = std::max(now_left_ms, 1);
     }
 }
 
-// Decrypts what there is, a record at a time, so that senders get their turns. An end behind
-// the bytes comes with the next call.
+// Decrypts what there is, a record at a time, so that senders get their turns. If an end or an
+// error follows the bytes, the next call says so.
 void TlsTransport::decrypt(std::span<uint8_t> into, Received &received)
 {
     Step step = Step::done;
     while (step == Step::done && received.len < into.size()) {
         const Lock lock(mutex_);
         size_t n = 0;
-        const size_t answers = session_->answers();
+        const size_t answer_bytes = session_->answer_bytes();
         step = session_->read(into.subspan(received.len), n);
         received.len += n;
-        received.write_due = received.write_due || session_->answers() > answers;
+        received.write_due = received.write_due || session_->answer_bytes() > answer_bytes;
         if (step == Step::failed)
             why_ = "TLS: " + session_->why();
     }
@@ -123,7 +122,7 @@ try {
         const int send_error = send_sealed();
         error = error != 0 ? error : send_error;
     }
-    // What is sealed counts as written: that it leaves is what unsent() is for.
+    // What is encrypted counts as written. Until it has left, unsent() is true.
     if (error == 0 || (error == EAGAIN && taken > 0))
         return static_cast<ssize_t>(taken);
     errno = error;
@@ -133,7 +132,7 @@ try {
     return -1;
 }
 
-// Seals a flight of records.
+// Encrypts one flight of records into the session's output. EAGAIN: the session needs input first.
 int TlsTransport::encrypt(std::span<iovec> &parts, size_t &taken)
 {
     const size_t end = taken + kFlight;
@@ -155,7 +154,7 @@ int TlsTransport::encrypt(std::span<iovec> &parts, size_t &taken)
     return 0;
 }
 
-// Room for a flight at once, instead of by doubling.
+// Makes room for the whole flight at once: the output would grow by doubling.
 void TlsTransport::reserve_for(std::span<const iovec> parts)
 {
     size_t bytes = 0;
@@ -166,7 +165,7 @@ void TlsTransport::reserve_for(std::span<const iovec> parts)
     session_->reserve_output(bytes + (bytes / kTlsRecord + 1) * kRecordOverhead);
 }
 
-// Sends what is sealed, and what the session has to say of itself. EAGAIN: not all of it.
+// Sends all of the session's output, TLS's own included. EAGAIN: some of it is still here.
 int TlsTransport::send_sealed()
 {
     for (;;) {
@@ -249,7 +248,7 @@ void TlsTransport::abort()
     wake_all();
 }
 
-// The socket has woken those who wait for it.
+// Wakes those who wait for the gate or for input. The socket has woken the others.
 void TlsTransport::wake_all()
 {
     gate_.turn_away(visitor_);

@@ -206,7 +206,7 @@ void Pair::return_output()
 {
     std::vector<uint8_t> output;
     session_.take_output(output);
-    require(!session_.has_output() && session_.answers() == 0, "output is left behind");
+    require(!session_.has_output() && session_.answer_bytes() == 0, "output is left behind");
     if (!output.empty())
         BIO_write(SSL_get_rbio(client_.get()), output.data(), static_cast<int>(output.size()));
     if (!client_failed_)

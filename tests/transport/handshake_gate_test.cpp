@@ -1,6 +1,6 @@
-// handshake_gate_test.cpp: how many TLS handshakes are computed at a time, in which order,
-// and how a connection gets out of the queue. What a flood does to a server is in
-// hostile_handshake_test.cpp.
+// handshake_gate_test.cpp: how many TLS handshakes are computed at a time, in which order, and how
+// a connection leaves the queue. What a flood does to a server is in
+// server/hostile_handshake_test.cpp.
 #include "transport/handshake_gate.h"
 
 #include "tests/support/certificates.h"
@@ -25,12 +25,12 @@ namespace {
 using Gate = HandshakeGate;
 using Step = HandshakeGate::Step;
 
-// What ends before half of it has not ended by a deadline.
+// Deadlines are this far away: what ends in half the time was not ended by one.
 constexpr std::chrono::seconds kFar{30};
 
 TimePoint far() { return Clock::now() + kFar; }
 
-// A connection's thread that wants a place once, and notes it when it has got one.
+// A connection's thread that wants a place once, and adds its name to order when it has one.
 class Comer
 {
   public:
@@ -39,7 +39,7 @@ class Comer
         : gate_(gate), before_(gate.waiting()), thread_([=, this, &order] {
               const Gate::Place place(gate_, visitor_, step, deadline);
               if (place)
-                  order += name; // one place: no two at once
+                  order += name; // no lock: there is one place
               got_in_ = bool(place);
           })
     {
@@ -48,7 +48,7 @@ class Comer
     Comer(const Comer &) = delete;
     Comer &operator=(const Comer &) = delete;
 
-    // In the queue, so that the next one stands behind it.
+    // Waits until this one is in the queue, so that the next one comes behind it.
     bool waits() const
     {
         return eventually([&] { return gate_.waiting() == before_ + 1; });
@@ -74,7 +74,7 @@ class Comer
     std::thread thread_;
 };
 
-// As many as may wait before nobody is let in any more.
+// As many as may wait: nobody is let in while they all do.
 class Crowd
 {
   public:
@@ -109,7 +109,7 @@ bool has_room(Gate &gate)
     return bool(Gate::Place(gate, visitor, Step::beginning, Clock::now()));
 }
 
-// What a client says first.
+// A client's first message.
 std::string client_hello()
 {
     const OwnedSslCtx context(SSL_CTX_new(TLS_client_method()));
@@ -191,7 +191,7 @@ TEST_CASE("no more are in the gate at a time than there are places, however ofte
     CHECK(has_room(gate)); // no place was lost
 }
 
-TEST_CASE("who comes first is served first, and who was answered does not wait for beginners")
+TEST_CASE("first come, first served, and those who were answered do not wait for all beginners")
 {
     Gate gate(1);
     std::string order;
@@ -210,10 +210,10 @@ TEST_CASE("who comes first is served first, and who was answered does not wait f
     place.reset();
     for (Comer *comer : {&a, &b, &c, &y, &z})
         CHECK(comer->gets_in());
-    CHECK(order == "yazbc"); // nor do beginners wait for all that were answered
+    CHECK(order == "yazbc"); // nor do beginners wait for all who were answered
 }
 
-TEST_CASE("who waits in the gate leaves it at the deadline, or when the connection is cut off")
+TEST_CASE("a connection leaves the queue at its deadline, or when it is cut off")
 {
     Gate gate(1);
     std::string order;
@@ -239,7 +239,7 @@ TEST_CASE("who waits in the gate leaves it at the deadline, or when the connecti
     CHECK_FALSE(bool(again));
 }
 
-TEST_CASE("a place that is handed to a connection that is cut off meanwhile is not lost")
+TEST_CASE("a place that was given to a connection just as it was cut off is not lost")
 {
     Gate gate(1);
     std::string order;
@@ -255,7 +255,7 @@ TEST_CASE("a place that is handed to a connection that is cut off meanwhile is n
     }
 }
 
-TEST_CASE("nobody is let in while a crowd waits, and is refused when it does so for long")
+TEST_CASE("nobody is let in while a crowd waits, and newcomers are refused if it stays")
 {
     Gate gate(1, std::chrono::milliseconds(100));
     Crowd crowd(gate);
@@ -265,7 +265,7 @@ TEST_CASE("nobody is let in while a crowd waits, and is refused when it does so 
     CHECK(gate.let_in());
 }
 
-TEST_CASE("who waits to be let in is let in when somebody leaves")
+TEST_CASE("a newcomer is let in when somebody leaves the crowd")
 {
     Gate gate(1, kFar);
     Crowd crowd(gate);
@@ -283,7 +283,7 @@ TEST_CASE("who waits to be let in is let in when somebody leaves")
     CHECK(Clock::now() < soon);
 }
 
-TEST_CASE("a server that stops holds nobody back who waits to be let in")
+TEST_CASE("a server that stops keeps no newcomer waiting")
 {
     Gate gate(1, kFar);
     Crowd crowd(gate);
@@ -295,7 +295,7 @@ TEST_CASE("a server that stops holds nobody back who waits to be let in")
     CHECK(Clock::now() < soon);
 }
 
-TEST_CASE("a TLS handshake computes nothing without a place in the gate, and keeps none")
+TEST_CASE("a TLS handshake computes only while it has a place, and gives it back to wait")
 {
     Gate gate(1);
     Gate::Visitor holder;
@@ -315,7 +315,7 @@ TEST_CASE("a TLS handshake computes nothing without a place in the gate, and kee
     CHECK(progressed == 1);
 }
 
-TEST_CASE("a TLS connection that is shut does not wait in the gate any longer")
+TEST_CASE("a TLS connection that is shut leaves the queue at once")
 {
     Gate gate(0);
     Server server(gate);

@@ -1,5 +1,5 @@
-// listen_test.cpp: which of several addresses are listened on, and at which port. That
-// libwebsock_bind gives them all that a name has is in interop/environment_test.py.
+// listen_test.cpp: which of several addresses a server listens on, and at which port. That
+// libwebsock_bind listens on every address of a host name is tested in interop/environment_test.py.
 #include "transport/socket.h"
 
 #include <doctest/doctest.h>
@@ -20,7 +20,7 @@ struct FreeAddresses {
     void operator()(addrinfo *first) const { freeaddrinfo(first); }
 };
 
-// What getaddrinfo says of each, as one list.
+// What getaddrinfo(3) finds for each host, as one list.
 class Addresses
 {
   public:
@@ -60,7 +60,7 @@ std::set<int> ports_of(const std::vector<UniqueFd> &listeners)
 
 } // namespace
 
-TEST_CASE("several addresses are listened on at one port, any or a given one")
+TEST_CASE("several addresses get one port, a free one or the one asked for")
 {
     std::vector<UniqueFd> listeners;
     REQUIRE(listen_on({"127.0.0.1", "127.0.0.2", "::1"}, 0, listeners) == 0);
@@ -73,7 +73,7 @@ TEST_CASE("several addresses are listened on at one port, any or a given one")
     CHECK(ports_of(listeners) == ports);
 }
 
-TEST_CASE("every IPv6 address and every IPv4 address go together")
+TEST_CASE("all IPv6 addresses and all IPv4 addresses go together")
 {
     std::vector<UniqueFd> listeners;
     CHECK(listen_on({"::", "0.0.0.0"}, 0, listeners) == 0);
@@ -81,14 +81,14 @@ TEST_CASE("every IPv6 address and every IPv4 address go together")
     CHECK(ports_of(listeners).size() == 1);
 }
 
-TEST_CASE("an address that is named twice is listened on once")
+TEST_CASE("an address that is listed twice gets one listener")
 {
     std::vector<UniqueFd> listeners;
     CHECK(listen_on({"127.0.0.1", "127.0.0.2", "127.0.0.1", "127.0.0.2"}, 0, listeners) == 0);
     CHECK(listeners.size() == 2);
 }
 
-TEST_CASE("an address of another machine is left out, unless there is no other")
+TEST_CASE("another machine's address is left out, unless there is no other address")
 {
     std::vector<UniqueFd> listeners;
     CHECK(listen_on({"198.51.100.1", "127.0.0.1"}, 0, listeners) == 0);
@@ -97,7 +97,7 @@ TEST_CASE("an address of another machine is left out, unless there is no other")
     CHECK(listeners.empty());
 }
 
-TEST_CASE("a port that is taken on one address is used on none")
+TEST_CASE("a port that is taken on one address is used on none of them")
 {
     std::vector<UniqueFd> taken;
     REQUIRE(listen_on({"127.0.0.2"}, 0, taken) == 0);

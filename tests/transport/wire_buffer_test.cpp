@@ -39,10 +39,7 @@ class Line
     std::unique_ptr<Transport> transport_;
 };
 
-std::string text_in(const WireBuffer &wire)
-{
-    return {wire.bytes().begin(), wire.bytes().end()};
-}
+std::string text_in(const WireBuffer &wire) { return {wire.bytes().begin(), wire.bytes().end()}; }
 
 } // namespace
 
