@@ -84,7 +84,7 @@ class Outbox final : private Flusher::Blocked
     void pong(std::span<const uint8_t> payload) EXCLUDES(mutex_);
     void ping() EXCLUDES(mutex_);
 
-    // For when Transport::write_due() says so. Never waits.
+    // For when Transport::read() has said that a write is due. Never waits.
     void flush_transport() EXCLUDES(mutex_);
 
     // While one of these lives, its thread runs callbacks of this client.
