@@ -53,6 +53,7 @@ int Outbox::open(std::string_view response, TimePoint deadline)
     return error == 0 ? 0 : ENOTCONN;
 }
 
+// RFC 6455 6.1: "To _Send a WebSocket Message_ ... MUST perform the following steps."
 int Outbox::send(bool fin, Opcode opcode, std::span<const uint8_t> payload)
 {
     std::array<uint8_t, kMaxServerHeader> header;
@@ -60,6 +61,7 @@ int Outbox::send(bool fin, Opcode opcode, std::span<const uint8_t> payload)
     const Frame frame{std::span(header).first(header_len), payload};
 
     Lock lock(mutex_);
+    // RFC 6455 6.1: "The endpoint MUST ensure the WebSocket connection is in the OPEN state ..."
     if (state() != State::open)
         return ENOTCONN;
     if (in_callback())
@@ -69,6 +71,7 @@ int Outbox::send(bool fin, Opcode opcode, std::span<const uint8_t> payload)
     if (const int error = take_turn(); error != 0)
         return error;
     // A Close may have been queued meanwhile, and nothing may follow it.
+    // RFC 6455 6.1: "If at any point the state ... changes, the endpoint MUST abort ..."
     const int error = state() == State::open ? place(frame, fin, opcode, Way::write) : ENOTCONN;
     pass_turn();
     return error;
@@ -220,6 +223,7 @@ int Outbox::close_locked(uint16_t code, std::string_view reason, bool expires)
         fail(ENOMEM);
         return ENOMEM;
     }
+    // RFC 6455 5.5.1: "The application MUST NOT send any more data frames after ..."
     state_ = State::closing;
     wake_quiet_waiters();
     stop_gathering_locked();
@@ -235,6 +239,7 @@ void Outbox::pong(std::span<const uint8_t> payload)
     Lock lock(mutex_);
     if (state() != State::open)
         return;
+    // RFC 6455 5.5.3: "A Pong frame ... must have identical "Application data" as found ..."
     std::copy(payload.begin(), payload.end(), pong_.begin());
     pong_len_ = static_cast<uint8_t>(payload.size());
     has_pong_ = true;

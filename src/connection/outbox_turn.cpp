@@ -157,6 +157,7 @@ int Outbox::write(Frame frame)
     return 0;
 }
 
+// RFC 6455 6.1: "The frame(s) that have been formed MUST be transmitted ..."
 // Writes to_write_, or queue_ if that is empty, and frame behind it, and keeps what is left of
 // them. 0: all has left. EAGAIN: some is left, with Effort::all at most may_leave bytes. Any
 // other errno value: the connection has ended.

@@ -23,6 +23,7 @@
 
 namespace websock {
 
+// RFC 6455 10.6: "WebSocket implementations MUST support TLS ..."
 class TlsTransport final : public Transport
 {
   public:

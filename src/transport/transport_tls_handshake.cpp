@@ -34,6 +34,7 @@ std::unique_ptr<TlsInfo> describe_session(SSL *ssl)
 Transport::Opening TlsTransport::open(TimePoint deadline, const std::function<void()> &progressed)
 {
     Opening opening = handshake(deadline, progressed);
+    // RFC 6455 4.2.2: "... all further communication ... MUST run through the encrypted tunnel ..."
     encrypted_ = opening.result == Opening::ready;
     // OpenSSL keeps random generators for each thread that has used one. From now on this thread
     // only decrypts, and needs none.
