@@ -33,6 +33,7 @@ exec /usr/bin/python3 -B tests/run.py --time-limit 400 --jobs 3 \
     "install:unittest:$py tests/install_test.py" \
     "man pages:unittest:$py tests/man_test.py" \
     "examples:unittest:$py tests/examples.py" \
+    "RFC sentences:unittest:$py tests/rfc_test.py" \
     "runner:unittest:$py tests/run_test.py" \
     "soak's judgement:unittest:$py tests/soak/judgement_test.py" \
     "siege's judgement:unittest:$py tests/siege/table_test.py" \
