@@ -13,8 +13,8 @@
 
 #include "connection/ending.h"
 #include "connection/inbox.h"
-#include "connection/outbox.h"
 #include "connection/request_hook.h"
+#include "outbox/outbox.h"
 #include "protocol/assembly.h"
 #include "transport/silence.h"
 

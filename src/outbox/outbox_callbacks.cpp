@@ -1,7 +1,7 @@
 // outbox_callbacks.cpp: what the callbacks of a client may leave behind: a batch's frames, which
 // are gathered, bytes for the Flusher, and so much unread that no further callback should run.
 // See outbox.h.
-#include "connection/outbox.h"
+#include "outbox/outbox.h"
 
 #include <algorithm>
 

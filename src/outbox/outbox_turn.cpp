@@ -1,6 +1,6 @@
 // outbox_turn.cpp: how what is queued leaves: whose turn it is to write, how long that thread
 // waits for the peer, and what it leaves to the Flusher. See outbox.h.
-#include "connection/outbox.h"
+#include "outbox/outbox.h"
 
 #include <algorithm>
 #include <cerrno>

@@ -1,5 +1,5 @@
 // outbox_end.cpp: how the sending side ends: politely, or cut off. See outbox.h.
-#include "connection/outbox.h"
+#include "outbox/outbox.h"
 
 #include <array>
 #include <cstdio>

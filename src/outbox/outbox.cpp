@@ -1,6 +1,6 @@
 // outbox.cpp: what is queued, and in which order; how it leaves is in outbox_turn.cpp.
 // See outbox.h.
-#include "connection/outbox.h"
+#include "outbox/outbox.h"
 
 #include <algorithm>
 #include <cerrno>
