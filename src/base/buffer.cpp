@@ -11,8 +11,15 @@ namespace websock {
 
 namespace {
 
-// No object is larger. So twice what a chunk holds, or two chunks together, never wrap.
+// No object is larger. So neither twice a chunk's capacity nor the sum of two overflows.
 constexpr size_t kMaxCapacity = std::numeric_limits<ptrdiff_t>::max() - sizeof(Chunk);
+
+constexpr size_t kLeastRoom = 128; // bytes; fewer are not worth a read
+
+// A frame's length field is believed once so many bytes of the frame have come. Until then it
+// gets no more room than the second number.
+constexpr size_t kTrust = 16 * 1024;
+constexpr size_t kUntrusted = 64 * 1024;
 
 } // namespace
 
@@ -34,69 +41,91 @@ void Chunk::release()
     std::free(this);
 }
 
+bool SharedCapacity::adapt(size_t n, bool filled, int64_t now_ms)
+{
+    // The room may have been the small rest of a chunk: what counts is how much a read brings.
+    if (filled && n >= bytes_ / 2)
+        bytes_ = std::min(bytes_ * 4, most_);
+    if (n >= bytes_ / 8)
+        large_read_ms_ = now_ms;
+    return now_ms - large_read_ms_ < kCalmMs;
+}
+
 std::span<uint8_t> ReceiveBuffer::room(size_t frame_len)
 {
-    const size_t have = end_ - begin_;
-    if (have == 0 && chunk_ && chunk_->capacity() == shared_capacity_ && chunk_->unique())
-        begin_ = end_ = 0;
-    // Of unknown length: a frame's header is short, and a request starts small.
-    const size_t need = std::max(frame_len, have + 1);
-    const bool too_large =
-        chunk_ && chunk_->capacity() > shared_capacity_ && need <= shared_capacity_;
-    const bool fits = chunk_ && need <= chunk_->capacity() - begin_;
-    if (!fits || too_large || (have == 0 && limit_ - end_ < kLeastRoom)) {
-        if (need <= shared_capacity_)
-            move_to(shared_capacity_);
-        else if (frame_len == 0)
-            move_to(2 * have);
-        else
-            move_to(have >= kTrust ? need : std::min(need, kUntrusted));
-    }
-    // A chunk of its own ends with its frame, so that the next frame starts in a
-    // shared one again.
-    limit_ = chunk_->capacity();
-    if (frame_len > shared_capacity_)
-        limit_ = std::min(limit_, begin_ + frame_len);
+    // While its length is not known, it is small: a frame's header is short, and a request
+    // starts small.
+    const size_t len = std::max(frame_len, unread_len() + 1);
+    if (len <= shared_.bytes())
+        use_shared_chunk(len);
+    else
+        use_own_chunk(frame_len);
     return {chunk_->data() + end_, limit_ - end_};
 }
 
-void ReceiveBuffer::move_to(size_t capacity)
+// One that frames are received into one behind the other.
+void ReceiveBuffer::use_shared_chunk(size_t len)
 {
-    const size_t have = end_ - begin_;
+    const size_t capacity = shared_.bytes();
+    const bool nothing_unread = unread_len() == 0;
+    if (nothing_unread && chunk_ && chunk_->capacity() == capacity && chunk_->unique())
+        begin_ = end_ = 0;
+    // It is larger if it was a large frame's, or if the connection has calmed down.
+    const bool is_larger = chunk_ && chunk_->capacity() > capacity;
+    const bool is_used_up = nothing_unread && limit_ - end_ < kLeastRoom;
+    if (!fits(len) || is_larger || is_used_up)
+        move_to_new_chunk(capacity);
+    limit_ = chunk_->capacity();
+}
+
+// One for what begins with the unread bytes. It ends with its frame, so that the next frame
+// starts in a shared chunk again.
+void ReceiveBuffer::use_own_chunk(size_t frame_len)
+{
+    const size_t have = unread_len();
+    if (frame_len == 0) { // it is a request: no frame's header is that long
+        if (!fits(have + 1))
+            move_to_new_chunk(2 * have);
+        limit_ = chunk_->capacity();
+        return;
+    }
+    const size_t believed_len = have >= kTrust ? frame_len : std::min(frame_len, kUntrusted);
+    if (!fits(believed_len))
+        move_to_new_chunk(believed_len);
+    limit_ = begin_ + believed_len;
+}
+
+void ReceiveBuffer::move_to_new_chunk(size_t capacity)
+{
+    const size_t have = unread_len();
     Ref<Chunk> fresh = Chunk::make(capacity);
     if (have > 0)
         std::memcpy(fresh->data(), chunk_->data() + begin_, have);
     chunk_ = std::move(fresh);
     begin_ = 0;
     end_ = have;
-    limit_ = capacity;
-    peak_ = std::max(peak_, capacity);
+    largest_ = std::max(largest_, capacity);
 }
 
 void ReceiveBuffer::calm_down()
 {
-    shared_capacity_ = kSmallChunk;
-    if (peak_ > kSmallChunk)
-        given_up_ = std::max(given_up_, peak_);
-    peak_ = 0;
+    shared_.reset();
+    if (largest_ > SharedCapacity::kLeast)
+        given_up_ = std::max(given_up_, largest_);
+    largest_ = 0;
 }
 
 void ReceiveBuffer::received(size_t n, int64_t now_ms)
 {
     end_ += n;
-    // The rest of a chunk may be filled by little; what counts is what a read brings.
-    if (end_ == limit_ && n >= shared_capacity_ / 2)
-        shared_capacity_ = std::min(shared_capacity_ * 4, largest_);
-    if (n >= shared_capacity_ / 8)
-        needed_ms_ = now_ms;
-    else if (now_ms - needed_ms_ >= kCalmMs)
+    if (!shared_.adapt(n, end_ == limit_, now_ms))
         calm_down();
 }
 
 void ReceiveBuffer::relax()
 {
     calm_down();
-    if (begin_ != end_)
+    if (unread_len() > 0)
         return;
     chunk_ = nullptr;
     begin_ = end_ = limit_ = 0;

@@ -1,4 +1,4 @@
-// buffer_test.cpp: where received bytes get their room, and where there is none. What
+// buffer_test.cpp: where received bytes get their room, and when there is none. What
 // connections do with it is in message_test.cpp and flow_test.cpp.
 #include "base/buffer.h"
 #include "protocol/assembly.h"
@@ -16,7 +16,7 @@ using namespace websock;
 namespace {
 
 constexpr size_t kAll = std::numeric_limits<size_t>::max();
-constexpr size_t kTrusted = 16 * 1024; // so much has come: the frame's length is believed
+constexpr size_t kTrusted = 16 * 1024; // bytes, after which a frame's length is believed
 
 void receive(ReceiveBuffer &buffer, size_t n)
 {
@@ -35,6 +35,23 @@ bool in_chunk(const ReceiveBuffer &buffer, std::span<uint8_t> room)
     const uint8_t *end = chunk->data() + chunk->capacity();
     return room.data() >= chunk->data() && room.data() <= end &&
            room.size() <= static_cast<size_t>(end - room.data());
+}
+
+// Writes a frame of len bytes into the buffer in reads of at most piece bytes, and consumes it.
+// How many chunks it was in, one after the other.
+size_t chunks_of_frame(ReceiveBuffer &buffer, size_t len, size_t piece)
+{
+    std::vector<Ref<Chunk>> chunks; // held, so that no two have the same address
+    for (size_t left = len; left > 0;) {
+        const size_t n = std::min({left, piece, buffer.room(left == len ? 0 : len).size()});
+        if (chunks.empty() || chunks.back().get() != buffer.chunk().get())
+            chunks.push_back(buffer.chunk());
+        buffer.received(n, 0);
+        left -= n;
+    }
+    CHECK(buffer.unread().size() == len);
+    buffer.consume(len);
+    return chunks.size();
 }
 
 } // namespace
@@ -82,6 +99,42 @@ TEST_CASE("no room is made up for a frame as long as the address space of which 
             CHECK(buffer.unread().size() == kTrusted); // as it was
         }
     }
+}
+
+TEST_CASE("a large frame that comes in small pieces is moved twice: once for its first bytes, and "
+          "once its length is believed")
+{
+    for (size_t piece : {14u, 100u, 500u}) {
+        CAPTURE(piece);
+        ReceiveBuffer buffer(kAll);
+        CHECK(chunks_of_frame(buffer, 1024 * 1024, piece) == 3);
+    }
+}
+
+TEST_CASE("a large frame has its chunk to itself, and the next one starts in a shared chunk")
+{
+    ReceiveBuffer buffer(kAll);
+    constexpr size_t kLen = 20'000;
+    receive(buffer, 14);
+    CHECK(buffer.room(kLen).size() == kLen - 14);
+    const Ref<Chunk> own = buffer.chunk();
+    buffer.received(kLen - 14, 0);
+    buffer.consume(kLen);
+    (void)buffer.room(0);
+    CHECK(buffer.chunk().get() != own.get());
+    CHECK(buffer.chunk()->capacity() < kLen);
+}
+
+TEST_CASE("small frames share a chunk, which is filled from its start once nobody refers to them")
+{
+    ReceiveBuffer buffer(kAll);
+    uint8_t *const start = buffer.room(0).data();
+    Ref<Chunk> event = buffer.chunk();
+    receive(buffer, 100);
+    buffer.consume(100);
+    CHECK(buffer.room(0).data() == start + 100);
+    event = nullptr;
+    CHECK(buffer.room(0).data() == start);
 }
 
 TEST_CASE("unread bytes are the same, wherever room was made for more")

@@ -1,5 +1,5 @@
-// receive_buffer_test.cpp: how large a connection's receive buffer is, by what has come and when.
-// What all buffers of a connection may take is in hostile_memory_test.cpp.
+// receive_buffer_test.cpp: how large a connection's receive buffer is, by what came and when.
+// How much memory all buffers of a connection may take is in hostile_memory_test.cpp.
 #include "base/buffer.h"
 
 #include <doctest/doctest.h>
@@ -7,14 +7,15 @@
 using websock::Chunk;
 using websock::ReceiveBuffer;
 using websock::Ref;
+using websock::SharedCapacity;
 
 namespace {
 
 constexpr size_t kKiB = 1024;
-constexpr size_t kManyBytes = 64 * kKiB * kKiB; // of max_queued_bytes: no limit to a buffer
+constexpr size_t kManyBytes = 64 * kKiB * kKiB; // max_queued_bytes that limit no buffer
 constexpr int64_t kStart = 5000;
 
-// A read of at most so many bytes, all of which are used. How many there was room for.
+// Reads at most so many bytes, and consumes them. Returns how many there was room for.
 size_t read(ReceiveBuffer &buffer, size_t bytes, int64_t now_ms)
 {
     const size_t room = buffer.room(0).size();
@@ -24,7 +25,7 @@ size_t read(ReceiveBuffer &buffer, size_t bytes, int64_t now_ms)
     return room;
 }
 
-// The room there is once reads have filled all they got.
+// The room there is after reads that each filled theirs.
 size_t room_after_a_burst(ReceiveBuffer &buffer, int64_t now_ms)
 {
     for (int i = 0; i < 20; i++)
@@ -33,6 +34,39 @@ size_t room_after_a_burst(ReceiveBuffer &buffer, int64_t now_ms)
 }
 
 } // namespace
+
+TEST_CASE("a shared chunk's capacity grows fourfold with each read that fills it, up to an eighth "
+          "of max_queued_bytes")
+{
+    SharedCapacity capacity(64 * kKiB);
+    for (size_t bytes : {512u, 2048u, 8192u, 8192u}) {
+        CHECK(capacity.bytes() == bytes);
+        CHECK(capacity.adapt(bytes, true, kStart));
+    }
+}
+
+TEST_CASE("a shared chunk's capacity does not grow with a read that leaves room, or has only the "
+          "rest of a chunk")
+{
+    SharedCapacity capacity(kManyBytes);
+    CHECK(capacity.adapt(511, false, kStart));
+    CHECK(capacity.adapt(255, true, kStart));
+    CHECK(capacity.bytes() == 512);
+    CHECK(capacity.adapt(256, true, kStart));
+    CHECK(capacity.bytes() == 2048);
+}
+
+TEST_CASE("a read of an eighth of the capacity is large, and a second without one is calm")
+{
+    SharedCapacity capacity(kManyBytes);
+    CHECK(capacity.adapt(512, true, kStart)); // to 2048
+    CHECK(capacity.adapt(256, false, kStart + 1500));
+    CHECK(capacity.adapt(255, false, kStart + 2499));
+    CHECK_FALSE(capacity.adapt(255, false, kStart + 2500));
+    CHECK(capacity.bytes() == 2048); // until its owner has given up what it holds
+    capacity.reset();
+    CHECK(capacity.bytes() == 512);
+}
 
 TEST_CASE("a receive buffer grows while reads fill it")
 {
@@ -56,7 +90,7 @@ TEST_CASE("a receive buffer is at most an eighth of max_queued_bytes")
 TEST_CASE("a receive buffer does not grow because the rest of a chunk was small")
 {
     ReceiveBuffer buffer(kManyBytes);
-    Ref<Chunk> held; // or each read would begin with a whole chunk again
+    Ref<Chunk> held; // without it, each read would have a whole chunk again
     for (int i = 0; i < 1000; i++) {
         CHECK(buffer.room(0).size() <= 512);
         held = buffer.chunk();
@@ -65,8 +99,8 @@ TEST_CASE("a receive buffer does not grow because the rest of a chunk was small"
     }
 }
 
-TEST_CASE("a large receive buffer is given back a second after the last large read, whatever "
-          "small ones come")
+TEST_CASE("a large receive buffer is given back a second after the last large read, however "
+          "many small ones come")
 {
     ReceiveBuffer buffer(kManyBytes);
     room_after_a_burst(buffer, kStart);
@@ -77,7 +111,7 @@ TEST_CASE("a large receive buffer is given back a second after the last large re
     CHECK_FALSE(buffer.is_large());
 }
 
-TEST_CASE("the largest chunk that was given up is told once, that of a large frame too")
+TEST_CASE("the size of the largest chunk given up is told once, a large frame's too")
 {
     ReceiveBuffer buffer(kManyBytes);
     room_after_a_burst(buffer, kStart);
