@@ -1,12 +1,10 @@
-// monitor.cpp: the dispatcher's monitor thread: how many workers there are, what is
-// late, and deadlines that no thread is sleeping on. See dispatcher.h.
+// monitor.cpp: the dispatcher's monitor thread. It decides how many workers there are to be,
+// and tells runnables that they are late or have expired. How workers are made is in
+// workers.cpp; see dispatcher.h.
 #include "dispatch/dispatcher.h"
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
 #include <span>
 #include <utility>
 
@@ -14,28 +12,28 @@ namespace websock {
 
 namespace {
 
-constexpr std::chrono::milliseconds kTick{1};
-constexpr uint64_t kWholeTick = 2; // looks: the tick between them at least has passed
-// A worker that computes for so long in one run counts as stuck, too: others shall have their
-// turn.
+constexpr std::chrono::milliseconds kTick{1}; // between two looks
+constexpr uint64_t kWholeTick = 2;            // looks, within which a whole tick has passed
+// A worker that has computed for so long in one run counts as stuck, too: others are to get
+// their turn.
 constexpr std::chrono::milliseconds kHogging{100};
-// A look at a thread costs some 8 us.
-constexpr size_t kSampled = 4;  // workers, when there is reason to believe that some are stuck
-constexpr uint64_t kSeldom = 4; // looks between two, while there is little
-// Where the system does not tell: a run that long in which nothing was computed is asleep.
+constexpr size_t kSampled = 4;  // workers at a time; to look at one thread costs some 8 us
+constexpr uint64_t kSeldom = 4; // looks between two samples, while little speaks for one
+// Where the system does not tell: a run that has computed nothing for so long sleeps.
 constexpr uint64_t kStill = 100;   // looks
-constexpr size_t kToldAtOnce = 64; // runnables, between which the lock is let go
-constexpr int kIdleTicks = 20;     // before it parks: parking and waking it has a price too
+constexpr size_t kToldAtOnce = 64; // runnables, before the lock is taken again
+constexpr int kIdleTicks = 20;     // before it parks: to park and wake it has a price, too
 
 } // namespace
 
-void Dispatcher::watch()
+void Dispatcher::run_monitor()
 {
     Lock lock(mutex_);
     int idle_ticks = 0;
-    while (!ends_) {
-        idle_ticks = has_work() ? 0 : idle_ticks + 1;
-        const TimePoint expiry = first_expiring_ ? first_expiring_->expires_at_ : kNever;
+    while (!helpers_end_) {
+        const bool is_idle = queue_.empty() && active_ == 0;
+        idle_ticks = is_idle ? idle_ticks + 1 : 0;
+        const TimePoint expiry = expiring_.front_expires_at();
         if (idle_ticks < kIdleTicks) {
             monitor_wake_.wait_until(mutex_, std::min(expiry, Clock::now() + kTick));
         } else {
@@ -49,40 +47,66 @@ void Dispatcher::watch()
 
 void Dispatcher::look()
 {
-    ++looks_;
-    now_ = Clock::now().time_since_epoch().count();
-    expire();
+    ++look_count_;
+    keep_coarse_now();
+    tell_expired();
     tell_late();
 
-    const bool waits = head_ && looks_ - head_->queued_in_ >= kWholeTick;
-    const bool urgent = waits && (stuck_ > 0 || late_runs_ > 0);
-    const bool of_use = waits || stuck_ > 0 || late_runs_ > 0;
-    if (!urgent && !(of_use && looks_ % kSeldom == 0))
+    const bool some_wait =
+        !queue_.empty() && look_count_ - queue_.front_queued_at_look() >= kWholeTick;
+    const bool some_block = stuck_ > 0 || late_runs_ > 0;
+    const bool both = some_wait && some_block;
+    const bool either = some_wait || some_block;
+    if (!both && !(either && look_count_ % kSeldom == 0))
         return;
-    stuck_ = count_stuck();
+    stuck_ = estimate_stuck();
     // Up at once, down by a sixteenth: a server whose callbacks all block for a millisecond
     // must not wait for a look of the monitor with each of them.
-    const size_t sinking = allowed_active_ - (allowed_active_ + 15) / 16;
-    allowed_active_ = std::max(processors_ + stuck_, sinking);
+    const size_t sinking = wake_below_ - (wake_below_ + 15) / 16;
+    wake_below_ = std::max(processors_ + stuck_, sinking);
     const size_t moving = active_ - std::min(stuck_, active_);
-    if (waits && moving < processors_)
-        grow(std::min(queued_.load(), std::max(processors_ - moving, stuck_)));
+    if (some_wait && moving < processors_)
+        call_for_workers(std::min(runs_queued_.load(), std::max(processors_ - moving, stuck_)));
 }
 
-// Tells those whose run has lasted for a whole tick by now.
+// Wakes idle workers, and asks the maker for as many as are still missing.
+void Dispatcher::call_for_workers(size_t count)
+{
+    while (count > 0 && wake_one())
+        --count;
+    workers_to_make_ = count;
+    if (workers_to_make_ > 0)
+        maker_wake_.signal();
+}
+
+void Dispatcher::tell_expired()
+{
+    const TimePoint now = Clock::now();
+    while (expiring_.front_expires_at() <= now) {
+        Runnable &runnable = *expiring_.front();
+        (void)expiring_.remove(runnable);
+        mutex_.unlock();
+        runnable.expired();
+        runnable.release();
+        mutex_.lock();
+    }
+}
+
+// Tells those whose run has lasted for a whole tick.
 void Dispatcher::tell_late()
 {
     std::array<Runnable *, kToldAtOnce> late;
     size_t count = 0;
     do {
         count = 0;
-        for (Worker *worker = first_fresh_; worker && count < late.size();) {
-            Worker &each = *std::exchange(worker, worker->later);
-            if (looks_ - each.run_in < kWholeTick)
+        for (Worker *worker = on_time_.front(); worker && count < late.size();) {
+            Worker &each = *std::exchange(worker, worker->next);
+            if (look_count_ - each.run_began_at_look < kWholeTick)
                 break;
             if (each.progress.event_since() == kNever)
-                continue; // at the next look, then
-            unlink_fresh(each);
+                continue; // between two events; the next look may find it in one
+            on_time_.erase(each);
+            each.on_time = false;
             ++late_runs_;
             each.cpu_time_when_late = cpu_time_of(each.id);
             each.current->retain();
@@ -97,147 +121,53 @@ void Dispatcher::tell_late()
     } while (count == late.size());
 }
 
-// How many of the active workers will not come back by themselves: a few of them stand for
-// all. The clock does not tell: on a busy machine a worker that waits for a processor takes as
-// long as one that sleeps, and more workers would make that worse (measured at 1000
-// connections on one core: 200 workers and a p99 of 218 ms by the clock, 11 and 37 ms by what
-// the system says of them). Nor does it matter how long one sleeps: where callbacks sleep
-// for 50 us each, it is another one at each look, but as many.
-size_t Dispatcher::count_stuck()
+// How many of the active workers will not come back by themselves: a few of them stand for all.
+//
+// The clock does not tell: on a busy machine a worker that waits for a processor takes as long
+// as one that sleeps, and more workers would make that worse. Measured at 1000 connections on
+// one core: 200 workers and a p99 of 218 ms by the clock; 11 workers and 37 ms by what the
+// system says of them. Nor does it matter how long one sleeps: where callbacks sleep for 50 us
+// each, every look finds other workers asleep, but as many.
+size_t Dispatcher::estimate_stuck()
 {
-    const size_t looks = std::min(kSampled, active_);
+    const size_t sampled = std::min(kSampled, active_);
     size_t stuck = 0;
-    for (size_t i = 0; i < looks && active_ > 0; ++i) {
+    for (size_t i = 0; i < sampled && active_ > 0; ++i) {
         Worker &worker = *workers_[next_sampled_++ % active_];
         stuck += worker.current && worker.id.number != 0 && is_stuck(worker);
     }
-    return looks == 0 ? 0 : (stuck * active_ + looks - 1) / looks;
+    return sampled == 0 ? 0 : (stuck * active_ + sampled - 1) / sampled;
 }
 
 bool Dispatcher::is_stuck(Worker &worker)
 {
     std::chrono::nanoseconds computed{0};
-    if (!worker.fresh)
+    if (!worker.on_time)
         computed = cpu_time_of(worker.id) - worker.cpu_time_when_late;
     if (computed >= kHogging)
         return true;
     // What is known without asking the system, in case it does not tell.
-    const bool still = !worker.fresh && computed.count() == 0 && looks_ - worker.run_in >= kStill;
-    const bool slept = worker.slept;
+    const bool still = !worker.on_time && computed.count() == 0 &&
+                       look_count_ - worker.run_began_at_look >= kStill;
+    const bool slept = worker.slept_in_last_run;
     const ThreadState state = state_in_run(worker);
-    workers_tell_.store(state == ThreadState::unknown, std::memory_order_relaxed);
+    workers_note_sleep_.store(state == ThreadState::unknown, std::memory_order_relaxed);
     return state == ThreadState::unknown ? slept || still : state == ThreadState::sleeps;
 }
 
-// What a worker's thread does in its run; runs, if that ends meanwhile.
+// What a worker's thread does in its present run; runs, if that run ends meanwhile. Lets go of
+// the lock, and then the worker may have gone.
 ThreadState Dispatcher::state_in_run(Worker &worker)
 {
     const ThreadId id = worker.id;
     const size_t index = worker.index;
-    const uint64_t run = worker.run;
+    const uint64_t run_number = worker.run_number;
     mutex_.unlock();
     const ThreadState state = state_of(id);
     mutex_.lock();
-    // The worker itself may have gone.
-    const bool same = index < active_ && workers_[index]->run == run && workers_[index]->current;
-    return same ? state : ThreadState::runs;
-}
-
-// Wakes idle workers, and has as many made as are still lacking.
-void Dispatcher::grow(size_t count)
-{
-    while (count > 0 && wake_one())
-        --count;
-    wanted_ = count;
-    if (wanted_ > 0)
-        growth_wake_.signal();
-}
-
-// The thread that makes workers.
-void Dispatcher::make_wanted()
-{
-    Lock lock(mutex_);
-    while (!ends_) {
-        if (wanted_ == 0 || !head_) {
-            growth_wake_.wait(mutex_);
-            continue;
-        }
-        --wanted_;
-        lock.unlock();
-        note_outcome(add_worker());
-        lock.lock();
-    }
-}
-
-void Dispatcher::note_outcome(int error)
-{
-    size_t waiting = 0;
-    {
-        Lock lock(mutex_);
-        if (error != 0)
-            wanted_ = 0; // until the monitor asks again
-        const bool refused = error != 0 && error != EBUSY && error != ESHUTDOWN;
-        const bool was_refused = std::exchange(short_of_threads_, refused);
-        if (!refused || was_refused)
-            return; // it is said once for each time
-        waiting = queued_;
-    }
-    char text[128];
-    (void)std::snprintf(text, sizeof text,
-                        "no further worker thread: %s; %zu connections wait for callbacks",
-                        std::strerror(error), waiting);
-    options_.warn(text);
-}
-
-void Dispatcher::expire_at(Runnable &runnable, TimePoint when)
-{
-    Lock lock(mutex_);
-    if (runnable.expires_at_ != kNever)
-        return;
-    runnable.retain();
-    runnable.expires_at_ = when;
-    // From the end, since later calls mostly mean later times.
-    Runnable *before = last_expiring_;
-    while (before && before->expires_at_ > when)
-        before = before->earlier_;
-    runnable.earlier_ = before;
-    runnable.later_ = before ? before->later_ : first_expiring_;
-    (before ? before->later_ : first_expiring_) = &runnable;
-    (runnable.later_ ? runnable.later_->earlier_ : last_expiring_) = &runnable;
-    if (first_expiring_ == &runnable)
-        monitor_wake_.signal();
-}
-
-void Dispatcher::forget(Runnable &runnable)
-{
-    {
-        Lock lock(mutex_);
-        if (runnable.expires_at_ == kNever)
-            return;
-        unlink_expiring(runnable);
-    }
-    runnable.release();
-}
-
-void Dispatcher::unlink_expiring(Runnable &runnable)
-{
-    (runnable.earlier_ ? runnable.earlier_->later_ : first_expiring_) = runnable.later_;
-    (runnable.later_ ? runnable.later_->earlier_ : last_expiring_) = runnable.earlier_;
-    runnable.earlier_ = runnable.later_ = nullptr;
-    runnable.expires_at_ = kNever;
-}
-
-void Dispatcher::expire()
-{
-    const TimePoint now = Clock::now();
-    while (first_expiring_ && first_expiring_->expires_at_ <= now) {
-        Runnable &runnable = *first_expiring_;
-        unlink_expiring(runnable);
-        mutex_.unlock();
-        runnable.expired();
-        runnable.release();
-        mutex_.lock();
-    }
+    const bool same_run =
+        index < active_ && workers_[index]->run_number == run_number && workers_[index]->current;
+    return same_run ? state : ThreadState::runs;
 }
 
 } // namespace websock

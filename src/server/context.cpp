@@ -253,7 +253,7 @@ bool Context::end_workers(TimePoint deadline, const Hurried &hurried)
 void Context::report_stuck(int ms)
 {
     try {
-        const std::string names = engine_.dispatcher.stuck_in(ms);
+        const std::string names = engine_.dispatcher.running_for(ms);
         engine_.log.write_here(LIBWEBSOCK_LOG_ERROR, "callbacks do not return: %s",
                                names.empty() ? "none now" : names.c_str());
     } catch (const std::bad_alloc &) {

@@ -53,13 +53,13 @@ class Job final : public Runnable
 };
 
 int start(Dispatcher &dispatcher, size_t max_workers = 0, size_t stack_bytes = kStack,
-          std::chrono::milliseconds idle_leaves = std::chrono::seconds(10))
+          std::chrono::milliseconds idle_timeout = std::chrono::seconds(10))
 {
     Dispatcher::Options options{.max_workers = max_workers,
                                 .stack_bytes = stack_bytes,
                                 .mask = {},
                                 .warn = [](const char *) {},
-                                .idle_leaves = idle_leaves};
+                                .idle_timeout = idle_timeout};
     sigemptyset(&options.mask);
     return dispatcher.start(std::move(options));
 }

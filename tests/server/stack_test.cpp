@@ -120,7 +120,7 @@ TEST_CASE("faults of a thread reach the program's handler, other signals none of
     Client client = Client::open(server.port());
     server.events().wait(Kind::open);
     for (const char *name :
-         {"ws-accept", "ws-connection", "ws-monitor", "ws-growth", "ws-flusher"}) {
+         {"ws-accept", "ws-connection", "ws-monitor", "ws-maker", "ws-flusher"}) {
         CAPTURE(name);
         std::vector<int> threads; // that have come far enough to have a name
         CHECK(eventually([&] {
