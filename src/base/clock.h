@@ -17,8 +17,8 @@ inline TimePoint in_ms(int ms) { return Clock::now() + std::chrono::milliseconds
 // passed, -1 for kNever.
 int ms_until(TimePoint deadline);
 
-// Milliseconds of the monotonic clock as it was at the last tick: a few of them late, but
-// for next to no time.
+// The monotonic clock in milliseconds, as of the last tick of the system's timer: it may be a
+// few of them late, but reading it takes next to no time.
 int64_t coarse_ms();
 
 } // namespace websock

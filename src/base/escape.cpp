@@ -11,16 +11,16 @@ namespace websock {
 
 namespace {
 
-constexpr size_t kLongestPiece = 6; // \u202e
+constexpr size_t kLongestPiece = 6; // bytes: \u202e
 
 struct Character {
-    size_t length = 0; // 0: these bytes are none
+    size_t length = 0; // in bytes; 0: they are not a character
     uint32_t number = 0;
 };
 
 bool is_continuation(char c) { return (static_cast<unsigned char>(c) & 0xc0) == 0x80; }
 
-// text is not empty.
+// The one that text begins with; text is not empty.
 Character first_character(std::string_view text)
 {
     const auto lead = static_cast<uint8_t>(text.front());
@@ -35,15 +35,15 @@ Character first_character(std::string_view text)
     return {length, number};
 }
 
-// Unicode's Bidi_Control, the C1 controls and the two line ends.
-bool acts(uint32_t number)
+// The C1 controls, the two line ends beyond ASCII, and Unicode's Bidi_Control.
+bool is_unseen_control(uint32_t number)
 {
     return (number >= 0x80 && number <= 0x9f) || number == 0x61c || number == 0x200e ||
            number == 0x200f || (number >= 0x2028 && number <= 0x202e) ||
            (number >= 0x2066 && number <= 0x2069);
 }
 
-// One character as it is to be seen, and how many bytes of text it was.
+// One character as it is shown, and how many bytes of text it stands for.
 struct Piece {
     size_t taken;
     size_t length;
@@ -62,7 +62,7 @@ Piece first_piece(std::string_view text, char quote)
     else if (character.length == 0 || character.number < 0x20 || character.number == 0x7f)
         written = std::snprintf(piece.bytes, sizeof piece.bytes, "\\x%02x",
                                 unsigned{static_cast<unsigned char>(c)});
-    else if (acts(character.number))
+    else if (is_unseen_control(character.number))
         written = std::snprintf(piece.bytes, sizeof piece.bytes, "\\u%04x",
                                 static_cast<unsigned>(character.number & 0xffff));
     else
@@ -91,7 +91,7 @@ std::string_view shortened(std::string_view text, size_t max)
 {
     if (text.size() <= max)
         return text;
-    constexpr size_t kMostContinuations = 3; // more are no character
+    constexpr size_t kMostContinuations = 3; // no character has more
     size_t end = max;
     while (end > 0 && max - end < kMostContinuations && is_continuation(text[end]))
         --end;

@@ -1,5 +1,5 @@
-// fd.h: file descriptors of any kind: who owns one, which numbers ours may have, its flags,
-// and waiting for one. Functions return an errno value, 0 for success.
+// fd.h: file descriptors of any kind: owning one, keeping its number above those of stdio, its
+// flags, and waiting for it. Functions that return int return 0 or an errno value.
 #pragma once
 
 #include "base/clock.h"
@@ -39,10 +39,10 @@ class UniqueFd
     int fd_ = -1;
 };
 
-// For a descriptor that the library has just opened: the same file, above 0 to 2. In a
-// program that was started with those closed they are the lowest free ones, and what the
-// program prints would go into our socket. Keeps fd, and is false with errno set, if there
-// is no other number, or fd is -1.
+// Moves a descriptor that the library has just opened to a number above 0, 1 and 2. In a program
+// that was started with those closed they are the lowest free numbers, and what the program
+// prints would go into our socket. False, with errno set and fd as it was, if no number is
+// free or fd is -1.
 inline bool move_above_stdio(UniqueFd &fd)
 {
     if (fd.get() > STDERR_FILENO)
@@ -56,7 +56,7 @@ inline bool move_above_stdio(UniqueFd &fd)
     return true;
 }
 
-// The same, as one expression; -1 if it fails.
+// The same as one expression. Holds nothing, with errno set, if it fails.
 inline UniqueFd above_stdio(int opened)
 {
     UniqueFd fd(opened);
@@ -72,7 +72,8 @@ bool is_blocking(int fd);
 int set_blocking(int fd, bool blocking);
 int set_close_on_exec(int fd);
 
-// Wait until fd can be written to or read from, or has failed. 0, ETIMEDOUT, or poll's error.
+// Wait until fd can be written to or read from, or has failed. 0, ETIMEDOUT, or the errno value
+// of poll(2).
 int wait_writable(int fd, TimePoint deadline);
 int wait_readable(int fd, TimePoint deadline);
 

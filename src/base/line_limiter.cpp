@@ -15,31 +15,31 @@ constexpr std::chrono::seconds kSecond{1};
 
 bool LineLimiter::admit(const char *what, int level, TimePoint now)
 {
-    Kind *const kind = find(what);
+    Kind *const kind = find_or_add(what);
     if (!kind)
         return true;
-    // While a sum waits to be taken, its second goes on.
-    if (kind->sum.count == 0 && now - kind->since >= kSecond) {
-        kind->since = now;
+    // As long as its summary has not been taken, its second goes on.
+    if (kind->summary.count == 0 && now - kind->second_began >= kSecond) {
+        kind->second_began = now;
         kind->admitted = 0;
     }
     if (kind->admitted < kPerSecond) {
         ++kind->admitted;
         return true;
     }
-    kind->sum.level = kind->sum.count == 0 ? level : std::min(kind->sum.level, level);
-    ++kind->sum.count;
+    kind->summary.level = kind->summary.count == 0 ? level : std::min(kind->summary.level, level);
+    ++kind->summary.count;
     return false;
 }
 
-std::optional<LineLimiter::Sum> LineLimiter::take(TimePoint now)
+std::optional<LineLimiter::Summary> LineLimiter::take(TimePoint now)
 {
     for (Kind &kind : kinds_) {
-        if (kind.sum.count == 0 || now - kind.since < kSecond)
+        if (kind.summary.count == 0 || now - kind.second_began < kSecond)
             continue;
-        kind.since = now;
+        kind.second_began = now;
         kind.admitted = 0;
-        return std::exchange(kind.sum, Sum{.what = kind.sum.what});
+        return std::exchange(kind.summary, Summary{.what = kind.summary.what});
     }
     return std::nullopt;
 }
@@ -48,21 +48,21 @@ TimePoint LineLimiter::due() const
 {
     TimePoint due = kNever;
     for (const Kind &kind : kinds_) {
-        if (kind.sum.count != 0)
-            due = std::min<TimePoint>(due, kind.since + kSecond);
+        if (kind.summary.count != 0)
+            due = std::min<TimePoint>(due, kind.second_began + kSecond);
     }
     return due;
 }
 
-LineLimiter::Kind *LineLimiter::find(const char *what)
+LineLimiter::Kind *LineLimiter::find_or_add(const char *what)
 {
     for (size_t i = 0; i < count_; ++i) {
-        if (std::strcmp(kinds_[i].sum.what, what) == 0)
+        if (std::strcmp(kinds_[i].summary.what, what) == 0)
             return &kinds_[i];
     }
     if (count_ == kMostKinds)
         return nullptr;
-    kinds_[count_].sum.what = what;
+    kinds_[count_].summary.what = what;
     return &kinds_[count_++];
 }
 

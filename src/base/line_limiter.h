@@ -1,6 +1,5 @@
-// line_limiter.h: which lines of the log leave as they are, and which are only counted, so
-// that a flood of clients is no flood of lines. No clock, no lock and no text here: those are
-// the Log's.
+// line_limiter.h: which lines of the log are written and which are only counted, so that a flood
+// of clients is no flood of lines. No clock, no lock and no text here: those are the Log's.
 #pragma once
 
 #include "base/clock.h"
@@ -14,34 +13,34 @@ namespace websock {
 class LineLimiter
 {
   public:
-    static constexpr size_t kPerSecond = 20; // lines of a kind that leave as they are
+    static constexpr size_t kPerSecond = 20; // lines of a kind that are written
 
-    // Whether a line of this kind may leave. False: it was counted. what: the kind, in the
-    // words for many of them, a literal.
+    // Whether a line of this kind is to be written. False: it was counted instead. what names
+    // the kind in the plural, "clients that failed", and is a literal.
     bool admit(const char *what, int level, TimePoint now);
 
-    struct Sum {
+    struct Summary {
         const char *what = "";
-        int level = 0; // of the lines counted, the most urgent
+        int level = 0; // the most urgent of the lines counted
         size_t count = 0;
     };
-    // Takes one of the sums whose second is over by now, until there is none.
-    std::optional<Sum> take(TimePoint now);
-    // When the next of them will be; kNever: nothing was counted.
+    // Takes one of the summaries whose second is over by now. None: there are no more of them.
+    std::optional<Summary> take(TimePoint now);
+    // When the next summary can be taken; kNever: no line was counted.
     TimePoint due() const;
 
   private:
     struct Kind {
-        Sum sum;
-        TimePoint since{}; // its second began
+        Summary summary;
+        TimePoint second_began{};
         size_t admitted = 0;
     };
-    static constexpr size_t kMostKinds = 8; // lines of further ones are admitted
+    static constexpr size_t kMostKinds = 8; // lines of any further kind are all written
 
-    Kind *find(const char *what);
+    Kind *find_or_add(const char *what);
 
     std::array<Kind, kMostKinds> kinds_{};
-    size_t count_ = 0;
+    size_t count_ = 0; // of kinds_ in use
 };
 
 } // namespace websock

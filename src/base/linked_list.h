@@ -1,18 +1,18 @@
-// linked_list.h: a list through its elements' own fields, so that putting one in cannot
-// fail and taking one out takes no search. It owns nothing and locks nothing.
+// linked_list.h: a list that links its elements through their own fields, so that adding one
+// cannot fail and removing one needs no search. It owns nothing and locks nothing.
 #pragma once
 
 #include <cstddef>
 
 namespace websock {
 
-// T has the fields T *previous and T *next, and is in one such list at a time.
+// T has the fields T *previous and T *next. An element is in one such list at a time.
 template<class T> class LinkedList
 {
   public:
     bool empty() const { return first_ == nullptr; }
     size_t size() const { return size_; }
-    T *front() const { return first_; } // nullptr: it is empty
+    T *front() const { return first_; } // nullptr: the list is empty
 
     void push_back(T &element)
     {
@@ -23,7 +23,7 @@ template<class T> class LinkedList
         ++size_;
     }
 
-    // Which is in this list.
+    // The element must be in this list.
     void erase(T &element)
     {
         (element.previous ? element.previous->next : first_) = element.next;

@@ -1,5 +1,5 @@
-// lock.h: mutexes and condition variables, with annotations: std::mutex carries none for
-// clang's -Wthread-safety, which checks our locking.
+// lock.h: mutexes and condition variables with annotations, so that clang's -Wthread-safety can
+// check our locking. std::mutex has none.
 #pragma once
 
 #include "base/clock.h"
@@ -37,7 +37,7 @@ class CAPABILITY("mutex") Mutex
     pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
 };
 
-// Holds a Mutex for a scope; may let go of it and take it again in between.
+// Holds a Mutex for a scope. It may be unlocked and locked again in between.
 class SCOPED_CAPABILITY Lock
 {
   public:

@@ -1,4 +1,5 @@
-// processors.cpp: see processors.h; cgroups(7), and the kernel's cgroup-v2 and sched-bwc.
+// processors.cpp: see processors.h, cgroups(7), and the kernel's documents cgroup-v2 and
+// sched-bwc.
 #include "base/processors.h"
 
 #include <algorithm>
@@ -38,8 +39,8 @@ size_t quota_v1(const std::string &directory)
     return whole_processors(quota, period);
 }
 
-// In a container the path may be the host's, and the mount begins further down: what is not
-// there is left out, and the mount's own root is looked at in any case.
+// In a container, the path may be the host's while the mount begins further down. So directories
+// that are not there are skipped, and the mount's own root always counts.
 size_t smallest_on_the_way(const std::string &mount, std::string path,
                            size_t (*quota_of)(const std::string &))
 {
@@ -51,7 +52,7 @@ size_t smallest_on_the_way(const std::string &mount, std::string path,
     return smallest;
 }
 
-bool names(const std::string &controllers, const char *wanted)
+bool list_has(const std::string &controllers, const char *wanted)
 {
     std::istringstream list(controllers);
     for (std::string name; std::getline(list, name, ',');) {
@@ -66,7 +67,7 @@ size_t allowed_processors()
     cpu_set_t allowed;
     if (sched_getaffinity(0, sizeof allowed, &allowed) == 0)
         return static_cast<size_t>(CPU_COUNT(&allowed));
-    const long online = sysconf(_SC_NPROCESSORS_ONLN); // more than a cpu_set_t has room for
+    const long online = sysconf(_SC_NPROCESSORS_ONLN); // there are more than fit into a cpu_set_t
     return online > 0 ? static_cast<size_t>(online) : 1;
 }
 
@@ -86,7 +87,7 @@ size_t cgroup_processors(const std::string &membership, const std::string &mount
         if (controllers.empty())
             smallest = std::min({smallest, smallest_on_the_way(mount, path, quota_v2),
                                  smallest_on_the_way(mount + "/unified", path, quota_v2)});
-        else if (names(controllers, "cpu"))
+        else if (list_has(controllers, "cpu"))
             smallest = std::min({smallest, smallest_on_the_way(mount + "/cpu", path, quota_v1),
                                  smallest_on_the_way(mount + "/" + controllers, path, quota_v1)});
     }

@@ -1,4 +1,4 @@
-// processors.h: how many processors this process may use. What it uses them for is not here.
+// processors.h: how many processors this process may use. What for is not decided here.
 #pragma once
 
 #include <cstddef>
@@ -6,13 +6,14 @@
 
 namespace websock {
 
-// Those it may run on, or, if that is fewer, as many as its time in a cgroup is worth; at
+// How many it may run on, or as many as its cgroup's CPU quota is worth if those are fewer. At
 // least 1.
 size_t processors();
 
-// What the CPU quotas of cgroups allow, rounded up: the smallest on the way from a process's
-// own cgroup to the root, version 1 and 2. SIZE_MAX: there is no quota. membership is a file
-// like /proc/self/cgroup, mount is where the hierarchies are: /sys/fs/cgroup.
+// How many processors the CPU quotas of cgroups (version 1 and 2) are worth, rounded up: the
+// smallest quota on the way from a process's own cgroup to the root counts. SIZE_MAX: there is
+// none. membership is a file like /proc/self/cgroup; mount is where the hierarchies are, as a
+// rule /sys/fs/cgroup.
 size_t cgroup_processors(const std::string &membership, const std::string &mount);
 
 } // namespace websock

@@ -1,7 +1,8 @@
-// ref.h: Ref, a counted reference to an object that counts its own references
-// (retain(), release(); a new object has one). Who holds them is said there.
+// ref.h: Ref, a reference to an object that counts its own references: it has retain() and
+// release(), and begins with one. Who may hold them is said where the object is.
 #pragma once
 
+#include <cstddef>
 #include <utility>
 
 namespace websock {
@@ -28,7 +29,7 @@ template<class T> class Ref
             object_->release();
     }
 
-    // Takes over the reference a new object is born with.
+    // Takes over a reference, such as the one a new object begins with.
     static Ref adopt(T *object)
     {
         Ref ref;

@@ -23,16 +23,16 @@ namespace {
 
 constexpr int kPatienceMs = 10; // for a reader that is only busy
 
-// Atomic, and not under a lock, since a program may fork while another thread prints.
+// Atomic, and without a lock: a program may fork while another thread prints.
 struct Stream {
-    std::atomic<size_t> lost{0};    // lines, since that was last said
-    std::atomic<bool> cut{false};   // the last line lacks its end
-    std::atomic<bool> stuck{false}; // the last line was not taken
+    std::atomic<size_t> lost{0};    // lines, since the last report
+    std::atomic<bool> cut{false};   // the end of the last line is missing
+    std::atomic<bool> stuck{false}; // the last line was not taken whole
 };
 std::array<Stream, 2> streams;
 
-// Keeps a write to a pipe without a reader from raising SIGPIPE in this thread, and leaves
-// the program's own as they were.
+// Keeps a write to a pipe without a reader from raising SIGPIPE in this thread. A SIGPIPE of the
+// program's own stays as it was.
 class NoSigpipe
 {
   public:
@@ -67,7 +67,7 @@ class NoSigpipe
     bool raised_ = false;
 };
 
-// Whether a write may have to wait for somebody.
+// Whether a write may have to wait for a reader.
 bool has_reader(int fd)
 {
     struct stat status {
@@ -77,8 +77,8 @@ bool has_reader(int fd)
     return S_ISFIFO(status.st_mode) || (S_ISCHR(status.st_mode) && isatty(fd) == 1);
 }
 
-// A second way to the same pipe or terminal, for us to set O_NONBLOCK on: on fd itself it
-// would be set for every program that has it.
+// Opens the same pipe or terminal again, with O_NONBLOCK. Set on fd itself, that would hold for
+// every program that has it.
 UniqueFd open_again(int fd)
 {
     char path[32];
@@ -86,7 +86,7 @@ UniqueFd open_again(int fd)
     return above_stdio(open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
 }
 
-// As write(2) to a descriptor that does not block.
+// As write(2) would be if fd did not block.
 ssize_t write_now(int fd, std::string_view bytes)
 {
     const ssize_t sent = send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -100,8 +100,8 @@ ssize_t write_now(int fd, std::string_view bytes)
         errno = EPIPE;
         return -1;
     }
-    // No /proc, no descriptor, or it was another user's. A pipe that is ready takes PIPE_BUF
-    // bytes, unless somebody else is faster.
+    // There is no /proc, no free descriptor, or it is another user's. A pipe that is ready takes
+    // PIPE_BUF bytes, unless another writer is faster.
     if (wait_writable(fd, Clock::now()) != 0) {
         errno = EAGAIN;
         return -1;
@@ -109,8 +109,8 @@ ssize_t write_now(int fd, std::string_view bytes)
     return write(fd, bytes.data(), bytes.size());
 }
 
-// How much of it is taken before the deadline.
-size_t put(int fd, std::string_view text, TimePoint deadline)
+// Returns how much of the text was taken before the deadline.
+size_t write_until(int fd, std::string_view text, TimePoint deadline)
 {
     NoSigpipe guard;
     size_t done = 0;
@@ -130,8 +130,8 @@ size_t put(int fd, std::string_view text, TimePoint deadline)
     return done;
 }
 
-// Says what is missing before this place. False: that was not taken either.
-bool own_up(int fd, Stream &stream, TimePoint deadline)
+// Says how many lines are missing here. False: that was not taken either.
+bool report_lost(int fd, Stream &stream, TimePoint deadline)
 {
     const size_t lost = stream.lost.exchange(0);
     if (lost == 0)
@@ -141,10 +141,10 @@ bool own_up(int fd, Stream &stream, TimePoint deadline)
     (void)std::snprintf(text, sizeof text, "%slibwebsock: warning: %zu %s lost\n", cut ? "\n" : "",
                         lost, lost == 1 ? "line was" : "lines were");
     const std::string_view notice(text);
-    const size_t done = put(fd, notice, deadline);
+    const size_t done = write_until(fd, notice, deadline);
     if (done == notice.size())
         return true;
-    stream.cut = done == 0 ? cut : !(cut && done == 1); // that one was the newline
+    stream.cut = done == 0 ? cut : !(cut && done == 1); // that byte was the newline
     stream.lost += lost;
     return false;
 }
@@ -156,12 +156,12 @@ void print_text(int fd, std::string_view text)
     const int saved_errno = errno;
     Stream &stream = streams[fd == STDERR_FILENO ? 1 : 0];
     const TimePoint deadline = stream.stuck ? Clock::now() : in_ms(kPatienceMs);
-    const bool told = own_up(fd, stream, deadline);
-    const size_t done = told ? put(fd, text, deadline) : 0;
+    const bool reported = report_lost(fd, stream, deadline);
+    const size_t done = reported ? write_until(fd, text, deadline) : 0;
     stream.stuck = done < text.size();
     if (done < text.size()) {
         if (done > 0)
-            stream.cut = true; // before it is counted: who says how many were lost ends it
+            stream.cut = true; // before it is counted: a report in another thread ends the line
         ++stream.lost;
     }
     errno = saved_errno;

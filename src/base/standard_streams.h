@@ -1,5 +1,5 @@
-// standard_streams.h: lines for the standard output and the standard error, which the
-// library does not own: the program prints there, too, and whoever reads may be slow, or gone.
+// standard_streams.h: prints lines to the standard output and the standard error. The library
+// does not own these: the program prints there, too, and whoever reads them may be slow or gone.
 // What is printed, and when, is decided elsewhere.
 #pragma once
 
@@ -7,10 +7,11 @@
 
 namespace websock {
 
-// Write to STDOUT_FILENO or STDERR_FILENO, past stdio: what the program has printed is not
-// flushed. They never raise SIGPIPE, and wait at most 10 ms for a reader, and for one that
-// has let a line go, not at all: what it does not take is lost, and counted, and the next
-// line that gets through follows one that says how many were. Any thread; no lock, no memory.
+// Both write to STDOUT_FILENO or STDERR_FILENO directly. They do not flush what the program has
+// printed through stdio, and never raise SIGPIPE. They wait at most 10 ms for a reader, and not
+// at all for one that did not take the last line. What the reader does not take is lost and
+// counted; before the next line that gets through, a line says how many were lost. Any thread;
+// they take no lock and allocate nothing.
 
 // One line, formatted as by printf(3), without its newline; cut at PIPE_BUF.
 void print_line(int stream, const char *format, ...) __attribute__((format(printf, 2, 3)));

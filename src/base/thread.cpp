@@ -12,7 +12,7 @@ namespace websock {
 
 namespace {
 
-// By a sanitizer, for data of its own.
+// Sanitizers enlarge stacks, for data of their own.
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 constexpr bool kStacksAreEnlarged = true;
 #elif defined(__has_feature)
@@ -23,11 +23,11 @@ constexpr bool kStacksAreEnlarged = false;
 #endif
 
 struct Stack {
-    std::byte *lowest = nullptr; // the guard page is below; nullptr: not known
+    std::byte *lowest = nullptr; // just above the guard page; nullptr: not known
     size_t bytes = 0;
 };
 
-// The calling thread's.
+// That of the calling thread.
 Stack own_stack()
 {
     pthread_attr_t attributes;
@@ -40,7 +40,8 @@ Stack own_stack()
     return error == 0 ? Stack{static_cast<std::byte *>(lowest), bytes} : Stack{};
 }
 
-// Faults of a thread's own: blocked, they would end the process without the program's handler.
+// A thread's own faults are not blocked: they would end the process without calling the
+// program's handler.
 sigset_t all_but_faults()
 {
     sigset_t signals;
@@ -55,12 +56,12 @@ sigset_t all_but_faults()
 void release_unused_stack()
 {
     static const auto page_bytes = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
-    // In a library that dlopen(3) has loaded, others are allocated at first use, and glibc
-    // ends the process where it cannot.
+    // In a library loaded by dlopen(3), thread-local data of the usual model is allocated at
+    // first use, and glibc ends the process if it cannot.
     [[gnu::tls_model("initial-exec")]] thread_local std::byte *const lowest = own_stack().lowest;
     if (!lowest)
         return;
-    // What is called from here needs some, too.
+    // What is called from here needs some of the stack, too.
     const auto *const here = static_cast<std::byte *>(__builtin_frame_address(0)) - 256;
     const size_t unused = static_cast<size_t>(here - lowest) / page_bytes * page_bytes;
     (void)madvise(lowest, unused, MADV_DONTNEED);
@@ -75,7 +76,7 @@ int Thread::start(const ThreadOptions &options, void (*entry)(void *), void *arg
     return error;
 }
 
-// The id goes nowhere: some C libraries store it when the thread has long begun.
+// The id is thrown away: some C libraries store it long after the thread has begun.
 int Thread::launch(const ThreadOptions &options, void (*entry)(void *), void *argument)
 {
     pthread_t id{};
@@ -98,8 +99,8 @@ int Thread::create(const ThreadOptions &options, void (*entry)(void *), void *ar
     if (options.stack_bytes != 0)
         error = pthread_attr_setstacksize(&attributes, options.stack_bytes);
     if (error == 0) {
-        // The new thread inherits the mask: no signal can reach it before it has
-        // set its own.
+        // The new thread inherits this mask, so that no signal can reach it before it has set
+        // its own.
         const sigset_t others = all_but_faults();
         sigset_t before;
         pthread_sigmask(SIG_SETMASK, &others, &before);
@@ -143,7 +144,7 @@ int room_on_stack(size_t stack_bytes, size_t &room)
     if (error != 0)
         return error;
     thread.join();
-    // The C library may have used a larger one again that another thread has left.
+    // The C library may have reused a larger stack that another thread has left.
     room = kStacksAreEnlarged ? found.below : stack_bytes - std::min(found.above, stack_bytes);
     return 0;
 }

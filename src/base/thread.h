@@ -1,5 +1,5 @@
-// thread.h: POSIX threads. std::thread cannot be given a stack size, and throws where a full
-// system makes us expect a failure. Locks are in lock.h.
+// thread.h: POSIX threads. std::thread takes no stack size, and it throws when the system has no
+// thread left, which we expect to happen. Locks are in lock.h.
 #pragma once
 
 #include <cstddef>
@@ -12,12 +12,12 @@ struct ThreadOptions {
     const char *name;               // shown by ps and gdb; at most 15 characters
     size_t stack_bytes = 0;         // 0: the system's default
     const sigset_t *mask = nullptr; // signals to block, read by the thread when it begins;
-                                    // nullptr: all but those it raises itself, by a fault
+                                    // nullptr: all but those of its own faults
     bool batch = false;             // see use_batch_scheduling()
 };
 
-// A joinable thread. Whoever has started it with start() joins it, or, with launch(),
-// whoever the thread itself has told that it is about to end.
+// A joinable thread. One that was started with start() is joined by whoever started it; one that
+// was started with launch() is joined by whoever it has told that it is about to end.
 class Thread
 {
   public:
@@ -28,11 +28,11 @@ class Thread
     // Runs entry(argument) in a new thread. 0, or an errno value (EAGAIN). The object must
     // live until join() has returned.
     int start(const ThreadOptions &options, void (*entry)(void *), void *argument);
-    // By the thread that has called start(), or one that knows it to have returned.
+    // By the thread that called start(), or by one that knows that start() has returned.
     void join() { pthread_join(id_, nullptr); }
 
-    // The same, but the thread may have ended, been joined, and have had this object deleted
-    // before launch() returns: from then on nothing here is touched.
+    // As start(), but before launch() returns, the thread may have ended and been joined, and
+    // this object may have been deleted. launch() does not touch it once the thread is there.
     int launch(const ThreadOptions &options, void (*entry)(void *), void *argument);
     // By a thread that the launched one has told, through a lock, that it is about to end.
     void join_launched() { pthread_join(self_, nullptr); }
@@ -41,8 +41,8 @@ class Thread
     int create(const ThreadOptions &options, void (*entry)(void *), void *argument, pthread_t &id);
     static void *trampoline(void *self);
 
-    pthread_t id_{};   // written by start(), once the thread is there
-    pthread_t self_{}; // the same, written by the new thread alone
+    pthread_t id_{};   // written by start(), when the thread is there
+    pthread_t self_{}; // the same id, written by the new thread alone
     void (*entry_)(void *) = nullptr;
     void *argument_ = nullptr;
     const char *name_ = nullptr;
@@ -50,18 +50,18 @@ class Thread
     bool batch_ = false;
 };
 
-// Gives the memory back that the calling thread's stack has used further down than now.
+// Gives back the memory that the calling thread's stack once used and does not use now.
 [[gnu::noinline]] void release_unused_stack();
 
-// What of a stack of so many bytes is left when a thread on it begins: less than all, since
-// the C library's and the program's thread-local data are in there. 0, or an errno value:
-// EINVAL where no thread can have so small a stack, EAGAIN.
+// How much of a stack of so many bytes is left when a thread begins on it. That is less than all
+// of it, since it holds the thread-local data of the C library and the program, too. 0, or an
+// errno value: EINVAL if no thread can have so small a stack, EAGAIN.
 int room_on_stack(size_t stack_bytes, size_t &room);
 
-// Lets the calling thread finish its work before the thread it has woken runs, unless an
-// administrator has chosen another policy than the usual one. Measured (closed-loop echo, one
+// Lets the calling thread finish its work before the threads that it wakes run. Does nothing if
+// an administrator has chosen another policy than the usual one. Measured (closed-loop echo, one
 // core): 23 us of CPU per message without, 17 with, since readers that are not preempted fill
-// the run queue in bulk. A hint: there is no failure worth telling.
+// the run queue in bulk. It is a hint, so failures are not reported.
 void use_batch_scheduling();
 
 } // namespace websock

@@ -15,7 +15,7 @@ namespace websock {
 ThreadId current_thread()
 {
     ThreadId self{.number = gettid()};
-    (void)pthread_getcpuclockid(pthread_self(), &self.cpu_clock); // a number, made of the thread's
+    (void)pthread_getcpuclockid(pthread_self(), &self.cpu_clock); // made of the thread's number
     return self;
 }
 

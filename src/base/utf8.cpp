@@ -10,12 +10,12 @@ namespace websock {
 
 namespace {
 
-// A state is the position of a six-bit slot in a 64-bit row. There is a row for
-// each byte value; its slot at the present state holds the next one. Stepping is
-// so a shift of the row, and no branch depends on the text: mixed scripts, which
-// a branch predictor cannot foresee, cost what a single one costs.
+// A state is the position of a six-bit slot in a 64-bit row. There is a row for each byte value,
+// and its slot at the present state holds the next state. So a step is a shift of a row, and no
+// branch depends on the text: mixed scripts, which a branch predictor cannot foresee, cost no
+// more than a single one.
 enum State : uint8_t {
-    between = 0, // two characters; what Utf8Validator::complete asks for
+    between = 0, // two characters; Utf8Validator::complete() asks for it
     rejected = 6,
     one_left = 12,
     two_left = 18,
@@ -72,7 +72,7 @@ constexpr std::array<uint64_t, 256> make_rows()
 
 constexpr std::array<uint64_t, 256> kRows = make_rows();
 
-// What is above the six bits of a state is left of it, and masked away only here.
+// The bits above a state's six are left over from its row, and masked away only here.
 inline uint64_t step(uint64_t state, uint8_t byte) { return kRows[byte] >> (state & kSlotMask); }
 
 constexpr size_t kBlock = 32;

@@ -1,5 +1,5 @@
-// utf8.h: an incremental UTF-8 validator (RFC 3629). Bytes in, verdict out; it
-// knows nothing of frames, sockets or threads.
+// utf8.h: an incremental UTF-8 validator (RFC 3629). Bytes in, verdict out; it knows nothing of
+// frames, sockets or threads.
 #pragma once
 
 #include <cstddef>
@@ -11,9 +11,9 @@ namespace websock {
 class Utf8Validator
 {
   public:
-    // Feeds the next bytes of a text. False: some byte so far cannot be part of
-    // valid UTF-8 (the verdict falls at the first such byte, not at the end of
-    // its sequence), and the validator must not be fed again before reset().
+    // Feeds the next bytes of a text. False: one of the bytes so far cannot be part of valid
+    // UTF-8. That is known at the first such byte, not at the end of its sequence. After it, the
+    // validator must not be fed again before reset().
     bool feed(std::span<const uint8_t> bytes);
 
     // Whether the bytes fed so far end between two characters.

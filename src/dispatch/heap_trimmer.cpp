@@ -8,8 +8,8 @@ namespace websock {
 
 namespace {
 
-constexpr int kSoonMs = 1000;   // connections seldom go one by one
-constexpr int kPauseMs = 10000; // for the program's other threads: an arena is locked meanwhile
+constexpr int kSoonMs = 1000;   // connections seldom go one at a time
+constexpr int kPauseMs = 10000; // trimming locks an arena, and other threads wait for it
 constexpr size_t kMuch = 8 * 1024 * 1024;
 constexpr int kLaterMs = 12000; // parked threads leave after 5 s, idle workers after 10
 
@@ -25,11 +25,11 @@ void HeapTrimmer::gave_up(size_t bytes)
 
 void HeapTrimmer::trim_soon()
 {
-    once_more_ = true;
+    trim_once_more_ = true;
     dispatcher_.expire_at(*this, std::max(in_ms(kSoonMs), not_before_.load()));
 }
 
-// The workers may all be busy for longer than until the next time.
+// All workers may be busy until after the next expiry: so it may have been posted already.
 void HeapTrimmer::expired() noexcept
 {
     if (!posted_.exchange(true))
@@ -40,7 +40,7 @@ void HeapTrimmer::run(Progress &, std::vector<uint8_t> &) noexcept
 {
     posted_ = false;
     not_before_ = in_ms(kPauseMs);
-    if (once_more_.exchange(false))
+    if (trim_once_more_.exchange(false))
         dispatcher_.expire_at(*this, in_ms(kLaterMs));
 #ifdef __GLIBC__
     (void)malloc_trim(0);

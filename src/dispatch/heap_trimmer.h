@@ -1,5 +1,5 @@
-// heap_trimmer.h: gives memory back to the system when many connections have gone. glibc's
-// malloc by itself keeps what is free below the last block in use (measured: 38 of 76 MiB
+// heap_trimmer.h: gives memory back to the system when many connections have gone. By itself,
+// glibc's malloc keeps whatever is free below the last block in use (measured: 38 of 76 MiB
 // after 5,000 connections had closed).
 #pragma once
 
@@ -12,11 +12,11 @@ class HeapTrimmer final : public Runnable
   public:
     explicit HeapTrimmer(Dispatcher &dispatcher) : dispatcher_(dispatcher) {}
 
-    // So much was given up at once, as buffers are. When that has come to much, trims soon.
+    // So many bytes were freed at once, a buffer for example. When they add up to much, trims.
     void gave_up(size_t bytes);
 
-    // Trims in a second, or when ten have passed since the last time, and once more when the
-    // threads have left that are not needed any more. Any thread, while the dispatcher runs.
+    // Trims in a second, but at most every ten seconds, and once more when the threads that are
+    // no longer needed have left. Any thread, while the dispatcher runs.
     void trim_soon();
 
     void run(Progress &progress, std::vector<uint8_t> &spare) noexcept override;
@@ -29,9 +29,9 @@ class HeapTrimmer final : public Runnable
   private:
     Dispatcher &dispatcher_;
     std::atomic<TimePoint> not_before_{TimePoint::min()};
-    std::atomic<bool> once_more_{false};
-    std::atomic<bool> posted_{false}; // and not run yet
-    std::atomic<size_t> given_up_{0}; // bytes, since trim_soon() was last called for them
+    std::atomic<bool> trim_once_more_{false};
+    std::atomic<bool> posted_{false}; // a run() will come
+    std::atomic<size_t> given_up_{0}; // bytes, since they last added up to much
 };
 
 } // namespace websock

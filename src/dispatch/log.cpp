@@ -11,14 +11,14 @@
 
 namespace websock {
 
-// A peer has a say in what is logged, but not in what a line is.
+// What a peer has chosen may be in the line, and must not look like a line of its own.
 Log::Text Log::format(const char *format, va_list arguments)
 {
-    char raw[kLongestLine + 2]; // so that what is too long can be told, and cut between characters
+    char raw[kLongestLine + 2]; // one byte more, to see what is too long and cut it well
     const int wanted = std::vsnprintf(raw, sizeof raw, format, arguments);
-    const size_t there = std::min(static_cast<size_t>(std::max(wanted, 0)), sizeof raw - 1);
+    const size_t written = std::min(static_cast<size_t>(std::max(wanted, 0)), sizeof raw - 1);
     Text text;
-    const std::string_view whole = shortened({raw, there}, kLongestLine);
+    const std::string_view whole = shortened({raw, written}, kLongestLine);
     text[escape(whole, std::span(text).first<kLongestLine>())] = '\0';
     return text;
 }
@@ -31,7 +31,7 @@ void Log::write(int level, const char *format, ...)
     va_start(arguments, format);
     const Text text = Log::format(format, arguments);
     va_end(arguments);
-    put(level, text.data());
+    emit(level, text.data());
 }
 
 void Log::write_limited(const char *what, int level, const char *format, ...)
@@ -42,16 +42,16 @@ void Log::write_limited(const char *what, int level, const char *format, ...)
     va_start(arguments, format);
     const Text text = Log::format(format, arguments);
     va_end(arguments);
-    put(level, text.data());
+    emit(level, text.data());
 }
 
 bool Log::admits(const char *what, int level)
 {
     Lock lock(mutex_);
-    if (!dispatcher_) // nobody who would log the number later
+    if (!dispatcher_) // nobody would log the number later
         return true;
     const TimePoint now = Clock::now();
-    put_sums(now); // before what follows them
+    queue_summaries(now); // before the lines that follow them
     if (limiter_.admit(what, level, now))
         return true;
     if (!std::exchange(expires_, true))
@@ -63,29 +63,29 @@ void Log::expired() noexcept
 {
     Lock lock(mutex_);
     expires_ = false;
-    put_sums(Clock::now());
+    queue_summaries(Clock::now());
     if (dispatcher_ && limiter_.due() != kNever && !std::exchange(expires_, true))
         dispatcher_->expire_at(*this, limiter_.due());
 }
 
-void Log::put_sums(TimePoint now)
+void Log::queue_summaries(TimePoint now)
 {
-    while (const std::optional<LineLimiter::Sum> sum = limiter_.take(now)) {
+    while (const std::optional<LineLimiter::Summary> summary = limiter_.take(now)) {
         char text[128];
-        (void)std::snprintf(text, sizeof text, "%zu more in the last second: %s", sum->count,
-                            sum->what);
-        queue(sum->level, text);
+        (void)std::snprintf(text, sizeof text, "%zu similar lines left out in the last second: %s",
+                            summary->count, summary->what);
+        queue(summary->level, text);
     }
 }
 
-void Log::put(int level, const char *text)
+void Log::emit(int level, const char *text)
 {
     Lock lock(mutex_);
     if (dispatcher_)
         return queue(level, text);
-    const Onlog receiver = onlog();
+    const Onlog function = onlog();
     lock.unlock();
-    deliver(receiver, level, text);
+    deliver(function, level, text);
 }
 
 void Log::queue(int level, const char *text)
@@ -109,7 +109,7 @@ void default_onlog(libwebsock_context *, int level, const char *text)
         print_line(STDERR_FILENO, "libwebsock: %s: %s", names[level], text);
 }
 
-// Whether the user's function, which is fixed while the server runs, takes any of it.
+// Whether the user's function takes lines of this level. While the server runs it is fixed.
 bool Log::wants(int level)
 {
     Lock lock(mutex_);
@@ -124,12 +124,12 @@ void Log::write_here(int level, const char *format, const char *argument)
     (void)std::snprintf(raw, sizeof raw, format, argument);
     Text text;
     text[escape(raw, std::span(text).first<kLongestLine>())] = '\0';
-    Onlog receiver = nullptr;
+    Onlog function = nullptr;
     {
         Lock lock(mutex_);
-        receiver = onlog();
+        function = onlog();
     }
-    deliver(receiver, level, text.data());
+    deliver(function, level, text.data());
 }
 
 void Log::attach(Dispatcher &dispatcher)
@@ -145,7 +145,7 @@ void Log::detach()
     {
         Lock lock(mutex_);
         dispatcher_ = nullptr;
-        put_sums(kNever);
+        queue_summaries(kNever);
     }
     while (deliver_some()) {
     }
@@ -157,38 +157,39 @@ void Log::run(Progress &progress, std::vector<uint8_t> &) noexcept
     if (!deliver_some())
         return;
     Lock lock(mutex_);
-    if (dispatcher_) // behind the others, who may have waited for a slow onlog
+    if (dispatcher_) // at the end of the queue: others may have waited for a slow onlog
         dispatcher_->post(*this);
 }
 
-// Delivers the next lines, and what was lost behind them. Whether there are more; if not, it
-// is to be posted for the next.
+// Delivers the next lines, and then says how many were lost. Returns whether more are waiting;
+// if not, the next line will post it.
 bool Log::deliver_some()
 {
     Lock lock(mutex_);
-    const Onlog receiver = onlog();
+    const Onlog function = onlog();
     for (size_t i = 0; i < kLinesInARow && !waiting_.empty(); ++i) {
         const Line line = std::move(waiting_.front());
         waiting_.pop_front();
         lock.unlock();
-        deliver(receiver, line.level, line.text.c_str());
+        deliver(function, line.level, line.text.c_str());
         lock.lock();
     }
     if (const size_t lost = std::exchange(lost_, 0); lost != 0) {
         char text[64];
-        (void)std::snprintf(text, sizeof text, "%zu log lines were lost", lost);
+        (void)std::snprintf(text, sizeof text, "%zu log %s lost", lost,
+                            lost == 1 ? "line was" : "lines were");
         lock.unlock();
-        deliver(receiver, LIBWEBSOCK_LOG_WARNING, text);
+        deliver(function, LIBWEBSOCK_LOG_WARNING, text);
         lock.lock();
     }
     posted_ = !waiting_.empty() || lost_ != 0;
     return posted_;
 }
 
-void Log::deliver(Onlog receiver, int level, const char *text)
+void Log::deliver(Onlog function, int level, const char *text)
 {
-    if (receiver)
-        receiver(&context_, level, text);
+    if (function)
+        function(&context_, level, text);
 }
 
 } // namespace websock

@@ -10,7 +10,7 @@ namespace websock {
 
 namespace {
 
-// Enough for as many sessions as can begin in the time that it takes to end one.
+// As many sessions as can begin in the time that it takes one to end.
 constexpr size_t kMostParked = 64;
 constexpr std::chrono::seconds kParkedLeaves{5};
 
@@ -21,14 +21,14 @@ int ThreadCache::run(const ThreadOptions &options, void (*job)(void *), void *ar
     {
         Lock lock(mutex_);
         if (Worker *worker = parked_) {
-            parked_ = worker->below;
+            parked_ = worker->next_parked;
             --parked_count_;
             worker->job = job;
             worker->argument = argument;
             worker->wake.signal();
             return 0;
         }
-        ++threads_;
+        ++thread_count_;
     }
     std::unique_ptr<Worker> worker(new (std::nothrow) Worker{
         .cache = this, .thread = {}, .wake = {}, .job = job, .argument = argument});
@@ -42,7 +42,7 @@ int ThreadCache::run(const ThreadOptions &options, void (*job)(void *), void *ar
         return 0;
     }
     Lock lock(mutex_);
-    if (--threads_ == 0)
+    if (--thread_count_ == 0)
         all_left_.signal();
     return error;
 }
@@ -55,13 +55,13 @@ void ThreadCache::work(Worker &worker)
     leave(worker);
 }
 
-// Waits for a job. False: there is none, and the thread is not needed any more.
+// Waits for a job. False: none has come, and the thread is to leave.
 bool ThreadCache::park(Worker &worker)
 {
     Lock lock(mutex_);
     if (parking_ended_ || parked_count_ == kMostParked)
         return false;
-    worker.below = parked_;
+    worker.next_parked = parked_;
     parked_ = &worker;
     ++parked_count_;
     const TimePoint leave_at = Clock::now() + kParkedLeaves;
@@ -72,22 +72,22 @@ bool ThreadCache::park(Worker &worker)
         return true;
     Worker **link = &parked_;
     while (*link != &worker)
-        link = &(*link)->below;
-    *link = worker.below;
+        link = &(*link)->next_parked;
+    *link = worker.next_parked;
     --parked_count_;
     return false;
 }
 
-// Each one that leaves joins the one that has left before it, so that at most one thread
-// that has ended is there at a time.
+// Each thread that leaves joins the one that left before it, so that there is at most one that
+// has ended and is not joined.
 void ThreadCache::leave(Worker &worker)
 {
     release_unused_stack(); // glibc keeps stacks for later, up to 40 MiB of them
     Worker *before = nullptr;
     {
         Lock lock(mutex_);
-        before = std::exchange(left_, &worker);
-        if (--threads_ == 0)
+        before = std::exchange(unjoined_, &worker);
+        if (--thread_count_ == 0)
             all_left_.signal();
     }
     join(before);
@@ -106,7 +106,7 @@ void ThreadCache::reap()
     Worker *left = nullptr;
     {
         Lock lock(mutex_);
-        left = std::exchange(left_, nullptr);
+        left = std::exchange(unjoined_, nullptr);
     }
     join(left);
 }
@@ -115,7 +115,7 @@ void ThreadCache::stop_parking()
 {
     Lock lock(mutex_);
     parking_ended_ = true;
-    for (Worker *worker = parked_; worker; worker = worker->below)
+    for (Worker *worker = parked_; worker; worker = worker->next_parked)
         worker->wake.signal();
 }
 
@@ -124,7 +124,7 @@ void ThreadCache::stop()
     stop_parking();
     {
         Lock lock(mutex_);
-        while (threads_ > 0)
+        while (thread_count_ > 0)
             all_left_.wait(mutex_);
     }
     reap();

@@ -42,9 +42,10 @@ void Dispatcher::note_outcome(int error)
         waiting = runs_queued_;
     }
     char text[128];
-    (void)std::snprintf(text, sizeof text,
-                        "no further worker thread: %s; %zu connections wait for callbacks",
-                        std::strerror(error), waiting);
+    (void)std::snprintf(
+        text, sizeof text,
+        "cannot start another worker thread: %s; connections waiting for callbacks: %zu",
+        std::strerror(error), waiting);
     options_.warn(text);
 }
 

@@ -254,10 +254,10 @@ void Context::report_stuck(int ms)
 {
     try {
         const std::string names = engine_.dispatcher.running_for(ms);
-        engine_.log.write_here(LIBWEBSOCK_LOG_ERROR, "callbacks do not return: %s",
-                               names.empty() ? "none now" : names.c_str());
+        engine_.log.write_here(LIBWEBSOCK_LOG_ERROR, "callbacks are still running: %s",
+                               names.empty() ? "none of them for long" : names.c_str());
     } catch (const std::bad_alloc &) {
-        engine_.log.write_here(LIBWEBSOCK_LOG_ERROR, "%s", "callbacks do not return");
+        engine_.log.write_here(LIBWEBSOCK_LOG_ERROR, "%s", "callbacks are still running");
     }
 }
 

@@ -1,4 +1,4 @@
-// line_limiter_test.cpp: which lines of a flood are logged, and which only counted.
+// line_limiter_test.cpp: which lines of a flood are written, and which are only counted.
 #include "base/line_limiter.h"
 
 #include <doctest/doctest.h>
@@ -26,7 +26,7 @@ size_t admitted(LineLimiter &limiter, size_t count, TimePoint now, const char *w
 
 TEST_SUITE_BEGIN("no transport");
 
-TEST_CASE("so many lines of a kind are admitted in a second, and the others are counted")
+TEST_CASE("a limited number of lines of a kind is admitted in a second, and the others are counted")
 {
     LineLimiter limiter;
     CHECK(limiter.due() == kNever);
@@ -35,11 +35,11 @@ TEST_CASE("so many lines of a kind are admitted in a second, and the others are 
     CHECK(admitted(limiter, 412, kStart + 999ms) == 0);
     CHECK(limiter.due() == kStart + 1s);
     CHECK_FALSE(limiter.take(kStart + 999ms).has_value());
-    const auto sum = limiter.take(kStart + 1s);
-    REQUIRE(sum.has_value());
-    CHECK(sum->what == "lines"s);
-    CHECK(sum->count == 412);
-    CHECK(sum->level == 2);
+    const auto summary = limiter.take(kStart + 1s);
+    REQUIRE(summary.has_value());
+    CHECK(summary->what == "lines"s);
+    CHECK(summary->count == 412);
+    CHECK(summary->level == 2);
     CHECK_FALSE(limiter.take(kStart + 1h).has_value());
     CHECK(limiter.due() == kNever);
 }
@@ -52,21 +52,21 @@ TEST_CASE("below the rate every line is admitted, for ever")
     CHECK(limiter.due() == kNever);
 }
 
-TEST_CASE("after a sum was taken a new second begins, and until then nothing is admitted")
+TEST_CASE("a new second begins when the summary is taken, and until then nothing is admitted")
 {
     LineLimiter limiter;
     CHECK(admitted(limiter, kLimit + 1, kStart) == kLimit);
-    CHECK(admitted(limiter, 5, kStart + 3s) == 0); // whoever takes it is late
+    CHECK(admitted(limiter, 5, kStart + 3s) == 0); // the summary is taken late
     CHECK(limiter.take(kStart + 3s)->count == 6);
     CHECK(admitted(limiter, kLimit + 2, kStart + 3s) == kLimit);
     CHECK(limiter.due() == kStart + 4s);
     CHECK(limiter.take(kStart + 4s)->count == 2);
 }
 
-TEST_CASE("each kind has its own limit and sum, at the most urgent of its levels")
+TEST_CASE("each kind has its own limit and summary, at the most urgent of its levels")
 {
     LineLimiter limiter;
-    const std::string same = "late"; // another address, and the same kind
+    const std::string same = "late"; // the same kind at another address
     CHECK(admitted(limiter, kLimit + 3, kStart, "late") == kLimit);
     CHECK(admitted(limiter, 1, kStart, same.c_str()) == 0);
     CHECK(admitted(limiter, kLimit, kStart + 100ms, "bad") == kLimit);
@@ -76,10 +76,10 @@ TEST_CASE("each kind has its own limit and sum, at the most urgent of its levels
     CHECK(limiter.due() == kStart + 1s);
     CHECK(limiter.take(kStart + 1s)->count == 4);
     CHECK(limiter.due() == kStart + 1100ms);
-    const auto sum = limiter.take(kStart + 2s);
-    CHECK(sum->what == "bad"s);
-    CHECK(sum->count == 3);
-    CHECK(sum->level == 1);
+    const auto summary = limiter.take(kStart + 2s);
+    CHECK(summary->what == "bad"s);
+    CHECK(summary->count == 3);
+    CHECK(summary->level == 1);
 }
 
 TEST_CASE("lines of more kinds than there is room for are all admitted")

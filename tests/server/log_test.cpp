@@ -37,7 +37,7 @@ size_t summed_up(Server &server, const std::string &what)
 {
     size_t sum = 0;
     for (const LogLine &line : server.log().lines())
-        if (line.text.ends_with(" more in the last second: " + what))
+        if (line.text.ends_with(" similar lines left out in the last second: " + what))
             sum += std::stoul(line.text);
     return sum;
 }
@@ -181,8 +181,8 @@ TEST_CASE("a flood of refusals is some lines and their number, and is counted in
                kFlood;
     }));
     CHECK(summed_up(server, "refused by onrequest") > 0);
-    CHECK(
-        server.log().has(LIBWEBSOCK_LOG_INFO, {" more in the last second: refused by onrequest"}));
+    CHECK(server.log().has(LIBWEBSOCK_LOG_INFO,
+                           {" similar lines left out in the last second: refused by onrequest"}));
     CHECK(server.stats().refused_by_onrequest == kFlood);
 }
 
