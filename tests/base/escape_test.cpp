@@ -1,4 +1,4 @@
-// escape_test.cpp: what others have chosen, as it is printed and logged.
+// escape_test.cpp: how text that others have chosen is printed and logged.
 #include "base/escape.h"
 #include "base/utf8.h"
 
@@ -17,7 +17,7 @@ std::string escaped(std::string_view text, char quote = '\0', size_t room = 4096
     std::string out(room, '#');
     const size_t length = escape(text, out, quote);
     CHECK(length <= room);
-    CHECK(out.substr(length) == std::string(room - length, '#')); // no byte behind it was touched
+    CHECK(out.substr(length) == std::string(room - length, '#')); // nothing behind it was touched
     return out.substr(0, length);
 }
 
@@ -34,7 +34,7 @@ std::string utf8(unsigned number)
     return text;
 }
 
-bool acts_on_a_terminal(unsigned number)
+bool controls_a_terminal(unsigned number)
 {
     return number < 0x20 || (number >= 0x7f && number <= 0x9f) || number == 0x61c ||
            number == 0x200e || number == 0x200f || (number >= 0x2028 && number <= 0x202e) ||
@@ -45,14 +45,14 @@ bool acts_on_a_terminal(unsigned number)
 
 TEST_SUITE_BEGIN("no transport");
 
-TEST_CASE("what can be read stays as it is, in any script")
+TEST_CASE("readable text stays as it is, in any script")
 {
     for (std::string_view text : {""sv, "GET /chat?x=1 \"quoted\""sv, "caf\xc3\xa9 \xe2\x82\xac"sv,
                                   "\xe6\x97\xa5\xe6\x9c\xac \xf0\x9f\x98\x80 \xd7\xa9\xd7\x9c"sv})
         CHECK(escaped(text) == text);
 }
 
-TEST_CASE("what acts or hides is escaped, so that it is seen")
+TEST_CASE("what controls a terminal or cannot be seen is escaped")
 {
     CHECK(escaped("a\nb\r\tc") == "a\\nb\\r\\tc");
     CHECK(escaped("\x1b[2J\a\0\x7f"sv) == "\\x1b[2J\\x07\\x00\\x7f");
@@ -73,7 +73,7 @@ TEST_CASE("no two texts look alike: the backslash is escaped, and the quote wher
     CHECK(escaped("\0"sv, '\0') == "\\x00");
 }
 
-TEST_CASE("every character comes out as valid UTF-8, and as ASCII if it acts")
+TEST_CASE("every character comes out as valid UTF-8, and as ASCII if it controls a terminal")
 {
     size_t wrong = 0;
     for (unsigned number = 0; number <= 0x10ffff; number += number < 0x3000 ? 1 : 31) {
@@ -83,7 +83,7 @@ TEST_CASE("every character comes out as valid UTF-8, and as ASCII if it acts")
         char out[8];
         const std::string_view seen(out, escape(text, out));
         const bool stays = seen == text;
-        const bool should = !acts_on_a_terminal(number) && number != '\\';
+        const bool should = !controls_a_terminal(number) && number != '\\';
         wrong += stays != should;
         wrong += !stays && seen.front() != '\\';
     }
@@ -117,7 +117,7 @@ TEST_CASE("a text is shortened between two characters")
     for (size_t max : {1u, 2u, 3u, 4u})
         CHECK(shortened("a\xf0\x9f\x98\x80z", max) == "a");
     CHECK(shortened("a\xf0\x9f\x98\x80z", 5) == "a\xf0\x9f\x98\x80");
-    CHECK(shortened("\x80\x80\x80\x80\x80\x80\x80", 5) == "\x80\x80\x80\x80\x80"); // no characters
+    CHECK(shortened("\x80\x80\x80\x80\x80\x80\x80", 5) == "\x80\x80\x80\x80\x80"); // not characters
 }
 
 TEST_SUITE_END();

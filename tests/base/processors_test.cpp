@@ -1,4 +1,4 @@
-// processors_test.cpp: what a cgroup's CPU quota leaves of the processors.
+// processors_test.cpp: how many processors a cgroup's CPU quota is worth.
 #include "base/processors.h"
 
 #include <doctest/doctest.h>
@@ -12,7 +12,7 @@ using namespace websock;
 
 namespace {
 
-// A hierarchy of cgroups as files, under a directory of its own.
+// A hierarchy of cgroups, as files in a directory of its own.
 class Cgroups
 {
   public:
@@ -32,7 +32,7 @@ class Cgroups
         std::filesystem::create_directories(path.parent_path());
         std::ofstream(path) << text << '\n';
     }
-    // Of a process that is in these.
+    // For a process whose /proc/self/cgroup says this.
     size_t processors(const std::string &membership) const
     {
         write("membership", membership);
@@ -69,7 +69,7 @@ TEST_CASE("of nested cgroups the smallest quota counts")
     cgroups.write("a/b/cpu.max", "max 100000");
     cgroups.write("a/b/c/cpu.max", "800000 100000");
     CHECK(cgroups.processors("0::/a/b/c") == 3);
-    cgroups.write("cpu.max", "100000 100000"); // a container's own, wherever the host has it
+    cgroups.write("cpu.max", "100000 100000"); // of a container, wherever the host has its cgroup
     CHECK(cgroups.processors("0::/docker/1234") == 1);
 }
 
@@ -87,7 +87,7 @@ TEST_CASE("a CPU quota of cgroup v1 counts as well, and beside v2")
     CHECK(cgroups.processors("4:cpuset:/a") == SIZE_MAX);
 }
 
-TEST_CASE("a process has at least one processor, and what is no list of cgroups has no quota")
+TEST_CASE("a process has at least one processor, and a file that lists no cgroups means no quota")
 {
     CHECK(processors() >= 1);
     const Cgroups cgroups;

@@ -1,5 +1,5 @@
-// utf8_test.cpp: the UTF-8 validator against RFC 3629, in every way text can be
-// cut, at the edge of memory, and against a plain reference.
+// utf8_test.cpp: the UTF-8 validator against RFC 3629 and a plain reference, with text cut in
+// every way and at the edge of memory.
 #include "base/utf8.h"
 
 #include "tests/support/guarded.h"
@@ -19,13 +19,10 @@ std::span<const uint8_t> bytes_of(std::string_view text)
     return {reinterpret_cast<const uint8_t *>(text.data()), text.size()};
 }
 
-bool is_valid(std::string_view text)
-{
-    return is_valid_utf8(bytes_of(text));
-}
+bool is_valid(std::string_view text) { return is_valid_utf8(bytes_of(text)); }
 
-// RFC 3629 section 3, read as decoding: the length from the first byte, the
-// number from the bits, then what numbers are allowed at that length.
+// RFC 3629 section 3, read as a decoder: the first byte gives the length, the bits give the
+// number, and then the number must be allowed at that length. 0: it is not.
 size_t reference_character(std::span<const uint8_t> text)
 {
     const uint8_t lead = text[0];
@@ -61,7 +58,7 @@ bool reference_is_valid(std::span<const uint8_t> text)
     return true;
 }
 
-// How many bytes are taken, one at a time, before one is refused.
+// How many bytes are accepted, fed one at a time, before one is refused.
 size_t accepted_bytes(std::string_view text)
 {
     Utf8Validator validator;
@@ -117,8 +114,8 @@ const std::string_view kValid[] = {
     "\xdf\xbf"sv,         // U+07FF
     "\xe0\xa0\x80"sv,     // U+0800
     "\xed\x9f\xbf"sv,     // U+D7FF, before the surrogates
-    "\xee\x80\x80"sv,     // U+E000, behind them
-    "\xef\xbf\xbe"sv,     // U+FFFE: no character, but UTF-8
+    "\xee\x80\x80"sv,     // U+E000, after them
+    "\xef\xbf\xbe"sv,     // U+FFFE: not a character, but UTF-8
     "\xef\xbf\xbf"sv,     // U+FFFF
     "\xf0\x90\x80\x80"sv, // U+10000
     "\xf4\x8f\xbf\xbf"sv, // U+10FFFF
@@ -263,7 +260,7 @@ TEST_CASE("sequences of four bytes agree with the reference at every lead and bo
     CHECK(disagreements == 0);
 }
 
-TEST_CASE("a prefix is as long as it may be without cutting a character")
+TEST_CASE("a prefix is as long as it can be without cutting a character")
 {
     const std::string_view text = "a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80z";
     const size_t expected[] = {0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 11, 11};

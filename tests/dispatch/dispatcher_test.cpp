@@ -1,5 +1,5 @@
-// dispatcher_test.cpp: how many workers there are, and what the monitor does in time. What
-// a server's clients see of it is in flow_test.cpp and stop_test.cpp.
+// dispatcher_test.cpp: how many workers there are, and what the monitor does in time. What a
+// server's clients notice of it is in flow_test.cpp and stop_test.cpp.
 #include "dispatch/dispatcher.h"
 
 #include "base/processors.h"
@@ -23,14 +23,14 @@ using test::Gate;
 namespace {
 
 constexpr size_t kStack = 256 * 1024;
-constexpr size_t kJobs = 128; // in a loop
+constexpr size_t kJobs = 128; // of a Loop
 
-// Runs what it is told, once for each post.
+// Runs a function, once for each post.
 class Job final : public Runnable
 {
   public:
-    explicit Job(std::function<void()> work, std::function<void()> told_late = {})
-        : work_(std::move(work)), told_late_(std::move(told_late))
+    explicit Job(std::function<void()> work, std::function<void()> on_late = {})
+        : work_(std::move(work)), on_late_(std::move(on_late))
     {
     }
     void run(Progress &progress, std::vector<uint8_t> &) noexcept override
@@ -40,8 +40,8 @@ class Job final : public Runnable
     }
     void late() noexcept override
     {
-        if (told_late_)
-            told_late_();
+        if (on_late_)
+            on_late_();
     }
     void retain() noexcept override {}
     void release() noexcept override {}
@@ -49,7 +49,7 @@ class Job final : public Runnable
 
   private:
     const std::function<void()> work_;
-    const std::function<void()> told_late_;
+    const std::function<void()> on_late_;
 };
 
 int start(Dispatcher &dispatcher, size_t max_workers = 0, size_t stack_bytes = kStack,
@@ -64,7 +64,7 @@ int start(Dispatcher &dispatcher, size_t max_workers = 0, size_t stack_bytes = k
     return dispatcher.start(std::move(options));
 }
 
-// Jobs that wait at a gate, each on a worker of its own.
+// Jobs that wait at a gate, each on its own worker.
 class Waiting
 {
   public:
@@ -85,8 +85,8 @@ class Waiting
     std::deque<Job> jobs_;
 };
 
-// So many jobs that are posted again each time they have run, as clients are that send the
-// next message when they have the answer, until total have run.
+// Jobs that are posted again each time they have run, until there were total runs. So do clients
+// that send the next message when they have the answer to the last.
 class Loop
 {
   public:
@@ -137,7 +137,7 @@ void compute_for_300_us()
     }
 }
 
-// The workers that jobs of this kind get, of which there are always some that wait.
+// How many workers jobs of this kind get, when some of them are always waiting.
 size_t workers_for(void (*work)(), size_t enough)
 {
     Dispatcher dispatcher;
@@ -164,18 +164,20 @@ size_t address_space_pages()
 
 TEST_SUITE_BEGIN("no transport");
 
-TEST_CASE("callbacks that sleep for 50 us each get as many workers as it takes")
+TEST_CASE("callbacks that sleep for 50 us each get as many workers as they need")
 {
     const size_t enough = 4 * processors();
     CHECK(workers_for(sleep_for_50_us, enough) >= enough);
 }
 
-TEST_CASE("callbacks that compute get no more workers than processors, or a few")
+TEST_CASE("callbacks that compute get hardly more workers than there are processors")
 {
     CHECK(workers_for(compute_for_300_us, SIZE_MAX) <= 2 * processors() + 2);
 }
 
-TEST_CASE("without descriptors to ask the system by, those that block get company and others not")
+TEST_CASE(
+    "without descriptors to ask the system with, callbacks that block get more workers, and others "
+    "do not")
 {
     const test::Limit no_descriptors(RLIMIT_NOFILE, test::lowest_free_descriptor());
     CHECK(workers_for(compute_for_300_us, SIZE_MAX) <= 2 * processors() + 2);
@@ -189,7 +191,8 @@ TEST_CASE("without descriptors to ask the system by, those that block get compan
     CHECK(dispatcher.stop(kNever));
 }
 
-TEST_CASE("as many workers as callbacks that block, and when they are done none too many")
+TEST_CASE(
+    "there are as many workers as callbacks that block, and when those are done the surplus leaves")
 {
     constexpr size_t kCount = 64;
     constexpr size_t kMiB = 1 << 20;
@@ -202,21 +205,21 @@ TEST_CASE("as many workers as callbacks that block, and when they are done none 
     const size_t most = address_space_pages();
     waiting.let_go();
     CHECK(eventually([&] { return dispatcher.figures().workers == processors(); }));
-    // What their stacks have taken comes back while nothing else happens.
+    // The memory of their stacks comes back without anything else happening.
     CHECK(eventually([&] { return address_space_pages() < before + (most - before) / 2; }));
     CHECK(dispatcher.stop(kNever));
 }
 
 #ifdef THREAD_CREATION_CAN_BE_HELD
 
-// On a busy machine there may be more workers than processors by now.
+// On a busy machine there may be more workers than processors by now. Keeps the idle ones busy.
 void occupy_idle_workers(Dispatcher &dispatcher, std::deque<Waiting> &with)
 {
     while (dispatcher.figures().busy < dispatcher.figures().workers)
         with.emplace_back(dispatcher, 1);
 }
 
-TEST_CASE("a worker that the system has refused is made when it can be had")
+TEST_CASE("a worker that the system has refused is made once the system has one")
 {
     Dispatcher dispatcher;
     REQUIRE(start(dispatcher) == 0);
@@ -244,7 +247,7 @@ TEST_CASE("a worker that the system has refused is made when it can be had")
     CHECK(dispatcher.stop(kNever));
 }
 
-TEST_CASE("who is late is told so while new workers are long in coming")
+TEST_CASE("a runnable is told that it is late even while making a worker takes long")
 {
     Dispatcher dispatcher;
     REQUIRE(start(dispatcher) == 0);

@@ -1,4 +1,4 @@
-// thread_cache_test.cpp: threads that do one job after another.
+// thread_cache_test.cpp: threads that do one job after another. See thread_cache.h.
 #include "dispatch/thread_cache.h"
 
 #include "base/thread_state.h"
@@ -20,7 +20,7 @@ namespace {
 
 constexpr ThreadOptions kOptions{.name = "test-cached"};
 
-// Jobs that say which thread they are on, and wait until they may return.
+// Jobs that note which thread they run on, and wait until they may return.
 class Jobs
 {
   public:
@@ -64,21 +64,21 @@ class Jobs
 
 TEST_SUITE_BEGIN("no transport");
 
-TEST_CASE("a job behind another runs on the same thread")
+TEST_CASE("a job that comes after another runs on the same thread")
 {
     ThreadCache cache;
     Jobs jobs;
     jobs.let_return();
-    // Whether the thread of the one before is parked yet is not to be seen from outside.
+    // Whether the thread of the job before it has parked yet cannot be seen from outside.
     CHECK(eventually([&] {
         REQUIRE(cache.run(kOptions, Jobs::job, &jobs) == 0);
         const std::multiset<pid_t> threads = jobs.threads();
         return !threads.empty() && threads.count(*threads.begin()) > 1;
     }));
-    cache.stop(); // before jobs goes
+    cache.stop(); // before jobs is destroyed
 }
 
-TEST_CASE("jobs run at the same time, each on a thread of its own, and stop waits for all")
+TEST_CASE("jobs run at the same time, each on its own thread, and stop waits for all of them")
 {
     constexpr size_t kCount = 200;
     Jobs jobs;
@@ -94,7 +94,7 @@ TEST_CASE("jobs run at the same time, each on a thread of its own, and stop wait
     CHECK(jobs.running() == 0);
 }
 
-TEST_CASE("a thread that cannot be made is EAGAIN, and those that are there go on")
+TEST_CASE("if a thread cannot be made, run fails, and the threads that are there go on")
 {
     ThreadCache cache;
     Jobs jobs;
@@ -108,7 +108,7 @@ TEST_CASE("a thread that cannot be made is EAGAIN, and those that are there go o
 
 #ifdef THREAD_CREATION_CAN_BE_HELD
 
-TEST_CASE("a thread may have done its job and be gone before its creation has returned")
+TEST_CASE("a thread may have done its job and be gone before pthread_create has returned")
 {
     Jobs jobs;
     jobs.let_return();
@@ -116,14 +116,14 @@ TEST_CASE("a thread may have done its job and be gone before its creation has re
     {
         ThreadCache cache;
         cache.stop_parking();
-        // As some C libraries do, the id is stored when the thread has been joined already.
+        // The id is stored after the thread has been joined, as some C libraries do it.
         const test::ThreadCreation late([&](const pthread_t *id, const auto &create) {
             const int error = create();
             CHECK(eventually([&] { return jobs.threads().size() == 1; }));
-            cache.stop(); // joins it, and frees what it was kept in
+            cache.stop(); // joins it, and frees the object it was kept in
             const auto at = reinterpret_cast<uintptr_t>(id);
             const auto here = reinterpret_cast<uintptr_t>(__builtin_frame_address(0));
-            on_stack = at > here && at - here < 64 * 1024; // of who creates, who is still there
+            on_stack = at > here && at - here < 64 * 1024; // of the creator, which is still there
             return error;
         });
         std::thread creator([&] { REQUIRE(cache.run(kOptions, Jobs::job, &jobs) == 0); });

@@ -1,4 +1,4 @@
-// certificates.cpp: the authorities, certificates and files of certificates.h.
+// certificates.cpp: the authorities, certificates and files that certificates.h declares.
 #include "certificates.h"
 
 #include <arpa/inet.h>
@@ -35,7 +35,7 @@ void require(bool success, const char *what)
         fail_openssl(what);
 }
 
-// A private directory, which is removed with its files when the process exits.
+// A private directory, removed with its files when the process exits.
 class Directory
 {
   public:
@@ -125,7 +125,7 @@ struct Validity {
     std::chrono::seconds not_after;
 };
 
-// Version 3, with everything but its extensions, issuer and signature.
+// A certificate of version 3 without extensions, issuer and signature.
 OwnedX509 make_certificate(EVP_PKEY *key, const std::string &common_name,
                            const std::string &organization, Validity validity)
 {

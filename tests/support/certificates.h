@@ -1,6 +1,6 @@
-// certificates.h: certificates for the tests, made in this process: authorities, what
-// they sign, and the PEM files of both, in a directory that goes when the process ends.
-// Keys are EC P-256, which take no time. No test cases.
+// certificates.h: certificates for the tests, made in this process: authorities, the
+// certificates they sign, and PEM files of both in a directory that is removed when the process
+// ends. Keys are EC P-256, which take no time to make. No test cases.
 #pragma once
 
 #include "transport/openssl.h"
@@ -12,7 +12,7 @@
 
 namespace test {
 
-// What a certificate is to be like. Times are relative to now.
+// What a certificate is to contain. Times are relative to now.
 struct CertificateOptions {
     // subjectAltName; a numeric one is an IP address.
     std::vector<std::string> hosts = {"localhost", "127.0.0.1", "::1"};
@@ -21,13 +21,13 @@ struct CertificateOptions {
     std::chrono::seconds not_before = -std::chrono::hours(1);
     std::chrono::seconds not_after = std::chrono::hours(24);
     std::string passphrase = {}; // of the key; "": it is not encrypted
-    bool is_client = false;      // for clientAuth, and without hosts
+    bool is_client = false;      // clientAuth, and no hosts
 };
 
 // Paths of PEM files.
 struct CertificateFiles {
     std::string key_file;
-    std::string cert_file;   // it alone
+    std::string cert_file;   // the certificate alone
     std::string chain_file;  // the intermediates, the issuer first; "" if the root signed it
     std::string bundle_file; // cert_file and chain_file in one
 };
@@ -37,12 +37,12 @@ class Authority
   public:
     // A root, signed by itself.
     explicit Authority(const std::string &name, std::chrono::seconds not_after = kLong);
-    // An intermediate one, signed by this.
+    // An intermediate authority, signed by this one.
     Authority intermediate(const std::string &name, std::chrono::seconds not_after = kLong) const;
 
     CertificateFiles issue(const CertificateOptions &options = {}) const;
 
-    // Its own certificate, for whoever is to trust it.
+    // The file of its own certificate, for whoever is to trust it.
     const std::string &ca_file() const { return ca_file_; }
 
   private:
@@ -53,11 +53,11 @@ class Authority
     websock::OwnedKey key_;
     websock::OwnedX509 certificate_;
     std::string ca_file_;
-    std::string chain_; // PEM, of it and its issuers, without the root
+    std::string chain_; // PEM: this one and its issuers, without the root
 };
 
-// What the tests' servers show when they are not told otherwise: for localhost and the
-// loopback addresses, by an authority that the tests' clients trust. Made once. Any thread.
+// What the tests' servers show by default: a certificate for localhost and the loopback
+// addresses, signed by an authority that the tests' clients trust. Made once. Any thread.
 const Authority &default_authority();
 const CertificateFiles &default_certificate();
 

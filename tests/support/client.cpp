@@ -1,5 +1,5 @@
-// client.cpp: the socket of the test client of client.h, and its deadlines. What goes
-// over it is client_protocol.cpp's, and how, stream.h's.
+// client.cpp: the test client's socket and its deadlines; see client.h. What goes over the
+// socket is in client_protocol.cpp, and with or without TLS is stream.h's.
 #include "client.h"
 
 #include <algorithm>
@@ -19,15 +19,9 @@ namespace test {
 
 namespace {
 
-[[noreturn]] void fail_errno(const std::string &what)
-{
-    fail(what + ": " + std::strerror(errno));
-}
+[[noreturn]] void fail_errno(const std::string &what) { fail(what + ": " + std::strerror(errno)); }
 
-Clock::time_point deadline_from_now()
-{
-    return Clock::now() + kDeadline;
-}
+Clock::time_point deadline_from_now() { return Clock::now() + kDeadline; }
 
 bool wait_for(int fd, short events, Clock::time_point deadline)
 {
@@ -243,15 +237,9 @@ bool Client::writable_within(std::chrono::milliseconds patience)
     return wait_for(fd_, POLLOUT, Clock::now() + patience);
 }
 
-bool Client::has_input()
-{
-    return position_ < input_.size() || fill_now() != -1;
-}
+bool Client::has_input() { return position_ < input_.size() || fill_now() != -1; }
 
-void Client::half_close()
-{
-    stream_->end_writing();
-}
+void Client::half_close() { stream_->end_writing(); }
 
 void Client::cut_off()
 {
@@ -274,7 +262,7 @@ End Client::receive_end()
 {
     if (position_ < input_.size() || fill(deadline_from_now()))
         fail("expected the end, got more bytes");
-    stream_->end_writing(); // as clients do: the server waits for our end too
+    stream_->end_writing(); // as clients do: the server waits for our end, too
     return stream_->end();
 }
 

@@ -1,7 +1,6 @@
-// client.h: a blocking WebSocket client for the tests, over a real socket, with or
-// without TLS. Every wait has a deadline, and whatever a server must not do throws
-// std::runtime_error: masked frames, lengths that could be shorter, an unexpected end.
-// No test cases.
+// client.h: a blocking WebSocket client for the tests, over a real socket, with or without TLS.
+// Every wait has a deadline. Whatever a server must not do throws std::runtime_error: masked
+// frames, lengths that could be shorter, an unexpected end. No test cases.
 #pragma once
 
 #include "stream.h"
@@ -17,8 +16,8 @@ namespace test {
 
 using Clock = std::chrono::steady_clock;
 
-// How long one operation may take before the test has failed. Generous, so that
-// sanitizers on a loaded machine pass; nothing waits for it when all is well.
+// How long one operation may take before the test has failed. Long enough for sanitizers on a
+// loaded machine; nothing waits for it when all is well.
 inline constexpr std::chrono::seconds kDeadline{20};
 
 class Client
@@ -26,29 +25,29 @@ class Client
   public:
     struct Options {
         const char *host = "127.0.0.1"; // numeric
-        int receive_buffer = 0;         // SO_RCVBUF, SO_SNDBUF; 0: the system's
+        int receive_buffer = 0;         // SO_RCVBUF, SO_SNDBUF; 0: the system's default
         int send_buffer = 0;
         Transport transport = default_transport();
         TlsOptions tls = {};
     };
 
-    // Connected, past the TLS handshake if there is one, but not the opening one.
+    // Connects, and does the TLS handshake if there is one, but not the opening handshake.
     explicit Client(int port) : Client(port, Options{}) {}
     Client(int port, const Options &options);
     ~Client();
     Client(Client &&other) noexcept;
     Client &operator=(Client &&) = delete;
 
-    // Connected and past the opening handshake.
+    // Connects, and does the opening handshake, too.
     static Client open(int port, std::string_view target = "/", std::string_view headers = "");
 
-    // Over a connected stream socket, which it owns from now on, without TLS.
+    // A client without TLS over a connected stream socket, which it owns from now on.
     static Client over(int fd);
 
     // Sends upgrade_request and returns the answer, which must be a valid 101.
     HttpAnswer handshake(std::string_view target = "/", std::string_view headers = "");
 
-    // Reads one HTTP answer; a 101 and the answer to a HEAD have no body.
+    // Reads one HTTP answer. A 101 has no body, nor has the answer to a HEAD.
     HttpAnswer receive_http(bool has_body = true);
 
     void send_raw(std::string_view bytes);
@@ -62,7 +61,7 @@ class Client
     bool writable_within(std::chrono::milliseconds patience);
 
     Frame receive_frame();
-    // The same, where anything but a whole text message or a Close frame throws.
+    // The same, but anything else than a whole text message, or a Close frame, throws.
     std::string receive_text();
     Close receive_close();
     // Answers pings until something else comes.
@@ -75,9 +74,9 @@ class Client
     void cut_off();    // SHUT_WR alone
     void reset();      // closes with RST
 
-    // Waits for the end, which must be the next thing that comes, and ends our side.
+    // Waits for the end, which must come next, and ends our side.
     End receive_end();
-    void expect_eof(); // and must be an orderly one
+    void expect_eof(); // the same; it must be an orderly end
 
     // Reads and drops everything up to the end, and ends our side.
     End drain();
@@ -85,11 +84,11 @@ class Client
     // The address as libwebsock_peer prints it.
     std::string address() const;
     int fd() const { return fd_; }
-    // With TLS, what is inside of it.
+    // With TLS: of what it carries.
     uint64_t bytes_sent() const { return bytes_sent_; }
     uint64_t bytes_received() const { return bytes_received_; }
 
-    // The TLS of this client, which must have some: alerts, sessions, the SSL itself.
+    // This client's TLS, which it must have: alerts, sessions, the SSL itself.
     TlsStream &tls();
 
   private:
@@ -98,16 +97,16 @@ class Client
     void connect(const Options &options, int port);
     void shake_hands(const TlsOptions &options);
 
-    // Takes what has come into input_: as Stream::read_now.
+    // Moves what has come into input_; returns as Stream::read_now does.
     ssize_t fill_now();
-    bool fill(Clock::time_point deadline); // waits for that; false at the end
+    bool fill(Clock::time_point deadline); // waits until something has come; false at the end
     std::string take(size_t len, Clock::time_point deadline);
     [[noreturn]] void fail_at_end();
 
     int fd_ = -1;
     std::unique_ptr<Stream> stream_; // null after reset
-    TlsStream *tls_ = nullptr;       // stream_, if it is one
-    std::string input_;              // received, and taken up to position_
+    TlsStream *tls_ = nullptr;       // stream_, if that is TLS
+    std::string input_;              // received; up to position_ it is consumed
     size_t position_ = 0;
     uint64_t bytes_sent_ = 0;
     uint64_t bytes_received_ = 0;

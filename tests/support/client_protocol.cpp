@@ -1,5 +1,5 @@
-// client_protocol.cpp: what the test client of client.h says and checks: handshakes,
-// HTTP answers, frames. The socket under it is client.cpp's.
+// client_protocol.cpp: what the test client says and checks: handshakes, HTTP answers, frames;
+// see client.h. Its socket is in client.cpp.
 #include "client.h"
 
 #include <websock/websock.h>
@@ -47,15 +47,9 @@ void Client::send_frame(bool fin, unsigned opcode, std::string_view payload, boo
     send_raw(encode_frame(fin, opcode, payload, masked));
 }
 
-void Client::send_text(std::string_view payload)
-{
-    send_frame(true, WS_OPCODE_TEXT, payload);
-}
+void Client::send_text(std::string_view payload) { send_frame(true, WS_OPCODE_TEXT, payload); }
 
-void Client::send_binary(std::string_view payload)
-{
-    send_frame(true, WS_OPCODE_BINARY, payload);
-}
+void Client::send_binary(std::string_view payload) { send_frame(true, WS_OPCODE_BINARY, payload); }
 
 void Client::send_close(unsigned code, std::string_view reason)
 {

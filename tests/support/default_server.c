@@ -1,7 +1,6 @@
-/* default_server.c: a server that sets no callback at all, for default_test.cpp, which
- * runs it and reads what it prints. Frames may have 1000 bytes. Its first line on
- * stdout is its port; SIGTERM ends it. With a key file and a certificate file as
- * arguments it speaks TLS. */
+/* default_server.c: a server that sets no callbacks. default_test.cpp runs it and reads what
+ * it prints. Frames may have at most 1000 bytes. The first line on stdout is its port;
+ * SIGTERM ends it. With a key file and a certificate file as arguments it speaks TLS. */
 #include <websock/websock.h>
 
 #include <stdio.h>

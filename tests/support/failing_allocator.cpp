@@ -1,5 +1,5 @@
-// failing_allocator.cpp: see failing_allocator.h. Here are the allocation functions of
-// the whole test program. They are as before, but for a look at a flag.
+// failing_allocator.cpp: see failing_allocator.h. These are the allocation functions of the whole
+// test program. They do what they always do, but look at a flag first.
 #include "failing_allocator.h"
 
 #include "hostile.h"
@@ -14,7 +14,7 @@ namespace {
 enum class Mode { idle, fails_once, fails_from_then, watches };
 
 std::atomic<Mode> mode{Mode::idle};
-std::atomic<long> left{0}; // allocations until one fails; below 0: it has
+std::atomic<long> left{0}; // allocations until one fails; 0 or less: one has
 std::atomic<size_t> most{0};
 std::atomic<size_t> sum{0};
 thread_local bool is_the_tests = false;
@@ -83,7 +83,7 @@ size_t AllocationWatch::total() const { return sum; }
 
 #if defined(__GLIBC__) && !defined(TEST_SANITIZED)
 
-// glibc's own, under the names it has for programs that have theirs.
+// glibc's own functions, under the names that stay when a program brings its own.
 extern "C" {
 
 void *__libc_malloc(size_t size) noexcept;

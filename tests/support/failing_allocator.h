@@ -1,9 +1,10 @@
-// failing_allocator.h: makes chosen allocations of this process fail, as they do when
-// memory is short, and watches how large they are. One of both at a time. The thread
-// that asks for it is the test's and stays out of it. No test cases.
+// failing_allocator.h: makes chosen allocations of this process fail, as they do when memory is
+// short, or watches how large they are; not both at a time. The thread that asks for it is the
+// test's, and is left alone. No test cases.
 //
-// What is caught: malloc, calloc and realloc, and so everything, OpenSSL and the threads
-// of the system too. Under a sanitizer, which needs those for itself, operator new only.
+// It catches malloc, calloc and realloc, and so everything, including OpenSSL and the C
+// library's threads. A sanitizer needs those functions for itself: under one it catches operator
+// new only.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +13,7 @@ namespace test {
 
 enum class Failing {
     one,      // the nth allocation from now
-    from_then // that one and all behind it
+    from_then // that one and all that follow
 };
 
 // While it lives, allocations of other threads fail.
@@ -24,7 +25,7 @@ class FailingAllocations
     FailingAllocations(const FailingAllocations &) = delete;
     FailingAllocations &operator=(const FailingAllocations &) = delete;
 
-    bool have_begun() const; // to fail
+    bool have_begun() const; // whether an allocation has failed
 };
 
 // While it lives, allocations of other threads are watched.
@@ -36,8 +37,8 @@ class AllocationWatch
     AllocationWatch(const AllocationWatch &) = delete;
     AllocationWatch &operator=(const AllocationWatch &) = delete;
 
-    size_t largest() const; // bytes; in one piece
-    size_t total() const;   // bytes; of all of them, freed or not
+    size_t largest() const; // bytes of the largest one
+    size_t total() const;   // bytes of all of them, freed or not
 };
 
 } // namespace test

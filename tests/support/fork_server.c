@@ -1,11 +1,12 @@
-/* fork_server.c: servers that fork, for fork_test.py, which runs them. Both answer a
- * message with the number of the process that got it.
+/* fork_server.c: servers that fork; fork_test.py runs them. Both answer a message with the
+ * number of the process that got it.
  *
  *     fork_server before      binds, and forks two children, which serve the one socket
- *     fork_server callback    serves, and forks a child when the message "fork" comes
+ *     fork_server callback    serves, and forks a child when it gets the message "fork"
  *
  * Lines on stdout: the port; "child N" for each child, and "ended N STATUS" with what
- * waitpid(2) says of it; what a child of the second kind was told by the library. */
+ * waitpid(2) says of it; and what the library's functions returned to a child of the
+ * second kind. */
 #include <websock/websock.h>
 
 #include <errno.h>
@@ -37,7 +38,7 @@ static void say_result(const char *function, int result)
     say(function, result == 0 ? 0 : errno);
 }
 
-/* What a child may not do, and then it waits to be ended. */
+/* Tries what a child may not do, and then waits to be ended. */
 static void be_a_child(libwebsock_context *ctx)
 {
     libwebsock_tls_options options;

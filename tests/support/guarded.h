@@ -1,5 +1,5 @@
-// guarded.h: memory that ends, or begins, exactly at a page nobody may touch, so
-// that a read or write one byte too far is a crash and not luck.
+// guarded.h: memory that ends, or begins, exactly at a page that nobody may touch, so that a read
+// or write one byte too far crashes for certain.
 #pragma once
 
 #include <sys/mman.h>
@@ -15,7 +15,7 @@
 class Guarded
 {
   public:
-    enum Edge { at_end, at_beginning }; // which one of the two is exact
+    enum Edge { at_end, at_beginning }; // the end that touches the page exactly
 
     explicit Guarded(size_t size, Edge edge = at_end) : size_(size)
     {

@@ -1,4 +1,4 @@
-// limit.h: resource limits of this process, changed for a while. No test cases.
+// limit.h: changes resource limits of this process for a while. No test cases.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -9,7 +9,7 @@
 
 namespace test {
 
-// Another limit of this process, while it lives.
+// Sets a limit of this process, and puts the old one back when it is destroyed.
 class Limit
 {
   public:
@@ -28,7 +28,7 @@ class Limit
     rlimit before_{};
 };
 
-// As a limit it leaves no descriptor to be had.
+// With this as the limit of RLIMIT_NOFILE, no descriptor is left.
 inline rlim_t lowest_free_descriptor()
 {
     const int fd = ::open("/dev/null", O_RDONLY | O_CLOEXEC);

@@ -1,5 +1,5 @@
-// main.cpp: the test program. The environment's TEST_TRANSPORT says what its servers and
-// clients speak, plain (also if unset) or tls; the first line it prints says so too.
+// main.cpp: the test program. The environment variable TEST_TRANSPORT says what its servers and
+// clients speak: plain (also if it is unset) or tls. The first line it prints says so, too.
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
 
@@ -12,9 +12,9 @@
 
 namespace {
 
-// Tests of this suite do the same in every run: they have no connections, or choose what
-// those speak. A run over TLS does not have them at all, so that they are neither counted
-// again nor reported as skipped.
+// The tests of this suite do the same in every run: they have no connections, or choose what
+// their connections speak. In a run over TLS they are removed, so that they are neither counted
+// twice nor reported as skipped.
 constexpr const char *kNoTransport = "no transport";
 
 void forget_tests_without_transport()

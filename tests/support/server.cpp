@@ -106,7 +106,7 @@ void on_log(libwebsock_context *context, int level, const char *text)
     scene_of(context).log.add(level, text);
 }
 
-// Scenes of servers that left a callback running: it may still use them.
+// The scenes of servers that left a callback running, which may still use its scene.
 std::vector<std::unique_ptr<Scene>> &abandoned()
 {
     static std::vector<std::unique_ptr<Scene>> scenes;
@@ -121,7 +121,7 @@ bool eventually(const std::function<bool()> &condition)
     while (!condition()) {
         if (Clock::now() > deadline)
             return false;
-        std::this_thread::sleep_for(std::chrono::milliseconds(1)); // between two looks
+        std::this_thread::sleep_for(std::chrono::milliseconds(1)); // then it looks again
     }
     return true;
 }
@@ -150,8 +150,8 @@ bool Barrier::arrive_and_wait()
 void Recorder::add(const libwebsock_client_state *client, Event event)
 {
     std::lock_guard lock(mutex_);
-    // A handle may have the address of one that is gone. What opens a client is its
-    // first event, but for the request that came before.
+    // A handle may have the address of an earlier one. A client's first event is its request, or
+    // its open if there was no request.
     bool follows_request = event.kind == Kind::open && numbers_.count(client) != 0 &&
                            of_kind_.count(Kind::request) != 0;
     if (event.kind == Kind::request || (event.kind == Kind::open && !follows_request))

@@ -1,6 +1,6 @@
-// server.h: a libwebsock server in a thread, for the tests: it records every
-// callback and log line, does what the test's Behaviour says besides, and is
-// stopped, joined, checked and freed by its destructor. No test cases.
+// server.h: a libwebsock server in a thread, for the tests. It records every callback and log
+// line, and does what the test's Behaviour says besides. Its destructor stops, joins, checks and
+// frees it. No test cases.
 #pragma once
 
 #include "client.h"
@@ -24,14 +24,14 @@ namespace test {
 // 0 if the call returned 0, errno if it returned -1, -1 if it did neither.
 inline int error_of(int result) { return result == 0 ? 0 : result == -1 ? errno : -1; }
 
-// Whether the condition comes true before the deadline. For what no callback tells.
+// Whether the condition comes true before the deadline. For what no callback announces.
 bool eventually(const std::function<bool()> &condition);
 
-// A handshake_timeout_ms that a test can wait for, and in which a busy machine manages to do
-// the others.
+// A handshake_timeout_ms that is short enough for a test to wait for, and long enough for the
+// other clients' handshakes on a busy machine.
 inline int short_handshake_ms() { return over_tls() ? 1500 : 300; }
 
-// What holds a callback until the test opens it.
+// Holds a callback until the test opens it.
 class Gate
 {
   public:
@@ -44,12 +44,12 @@ class Gate
     bool open_ = false;
 };
 
-// Lets nobody pass until count threads are there at once.
+// Lets nobody pass until count threads have arrived.
 class Barrier
 {
   public:
     explicit Barrier(size_t count) : missing_(count) {}
-    bool arrive_and_wait(); // false: not all came before the deadline
+    bool arrive_and_wait(); // false: some did not arrive before the deadline
 
   private:
     std::mutex mutex_;
@@ -59,7 +59,7 @@ class Barrier
 
 enum class Kind { request, open, message, close, too_large, pong, control };
 
-// One callback, as it began.
+// One callback, with its arguments as it began.
 struct Event {
     Kind kind = Kind::open;
     int client = 0;              // 1 for the first one that had an event, and so on
@@ -77,8 +77,8 @@ class Recorder
   public:
     void add(const libwebsock_client_state *client, Event event);
 
-    // Waits for the nth event of a kind, from 1, and returns it; throws when it is not
-    // there before the deadline.
+    // Waits for the nth event of a kind, from 1, and returns it. Throws if it does not come
+    // before the deadline.
     Event wait(Kind kind, size_t nth = 1);
 
     std::vector<Event> all();
@@ -107,7 +107,7 @@ class Log
     void add(int level, const char *text);
     std::vector<LogLine> lines();
 
-    // Whether a line comes, before the deadline, of this level, that has all these words.
+    // Whether a line of this level that has all these words comes before the deadline.
     bool has(int level, const std::vector<std::string> &words);
 
   private:
@@ -118,7 +118,7 @@ class Log
 
 struct Scene;
 
-// What a test wants of its server beyond being recorded.
+// What a test wants its server to do, apart from recording.
 struct Behaviour {
     using OnClient = std::function<void(Scene &, libwebsock_client_state *)>;
     using OnFrame = std::function<void(Scene &, libwebsock_client_state *, libwebsock_frame *)>;
@@ -130,24 +130,24 @@ struct Behaviour {
     OnClient onpong = {};
     OnFrame oncontrol = {};
     OnFrame onframetoolarge = {};
-    // Unset, there is no hook at all.
+    // If it is unset, the server has no onrequest.
     std::function<int(Scene &, libwebsock_client_state *, const libwebsock_request *)> onrequest =
         {};
     size_t max_frame_payload = 0;
     bool keep_handles = false;                 // retain every client in onopen, for Server::handle
     bool bind = true;                          // 127.0.0.1, any port
     bool start = true;                         // run libwebsock_wait
-    Transport transport = default_transport(); // that it binds with
+    Transport transport = default_transport(); // to bind with
 };
 
 // libwebsock_bind, or, with TLS, libwebsock_bind_ssl with default_certificate().
 int bind_to(libwebsock_context *context, const char *host, const char *port,
             Transport transport = default_transport());
 
-// An onmessage that answers with the same message.
+// An onmessage that sends the same message back.
 void echo(Scene &scene, libwebsock_client_state *client, libwebsock_message *msg);
 
-// What callbacks can reach.
+// What callbacks can use.
 struct Scene {
     Behaviour behaviour;
     Recorder events;
@@ -172,15 +172,15 @@ class Server
 
     void start();
 
-    // Joins libwebsock_wait, which something else makes return. Returns 0, or the
-    // errno it failed with, which the destructor then leaves unchecked.
+    // Joins the thread of libwebsock_wait, which something else makes return. Returns 0, or the
+    // errno it failed with; the destructor then no longer checks it.
     int join();
     int stop_and_join();
 
-    // Stops, joins and frees, so that only retained handles are left.
+    // Stops, joins and frees the server. Only retained handles are left.
     void free();
 
-    // Gives up the context, which the caller has to free.
+    // Gives the context to the caller, who has to free it.
     libwebsock_context *release_context() { return std::exchange(context_, nullptr); }
 
     libwebsock_context *context() const { return context_; }

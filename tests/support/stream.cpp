@@ -1,4 +1,4 @@
-// stream.cpp: the bare socket of stream.h, and which transport is the default one.
+// stream.cpp: the default transport, and the stream of a bare socket; see stream.h.
 #include "stream.h"
 #include "wire.h"
 
@@ -73,9 +73,6 @@ Transport default_transport()
     return transport;
 }
 
-std::unique_ptr<Stream> make_plain_stream(int fd)
-{
-    return std::make_unique<PlainStream>(fd);
-}
+std::unique_ptr<Stream> make_plain_stream(int fd) { return std::make_unique<PlainStream>(fd); }
 
 } // namespace test

@@ -1,6 +1,6 @@
-// stream_tls.cpp: the TLS of stream.h. OpenSSL reads the socket itself, but writes to
-// memory: what it has encrypted is sent from there, so that no call is ever to be
-// repeated with the same bytes, and without SIGPIPE.
+// stream_tls.cpp: the TLS of stream.h. OpenSSL reads the socket itself, but writes to memory. What
+// it has encrypted is sent from there without SIGPIPE, and no SSL_write ever has to be repeated
+// with the same bytes.
 #include "certificates.h"
 #include "stream.h"
 #include "transport/openssl.h"
@@ -19,7 +19,7 @@ namespace test {
 
 namespace {
 
-constexpr size_t kRecord = 16384; // the most plaintext of one, RFC 8446 5.1
+constexpr size_t kRecord = 16384; // bytes of plaintext, at most; RFC 8446 5.1
 
 void require(bool success, const char *what)
 {
@@ -89,7 +89,7 @@ class OpenSslStream final : public TlsStream
 
     ~OpenSslStream() override
     {
-        // Or it would forbid to resume the session of a connection that was cut.
+        // Otherwise OpenSSL would not let the session of a cut connection be resumed.
         SSL_set_shutdown(ssl_.get(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     }
 
@@ -115,7 +115,7 @@ class OpenSslStream final : public TlsStream
         ERR_clear_error();
         int n = SSL_read(ssl_.get(), buffer, static_cast<int>(std::min<size_t>(len, INT32_MAX)));
         if (n > 0 || is_starved(n)) {
-            (void)flush(); // the answer to a KeyUpdate; the next write would take it along
+            (void)flush(); // the answer to a KeyUpdate; otherwise it would go with the next write
             return n > 0 ? n : -1;
         }
         if (SSL_get_error(ssl_.get(), n) == SSL_ERROR_ZERO_RETURN)
@@ -190,7 +190,7 @@ class OpenSslStream final : public TlsStream
     }
 
   private:
-    // These run inside of calls above, with the lock held.
+    // OpenSSL calls these from within the functions above, with the lock held.
     static int on_session(SSL *ssl, SSL_SESSION *session)
     {
         auto *self = static_cast<OpenSslStream *>(SSL_get_app_data(ssl));
@@ -218,7 +218,7 @@ class OpenSslStream final : public TlsStream
         return SSL_get_error(ssl_.get(), result) == SSL_ERROR_WANT_READ;
     }
 
-    // Behind a call that has failed for good.
+    // After a call that has failed for good.
     void end_with_error()
     {
         int error = errno;
@@ -238,7 +238,7 @@ class OpenSslStream final : public TlsStream
         (void)flush(); // an alert, perhaps
     }
 
-    // Nothing may follow but the EOF.
+    // Only the EOF may follow.
     ssize_t read_behind_close_notify()
     {
         char byte;
@@ -252,7 +252,7 @@ class OpenSslStream final : public TlsStream
         return 0;
     }
 
-    // Sends what has been encrypted; whether all of it is gone.
+    // Sends what has been encrypted. Returns false if some of it is left.
     bool flush()
     {
         char *bytes = nullptr;
@@ -278,12 +278,12 @@ class OpenSslStream final : public TlsStream
     }
 
     const int fd_;
-    // Guards all below, for as long as a call takes that does not wait.
+    // Guards all below. It is held for one call only, and no call waits.
     std::mutex mutex_;
     websock::OwnedSslCtx context_;
     websock::OwnedSsl ssl_;
-    std::string output_; // encrypted, and not sent
-    int send_error_ = 0; // an errno value; nothing more can be sent
+    std::string output_; // encrypted and not yet sent
+    int send_error_ = 0; // an errno value: nothing more can be sent; 0: none
     bool established_ = false;
     bool ended_ = false;
     std::string error_;

@@ -12,7 +12,7 @@ struct Instead {
     pthread_t owner;
 };
 
-// Shared, since a thread may be in it when it goes.
+// Shared, since a thread may still be in it when the test lets go of it.
 std::atomic<std::shared_ptr<const Instead>> instead;
 
 } // namespace

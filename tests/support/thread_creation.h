@@ -1,5 +1,5 @@
-// thread_creation.h: what becomes of threads that are about to be made: a test may hold them
-// up, or refuse them, or have their ids stored late, as some C libraries do. No test cases.
+// thread_creation.h: lets a test intervene when threads are made: it may hold them up, refuse
+// them, or store their ids late, as some C libraries do. No test cases.
 #pragma once
 
 #include <functional>
@@ -18,9 +18,9 @@
 
 namespace test {
 
-// While it lives, pthread_create by other threads than the test's becomes a call of instead;
-// create() does what it would have done, but for storing the id, which comes when instead
-// has returned. id is where. One at a time.
+// While it lives, a pthread_create by any thread but the test's calls instead. create() does what
+// pthread_create would have done, but does not store the thread's id; that is done when instead
+// has returned. id says where. Only one may live at a time.
 class ThreadCreation
 {
   public:

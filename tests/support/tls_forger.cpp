@@ -19,10 +19,7 @@ using Kdf = std::unique_ptr<EVP_KDF, websock::FreedBy<EVP_KDF_free>>;
 using KdfContext = std::unique_ptr<EVP_KDF_CTX, websock::FreedBy<EVP_KDF_CTX_free>>;
 using CipherContext = std::unique_ptr<EVP_CIPHER_CTX, websock::FreedBy<EVP_CIPHER_CTX_free>>;
 
-unsigned char *bytes(std::string &text)
-{
-    return reinterpret_cast<unsigned char *>(text.data());
-}
+unsigned char *bytes(std::string &text) { return reinterpret_cast<unsigned char *>(text.data()); }
 
 void require(bool success, const char *what)
 {
@@ -101,8 +98,8 @@ std::string TlsForger::seal(char content_type, std::string_view content)
                 EVP_EncryptUpdate(ctx, bytes(sealed), &len, bytes(inner),
                                   static_cast<int>(inner.size())) == 1 &&
                 EVP_EncryptFinal_ex(ctx, bytes(sealed) + len, &len) == 1 &&
-                EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, 16,
-                                    bytes(sealed) + inner.size()) == 1,
+                EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, 16, bytes(sealed) + inner.size()) ==
+                    1,
             "AES-GCM");
     return record + sealed;
 }

@@ -1,5 +1,5 @@
-// tls_forger.h: TLS 1.3 records that no TLS library would write, under the keys of a test
-// client: handshake messages in pieces, as RFC 8446 5.1 allows them. No test cases.
+// tls_forger.h: TLS 1.3 records that no TLS library would write, encrypted with a test client's
+// keys: handshake messages in pieces, which RFC 8446 5.1 allows. No test cases.
 #pragma once
 
 #include "client.h"
@@ -16,8 +16,8 @@ inline constexpr char kApplicationContent = 23;
 class TlsForger
 {
   public:
-    // Of a client that speaks TLS_AES_128_GCM_SHA256 and has sent so many records since
-    // its handshake. From now on only the forger sends.
+    // client speaks TLS_AES_128_GCM_SHA256 and has sent so many records since its handshake.
+    // From now on only the forger sends.
     TlsForger(Client &client, uint64_t records_sent);
 
     void send(char content_type, std::string_view content);

@@ -1,6 +1,6 @@
-/* tls_server.c: an echo with every option of libwebsock_bind_tls, for
- * interop/tls_test.py. Prints its address, then a line for each client that has come,
- * with what TLS has settled, and one for each that has gone. SIGTERM ends it. */
+/* tls_server.c: an echo server with every option of libwebsock_bind_tls, for
+ * interop/tls_test.py. Prints its address, then a line for each client that comes, with
+ * what TLS has agreed on, and one for each that goes. SIGTERM ends it. */
 #include <websock/websock.h>
 
 #include <stdio.h>
@@ -34,8 +34,8 @@ static int onclose(libwebsock_client_state *client)
     return 0;
 }
 
-/* Every option has a value; --host is followed by NAME KEYFILE CERTFILE. Returns 0, or
- * -1 for what is none. */
+/* Every option has a value; --host is followed by NAME KEYFILE CERTFILE. Returns 0, or -1
+ * for anything else. */
 static int parse(libwebsock_context *ctx, libwebsock_tls_options *options,
                  libwebsock_tls_host *hosts, char **argv)
 {

@@ -1,5 +1,5 @@
-// tls_server.h: servers and clients for the tests that are about TLS itself, whatever
-// the rest of the run speaks. No test cases.
+// tls_server.h: servers and clients for the tests that are about TLS itself. They speak TLS
+// whatever the rest of the run speaks. No test cases.
 #pragma once
 
 #include "certificates.h"
@@ -9,14 +9,14 @@
 
 namespace test {
 
-// A running server over TLS, with the tests' default certificate.
+// What makes a server speak TLS, with the tests' default certificate.
 inline Behaviour tls_behaviour(Behaviour behaviour = {})
 {
     behaviour.transport = Transport::tls;
     return behaviour;
 }
 
-// The options of a listener with certificate; the strings are the caller's to keep.
+// The options of a listener with this certificate. The strings in it must outlive the options.
 inline libwebsock_tls_options options_for(const CertificateFiles &certificate)
 {
     libwebsock_tls_options options{};
@@ -27,7 +27,7 @@ inline libwebsock_tls_options options_for(const CertificateFiles &certificate)
     return options;
 }
 
-// The same, listening as options say.
+// A running server that listens as options say.
 inline std::unique_ptr<Server> serve_tls(const libwebsock_tls_options &options,
                                          Behaviour behaviour = {})
 {
@@ -43,7 +43,7 @@ inline Client::Options over_tls(TlsOptions tls)
     return {.transport = Transport::tls, .tls = std::move(tls)};
 }
 
-// Past the opening handshake.
+// A client that has done the opening handshake.
 inline Client open_tls(int port, TlsOptions tls = {})
 {
     Client client(port, over_tls(std::move(tls)));
@@ -51,7 +51,7 @@ inline Client open_tls(int port, TlsOptions tls = {})
     return client;
 }
 
-// Whether the server answers a new client meanwhile.
+// Whether the server answers a new client.
 inline bool is_served(int port)
 {
     Client client = open_tls(port);

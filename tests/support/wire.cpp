@@ -1,4 +1,4 @@
-// wire.cpp: the encoders and the HTTP answer of wire.h.
+// wire.cpp: the encoders, and the headers of an HTTP answer; see wire.h.
 #include "wire.h"
 
 #include <stdexcept>
@@ -39,10 +39,7 @@ std::string header_bytes(bool fin, unsigned opcode, uint64_t len, bool masked)
 
 } // namespace
 
-void fail(const std::string &what)
-{
-    throw std::runtime_error("test client: " + what);
-}
+void fail(const std::string &what) { throw std::runtime_error("test client: " + what); }
 
 uint64_t parse_number(std::string_view bytes)
 {

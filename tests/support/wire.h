@@ -1,6 +1,6 @@
-// wire.h: what a WebSocket client puts on the wire and finds there, for the tests:
-// frames, Close payloads, HTTP requests and answers as strings. No sockets. Written
-// apart from the library's own framing, so that the two can disagree.
+// wire.h: what a WebSocket client puts on the wire and finds there, for the tests: frames, Close
+// payloads, HTTP requests and answers, as strings. No sockets. It shares no code with the
+// library's own framing, so that the two can disagree.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@ struct Frame {
 };
 
 struct Close {
-    unsigned code = 0; // 1005: the frame had none
+    unsigned code = 0; // 1005: the frame had no code
     std::string reason;
 };
 
@@ -29,16 +29,16 @@ struct HttpAnswer {
     std::string header(std::string_view name) const;
 };
 
-// The bytes of a frame as a client sends it, with the shortest length.
+// The bytes of a frame as a client sends it, with its length in the shortest form.
 std::string encode_frame(bool fin, unsigned opcode, std::string_view payload, bool masked = true);
 
-// The header alone, masked, announcing payload_len bytes that never have to come.
+// A masked header alone. It announces payload_len bytes, which need not follow.
 std::string encode_header(bool fin, unsigned opcode, uint64_t payload_len);
 
 // The payload of a Close frame.
 std::string close_payload(unsigned code, std::string_view reason = "");
 
-// A valid opening handshake; headers is any number of lines that end in CRLF.
+// A valid opening handshake. headers is any number of lines, each ending in CRLF.
 std::string upgrade_request(std::string_view target = "/", std::string_view headers = "");
 
 // A number in network byte order.
