@@ -63,7 +63,7 @@ std::span<uint8_t> ReceiveBuffer::room(size_t frame_len)
     return {chunk_->data() + end_, limit_ - end_};
 }
 
-// One that frames are received into one behind the other.
+// One that frames are received into, one after the other.
 void ReceiveBuffer::use_shared_chunk(size_t len)
 {
     const size_t capacity = shared_.bytes();

@@ -21,7 +21,7 @@ int Dispatcher::start(Options options)
         Lock lock(mutex_);
         wake_below_ = processors_;
         stopping_ = helpers_end_ = false; // an earlier start may have failed
-        keep_coarse_now();
+        update_coarse_now();
     }
     for (size_t i = 0; i < processors_; ++i) {
         const int error = add_worker();
@@ -81,7 +81,7 @@ void Dispatcher::post(Runnable &runnable, bool sleeps)
     }
     if (monitor_parked_) {
         monitor_parked_ = false;
-        keep_coarse_now(); // nobody has, while it was parked
+        update_coarse_now(); // the monitor did not while it was parked
         monitor_wake_.signal();
     }
 }

@@ -17,7 +17,7 @@
 // making one takes some 50 us and neither of the two can wait for that.
 //
 // dispatcher.cpp has start, stop and the queue; workers.cpp how a worker is made, works, parks
-// and leaves; monitor.cpp how many workers there are to be, and who is told to be late.
+// and leaves; monitor.cpp how many workers there are to be, and who is told that it is late.
 #pragma once
 
 #include "base/linked_list.h"
@@ -132,7 +132,7 @@ class Dispatcher
     ThreadState state_in_run(Worker &worker) REQUIRES(mutex_);
     void call_for_workers(size_t count) REQUIRES(mutex_);
 
-    void keep_coarse_now() REQUIRES(mutex_)
+    void update_coarse_now() REQUIRES(mutex_)
     {
         coarse_now_ = Clock::now().time_since_epoch().count();
     }
@@ -169,8 +169,8 @@ class Dispatcher
     Cond all_left_;
     Thread monitor_;
     Thread maker_;
-    bool monitor_started_ = false; // start() and stop() alone, and so is
-    bool maker_started_ = false;   // this
+    bool monitor_started_ = false; // these two are used by start() and stop() alone
+    bool maker_started_ = false;
 };
 
 } // namespace websock

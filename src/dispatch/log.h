@@ -34,8 +34,8 @@ class Log final : public Runnable
     void write_limited(const char *what, int level, const char *format, ...)
         __attribute__((format(printf, 4, 5))) EXCLUDES(mutex_);
 
-    // The same, but the calling thread calls onlog, even while the server runs. For when no
-    // worker can be relied on.
+    // As write(), but the calling thread calls onlog itself, even while the server runs. For when
+    // no worker can be relied on.
     void write_here(int level, const char *format, const char *argument) EXCLUDES(mutex_);
 
     // From attach() to detach(), lines go through the dispatcher. No worker may run any more when

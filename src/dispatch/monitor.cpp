@@ -48,7 +48,7 @@ void Dispatcher::run_monitor()
 void Dispatcher::look()
 {
     ++look_count_;
-    keep_coarse_now();
+    update_coarse_now();
     tell_expired();
     tell_late();
 
