@@ -178,6 +178,15 @@ Inbox::Taken Inbox::take(std::span<Event> into)
             taken.bytes += event.chunk->cost();
     }
     running_ += taken.count;
+    // The last one may share a chunk that an event still queued holds for it. discard() would
+    // drop that event while this one runs, so it gets a reference of its own.
+    if (Event &last = into[taken.count - 1]; last.payload && !last.chunk) {
+        size_t next = head_;
+        while (next < queue_.size() && !queue_[next].chunk)
+            ++next;
+        if (next < queue_.size())
+            last.chunk = queue_[next].chunk;
+    }
     if (empty()) {
         queue_.clear();
         head_ = 0;

@@ -63,6 +63,26 @@ TEST_CASE("in order, an inbox gives out large messages a few at a time, so that 
     }
 }
 
+TEST_CASE("what runs keeps the chunk that it shares with events which are discarded meanwhile")
+{
+    Inbox inbox(kPlenty, 0);
+    constexpr size_t kLen = 16 * 1024; // which is taken alone
+    const Ref<Chunk> chunk = Chunk::make(2 * kLen);
+    std::vector<Event> events(
+        2,
+        {.kind = Event::message, .payload_len = kLen, .payload = chunk->data(), .chunk = nullptr});
+    events[1].chunk = chunk; // for both
+    inbox.put(events, kNever);
+    events.clear();
+    {
+        std::array<Event, 32> running;
+        CHECK(inbox.take(running).count == 1);
+        inbox.discard();
+        CHECK_FALSE(chunk->unique());
+    }
+    CHECK(chunk->unique());
+}
+
 TEST_CASE("a paused inbox has nothing posted until it goes on")
 {
     Inbox inbox(kPlenty, 16);
