@@ -121,24 +121,44 @@ bool Outbox::joins_queue(Frame frame)
 
 // Gives a frame its place among the others; where that is depends on unfinished fragments.
 int Outbox::place(Frame frame, bool fin, Opcode opcode, Way way)
+try {
+    trace_.add(frame.header[0], frame.payload.size(), coarse_ms());
+    if (is_control(opcode))
+        return add(frame, way);
+    if (!fin || opcode == Opcode::continuation)
+        return place_fragment(frame, fin, opcode, way);
+    if (fragments_.under_way)
+        return keep_behind_fragments(frame);
+    const int error = add(frame, way);
+    ++totals_.messages;
+    return error;
+} catch (const std::bad_alloc &) {
+    return ENOMEM; // nothing was sent
+}
+
+// The last fragment takes along the messages that were kept behind it. Throws std::bad_alloc with
+// nothing changed.
+int Outbox::place_fragment(Frame frame, bool fin, Opcode opcode, Way way)
 {
-    const auto fragments = fragments_;
-    try {
-        trace_.add(frame.header[0], frame.payload.size(), coarse_ms());
-        if (is_control(opcode))
-            return add(frame, way);
-        if (fragments_.under_way && fin && opcode != Opcode::continuation)
-            return keep_behind_fragments(frame);
-        if (const int error = advance_fragments(fin, opcode, frame.payload); error != 0)
-            return error;
-        const bool finishes = fin && !behind_fragments_.empty();
-        const int error = finishes ? finish_fragments(frame, way) : add(frame, way);
-        totals_.messages += fin;
+    const auto before = fragments_;
+    if (const int error = advance_fragments(fin, opcode, frame.payload); error != 0)
         return error;
+    std::vector<uint8_t> joined;
+    try {
+        if (fin && !behind_fragments_.empty()) {
+            append(joined, frame.payload, behind_fragments_);
+            frame.payload = joined;
+        }
+        if (way == Way::enqueue)
+            enqueue(frame);
     } catch (const std::bad_alloc &) {
-        fragments_ = fragments; // nothing was sent
-        return ENOMEM;
+        fragments_ = before;
+        throw;
     }
+    if (fin)
+        std::vector<uint8_t>().swap(behind_fragments_);
+    totals_.messages += fin;
+    return way == Way::write ? write(frame) : 0;
 }
 
 int Outbox::add(Frame frame, Way way)
@@ -168,8 +188,6 @@ int Outbox::advance_fragments(bool fin, Opcode opcode, std::span<const uint8_t> 
     const bool continues = opcode == Opcode::continuation;
     if (continues != fragments_.under_way)
         return EINVAL;
-    if (!continues && fin)
-        return 0;
     auto next = fragments_;
     if (!continues) {
         next.text = opcode == Opcode::text;
@@ -190,19 +208,6 @@ int Outbox::keep_behind_fragments(Frame frame)
     append(behind_fragments_, frame.header, frame.payload);
     ++totals_.messages;
     return 0;
-}
-
-// Adds the last fragment, and the messages that were kept behind it. Throws std::bad_alloc with
-// nothing changed.
-int Outbox::finish_fragments(Frame frame, Way way)
-{
-    std::vector<uint8_t> payload;
-    append(payload, frame.payload, behind_fragments_);
-    const Frame all{frame.header, payload};
-    if (way == Way::enqueue)
-        enqueue(all);
-    std::vector<uint8_t>().swap(behind_fragments_);
-    return way == Way::write ? write(all) : 0;
 }
 
 int Outbox::close(uint16_t code, std::string_view reason, bool expires)

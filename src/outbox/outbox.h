@@ -165,6 +165,7 @@ class Outbox final : private Flusher::Blocked
     // outbox.cpp
     enum class Way { enqueue, write, write_now }; // write: the caller holds the turn
     int place(Frame frame, bool fin, Opcode opcode, Way way) REQUIRES(mutex_);
+    int place_fragment(Frame frame, bool fin, Opcode opcode, Way way) REQUIRES(mutex_);
     int add(Frame frame, Way way) REQUIRES(mutex_);
     void enqueue(Frame frame) REQUIRES(mutex_);
     bool fits_batch(Frame frame) const REQUIRES(mutex_);
@@ -172,7 +173,6 @@ class Outbox final : private Flusher::Blocked
     int advance_fragments(bool fin, Opcode opcode, std::span<const uint8_t> payload)
         REQUIRES(mutex_);
     int keep_behind_fragments(Frame frame) REQUIRES(mutex_);
-    int finish_fragments(Frame frame, Way way) REQUIRES(mutex_);
     int close_locked(uint16_t code, std::string_view reason, bool expires) REQUIRES(mutex_);
     void queue_control(Opcode opcode, std::span<const uint8_t> payload) REQUIRES(mutex_);
     void queue_pong() REQUIRES(mutex_);
@@ -206,9 +206,9 @@ class Outbox final : private Flusher::Blocked
     int write(Frame frame) REQUIRES(mutex_);
     enum class Effort { once, all };
     int write_out(Frame frame, Effort effort, size_t may_leave = 0) REQUIRES(mutex_);
-    int write_parts(std::span<iovec> &parts, Effort effort, size_t may_leave);
+    int write_parts(std::span<iovec> &parts, size_t &bytes, Effort effort, size_t may_leave);
     void load_queue() REQUIRES(mutex_);
-    void keep(std::span<const iovec> left) REQUIRES(mutex_);
+    void keep(std::span<const iovec> rest) REQUIRES(mutex_);
     void give_buffer_back() REQUIRES(mutex_);
 
     // outbox_end.cpp

@@ -7,13 +7,9 @@
 
 namespace websock {
 
-namespace {
-
 // What a client may leave unread before the callbacks of its next messages have to wait; less,
 // if max_queued_bytes are less than twice as many.
 constexpr size_t kMaxBacklog = 64 * 1024;
-
-} // namespace
 
 thread_local constinit Outbox::Callback Outbox::callback_;
 

@@ -120,10 +120,8 @@ void Outbox::leave_to_flusher()
 
 void Outbox::take_from_flusher()
 {
-    if (!left_to_flusher_)
-        return;
-    left_to_flusher_ = false;
-    flusher_.forget(*this);
+    if (left_to_flusher_ && left_to_flusher_.exchange(false))
+        flusher_.forget(*this);
 }
 
 void Outbox::flush() noexcept
@@ -166,48 +164,53 @@ int Outbox::write_out(Frame frame, Effort effort, size_t may_leave)
     load_queue();
     std::array<iovec, 3> parts{part(std::span(to_write_).subspan(written_)), part(frame.header),
                                part(frame.payload)};
-    const size_t bytes = size_of(parts);
+    const size_t total = size_of(parts);
     transport_wants_write_ = false; // unless flush_transport() is called meanwhile
 
     mutex_.unlock();
-    std::span<iovec> left = parts;
-    const int error = write_parts(left, effort, may_leave);
+    std::span<iovec> rest = parts;
+    size_t bytes = total;
+    const int error = write_parts(rest, bytes, effort, may_leave);
     const bool unsent = error != 0 && transport_.unsent();
     mutex_.lock();
 
     transport_wants_write_ = transport_wants_write_ || unsent;
-    totals_.bytes += bytes - size_of(left);
+    totals_.bytes += total - bytes;
     if (error != 0 && error != EAGAIN)
         fail(error);
     if (state() == State::ended) // 0: all had left before
         return error == 0 ? 0 : totals_.timed_out ? ETIMEDOUT : ENOTCONN;
     if (error == 0 && effort == Effort::all)
         callback_bytes_ = 0;
-    keep(left);
+    if (bytes == 0)
+        written_ = to_write_.size();
+    else
+        keep(rest);
     resume_owner_if_due();
     return state() == State::ended ? ENOMEM : error;
 }
 
-// Writes, and drops from parts what has left. 0, EAGAIN or ETIMEDOUT, as write_out(), or what
-// writing has ended with. Without the lock.
-int Outbox::write_parts(std::span<iovec> &parts, Effort effort, size_t may_leave)
+// Writes parts, which hold so many bytes, and takes what it has written from both; but when all
+// is written, parts stay. Returns what write_out() does. Without the lock.
+int Outbox::write_parts(std::span<iovec> &parts, size_t &bytes, Effort effort, size_t may_leave)
 {
-    parts = drop_written(parts, 0);
     for (;;) {
         const ssize_t n = transport_.write_some(parts.data(), static_cast<int>(parts.size()));
         const int error = n < 0 ? errno : 0;
         if (error != 0 && error != EAGAIN)
             return error;
-        parts = drop_written(parts, n > 0 ? static_cast<size_t>(n) : 0);
-        if (error == 0 && parts.empty() && !transport_.unsent()) {
+        const size_t written = n > 0 ? static_cast<size_t>(n) : 0;
+        bytes -= written;
+        if (error == 0 && bytes == 0 && !transport_.unsent()) {
             stall_.end();
             return 0;
         }
+        parts = drop_written(parts, written);
         if (error == 0 && effort == Effort::all)
             continue;
         if (stall_.is_over(transport_.outgoing(), limits_.send_timeout_ms))
             return ETIMEDOUT;
-        const bool may_go = may_leave > 0 && size_of(parts) <= may_leave;
+        const bool may_go = may_leave > 0 && bytes <= may_leave;
         if (effort == Effort::once || (may_go && dispatcher_.has_waiting()))
             return EAGAIN;
         const int waited = transport_.wait_writable(
@@ -231,13 +234,13 @@ void Outbox::load_queue()
     ++loads_;
 }
 
-// left is what has not left of to_write_, a header and a payload; all of it becomes to_write_.
-void Outbox::keep(std::span<const iovec> left)
+// rest is what has not left of to_write_, a header and a payload; all of it becomes to_write_.
+void Outbox::keep(std::span<const iovec> rest)
 {
-    const bool all = left.size() < 3; // of to_write_ has left
-    written_ = to_write_.size() - (all ? 0 : left.front().iov_len);
-    left = all ? left : left.subspan(1);
-    const size_t more = size_of(left);
+    const bool all = rest.size() < 3; // of to_write_ has left
+    written_ = to_write_.size() - (all ? 0 : rest.front().iov_len);
+    rest = all ? rest : rest.subspan(1);
+    const size_t more = size_of(rest);
     if (more == 0)
         return;
     if (all) {
@@ -249,7 +252,7 @@ void Outbox::keep(std::span<const iovec> left)
     } catch (const std::bad_alloc &) {
         return fail(ENOMEM); // half a frame cannot be taken back
     }
-    for (const iovec &part : left) {
+    for (const iovec &part : rest) {
         const auto *bytes = static_cast<const uint8_t *>(part.iov_base);
         to_write_.insert(to_write_.end(), bytes, bytes + part.iov_len);
     }
