@@ -1,8 +1,8 @@
 // handshake_gate.h: limits how many threads compute TLS handshakes at a time; the others wait here
-// for their turn. A handshake is by far the most work that a stranger can give the server. As many
-// at once as there are processors slow no handshake down, and keep the scheduler's queue short, so
-// that clients who are connected already soon get their turn. The handshake itself, and waiting for
-// the network, is in transport_tls_handshake.cpp.
+// for their turn. A handshake is by far the most work that a stranger can give the server. Running
+// as many at once as there are processors slows none of them down, and keeps the scheduler's queue
+// short, so that clients who are connected already soon get their turn. The handshake itself, and
+// its waiting for the network, is in transport_tls_handshake.cpp.
 #pragma once
 
 #include "base/linked_list.h"
@@ -32,7 +32,7 @@ class HandshakeGate
 
     enum class Step {
         beginning, // nothing of the handshake is computed yet
-        answered,  // the peer was sent something, and went on from there
+        answered,  // the peer was sent an answer, and has sent its next message
     };
 
     // patience: how long let_in() waits for a crowd to go. Two seconds are enough for one that
