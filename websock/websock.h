@@ -208,9 +208,9 @@ struct libwebsock_context {
     void *user_data;
 
     /* Callbacks. They run on worker threads; see libwebsock_callbacks(3). What they return is
-     * ignored, except for onrequest: return 0, in case later versions use it. NULL means "do
-     * nothing". The default ones print a line to stdout for each client that comes or goes and
-     * for each message. A line that nobody reads in time is lost, and counted. */
+     * ignored, now and in later versions, except for onrequest. NULL means "do nothing". The
+     * default ones print a line to stdout for each client that comes or goes and for each
+     * message. A line that nobody reads in time is lost, and counted. */
 
     /* The opening handshake is done. Runs before any message of this client. */
     int (*onopen)(libwebsock_client_state *client);
@@ -320,7 +320,7 @@ typedef struct libwebsock_statistics {
     unsigned long long refused_no_room;      /* max_connections or max_handshakes reached,
                                               * or no thread, memory or descriptor left */
     unsigned long long refused_tls;          /* no TLS handshake, or it failed */
-    unsigned long long refused_late;         /* handshake_timeout_ms ran out */
+    unsigned long long refused_late;         /* handshake_timeout_ms ran out, after TLS */
     unsigned long long refused_request;      /* bad request, or no upgrade */
     unsigned long long refused_by_onrequest; /* it returned a status */
     unsigned long long refused_plain_http;   /* answered with libwebsock_respond */
