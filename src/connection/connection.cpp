@@ -125,7 +125,7 @@ void Connection::abandon(std::string_view reason)
 void Connection::go_away()
 {
     if (outbox_.state() == Outbox::State::opening)
-        drop("the server stops");
+        drop("the server is stopping");
     else
         (void)close(WS_CLOSE_GOING_AWAY, "");
 }

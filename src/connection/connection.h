@@ -64,7 +64,7 @@ class Connection final : public Outbox::Owner
 
     void run(Progress &progress, std::vector<uint8_t> &spare) noexcept override;
     void late() noexcept override;
-    void expired() noexcept override { drop("no Close frame in answer to ours"); }
+    void expired() noexcept override { drop("the peer did not answer our Close frame"); }
     void resume_callbacks() noexcept override;
     void retain() noexcept override { references_.fetch_add(1, std::memory_order_relaxed); }
     void release() noexcept override;

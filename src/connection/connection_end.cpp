@@ -34,7 +34,7 @@ const char *name_of(Registry::Refused why)
     return why == Refused::tls         ? "TLS handshakes that failed"
            : why == Refused::late      ? "handshakes that took too long"
            : why == Refused::onrequest ? "refused by onrequest"
-           : why == Refused::gone      ? "gone before they were answered"
+           : why == Refused::gone      ? "peers that left before they were answered"
                                        : "requests that were refused";
 }
 

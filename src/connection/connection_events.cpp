@@ -127,7 +127,8 @@ void Connection::late() noexcept
 void Connection::run_event(const Event &event) noexcept
 {
     const auto log_thrown = [this](const char *what) {
-        engine_.log.write(LIBWEBSOCK_LOG_ERROR, "%s: a callback has thrown: %s", name(), what);
+        engine_.log.write(LIBWEBSOCK_LOG_ERROR, "%s: a callback threw an exception: %s", name(),
+                          what);
     };
     try {
         return call_back(event);

@@ -42,7 +42,7 @@ void Connection::read_frames()
         const bool in_message = decoder.in_message() || !buffer_.unread().empty();
         const int timeout_ms = wait_ms(in_message, silence_ms);
         if (timeout_ms == 0)
-            return fail(WS_CLOSE_POLICY_VIOLATION, "message takes too long");
+            return fail(WS_CLOSE_POLICY_VIOLATION, "message took too long");
         const Read read = read_more(frame.frame_len, timeout_ms);
         if (read == Read::ended)
             return;

@@ -139,7 +139,7 @@ bool Connection::upgrade(const std::string &response, TimePoint deadline)
         return false;
     if (outbox_.open(response, deadline) != 0) {
         ending_ = {.by = Ending::peer_gone,
-                   .reason = "it was gone before its handshake was answered"};
+                   .reason = "the peer left before its handshake was answered"};
         return false;
     }
     upgraded_ = true;

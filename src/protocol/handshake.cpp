@@ -141,7 +141,7 @@ Refusal Request::parse_target(std::string_view target) // RFC 9112 3.2
         }
         target.remove_prefix(authority.size());
     } else if (!target.starts_with('/')) {
-        return bad_request("request target is no path");
+        return bad_request("request target is not a path");
     }
     const std::string_view path = target.substr(0, target.find('?'));
     terminate(target);
@@ -159,7 +159,7 @@ Refusal Request::parse_fields(std::string_view fields)
     for (;;) {
         const size_t end = fields.find("\r\n");
         if (end == std::string_view::npos) {
-            return bad_request("headers have no end");
+            return bad_request("headers are not terminated");
         }
         if (end == 0) {
             headers_.build(std::move(lines));

@@ -91,7 +91,7 @@ int Context::begin(bool waits)
             return EBUSY;
         if (waits && state_ == State::fresh && listeners_.empty()) {
             error = EINVAL;
-            what = "nothing is bound to wait for";
+            what = "nothing is bound";
         } else if (state_ == State::ended) {
             return ESHUTDOWN;
         } else if (state_ == State::fresh) {

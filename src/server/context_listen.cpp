@@ -72,7 +72,8 @@ int Context::reload_tls()
     // Without the lock: onlog may call back into this context.
     log_warnings(warnings);
     if (error != 0)
-        engine_.log.write(LIBWEBSOCK_LOG_ERROR, "the certificates stay as they are: %s",
+        engine_.log.write(LIBWEBSOCK_LOG_ERROR,
+                          "certificates not reloaded, the old ones stay in use: %s",
                           why.empty() ? std::strerror(error) : why.c_str());
     return error;
 }
@@ -237,7 +238,7 @@ UniqueFd Context::admit(UniqueFd socket, const sockaddr_storage &peer,
                                   printable_address(peer).c_str(), why);
     } catch (const std::bad_alloc &) {
         engine_.log.write_limited(kNoRoomName, LIBWEBSOCK_LOG_WARNING,
-                                  "somebody: refused, no room: %s", why);
+                                  "unknown peer: refused, no room: %s", why);
     }
     return socket;
 }

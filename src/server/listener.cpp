@@ -133,7 +133,7 @@ bool Listener::survive(int error, int listening)
     if (!std::exchange(failing_, true)) {
         char text[128];
         (void)std::snprintf(text, sizeof text, "accept: %s; connections %s", std::strerror(error),
-                            out_of_fds ? "are turned away" : "wait");
+                            out_of_fds ? "are refused" : "are waiting");
         warn_(text);
     }
     if (out_of_fds && reserve_ && turn_away_with_reserve(listening))

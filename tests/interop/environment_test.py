@@ -365,7 +365,7 @@ class RefusedAcceptTest(Case):
         with Program([SERVER], preexec_fn=self.forbid_accept) as server:
             port = int(server.wait_for_line("stdout", r"^(\d+)$")[1])
             self.connect(port)
-            server.wait_for_line("stderr", "accept: Operation not permitted; connections wait")
+            server.wait_for_line("stderr", "accept: Operation not permitted; connections are waiting")
             used, begin = self.processor_time(server.process.pid), time.monotonic()
             time.sleep(0.5)  # what is measured is what it does meanwhile
             share = ((self.processor_time(server.process.pid) - used) /

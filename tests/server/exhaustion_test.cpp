@@ -47,7 +47,7 @@ TEST_CASE("without descriptors new connections are turned away and the others go
         }
         CHECK(bystander.is_served());
     }
-    CHECK(server.log().has(LIBWEBSOCK_LOG_WARNING, {"accept", "turned away"}));
+    CHECK(server.log().has(LIBWEBSOCK_LOG_WARNING, {"accept", "are refused"}));
     CHECK(eventually([&] { return server.stats().refused_no_room == late.size(); }));
     CHECK(server.stats().connections_accepted == late.size() + 1);
     Client next = Client::open(server.port());

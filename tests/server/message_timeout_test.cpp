@@ -62,7 +62,7 @@ TEST_CASE("a message that takes too long is 1008, whatever its client sends mean
                 client.send_frame(false, WS_OPCODE_CONTINUE, "x");
         }
         CHECK(client.receive_close().code == WS_CLOSE_POLICY_VIOLATION);
-        CHECK(server.events().wait(Kind::close).text == "1008: message takes too long");
+        CHECK(server.events().wait(Kind::close).text == "1008: message took too long");
         CHECK(server.events().count(Kind::message) == 0);
     }
 }
