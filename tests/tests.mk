@@ -46,17 +46,24 @@ $(unoptimized): override CXXFLAGS += -O0
 # But for this one, which goes through millions of byte sequences.
 $(BUILD)/tests/base/utf8_test.o: override CXXFLAGS += -O1
 
-# With PRECOMPILED=1 they read the headers that nearly all of them include only once, which
-# halves their build again; for make check, since an edit of one file would wait for it.
-ifneq ($(PRECOMPILED),)
-precompiled := $(BUILD)/tests/precompiled.h
+# PRECOMPILED is src, tests or both: there, the headers that nearly every file includes are read
+# only once, which halves the build again. For make check: an edit of one file would wait for it.
+# $(call precompiled,HEADER,OBJECTS): make hands the flags of OBJECTS on to HEADER, which must have
+# the same.
+define precompiled
+$(1).gch: tests/support/$(notdir $(1)) Makefile
+	@mkdir -p $$(@D)
+	cp $$< $(1)
+	$$(CXX) $$(CPPFLAGS) $$(cxxflags) $$(CXXFLAGS) -x c++-header $(1) -o $$@
+$(2): $(1).gch
+$(2): cppflags += -include $(1)
+endef
+ifneq ($(filter tests,$(PRECOMPILED)),)
 precompiled_objects := $(filter-out $(client_objects) %/utf8_test.o,$(unoptimized))
-$(precompiled_objects): $(precompiled).gch
-$(precompiled_objects): cppflags += -include $(precompiled)
-$(precompiled).gch: tests/support/precompiled.h
-	@mkdir -p $(@D)
-	cp $< $(precompiled)
-	$(CXX) $(CPPFLAGS) $(cxxflags) $(CXXFLAGS) -O0 -x c++-header $(precompiled) -o $@
+$(eval $(call precompiled,$(BUILD)/tests/precompiled.h,$(precompiled_objects)))
+endif
+ifneq ($(filter src,$(PRECOMPILED)),)
+$(eval $(call precompiled,$(BUILD)/src/precompiled_src.h,$(src_objects)))
 endif
 
 # Compiles everything, or SOURCES, and keeps nothing: what another compiler has to say.

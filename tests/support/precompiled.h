@@ -1,5 +1,5 @@
-// precompiled.h: what nearly every test includes, for PRECOMPILED=1 (see the Makefile). No file
-// relies on it: each includes what it uses, as builds without it show.
+// precompiled.h: what nearly every test includes, for PRECOMPILED=tests (see
+// tests.mk). No file relies on it: each includes what it uses, as builds without it show.
 #include <doctest/doctest.h>
 
 #include <algorithm>
