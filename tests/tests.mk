@@ -43,8 +43,8 @@ $(test_servers): $(BUILD)/tests/%: $(support)/%.o $(archive)
 # build. The library is built as ever. Of several -O the last one counts.
 unoptimized := $(sort $(test_objects) $(conformance_objects))
 $(unoptimized): override CXXFLAGS += -O0
-# But for this one, which goes through millions of byte sequences.
-$(BUILD)/tests/base/utf8_test.o: override CXXFLAGS += -O1
+# But for these: the one goes through millions of byte sequences, the other masks megabytes.
+$(BUILD)/tests/base/utf8_test.o $(support)/wire.o: override CXXFLAGS += -O1
 
 # PRECOMPILED is src, tests or both: there, the headers that nearly every file includes are read
 # only once, which halves the build again. For make check: an edit of one file would wait for it.
