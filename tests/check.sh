@@ -1,5 +1,5 @@
 #!/bin/sh
-# Every test there is: builds what they need, then runs the suites one after another
+# Every test there is: builds what they need, then runs the suites, some at the same time
 # (run.py), whose last line is "N passed, N failed". Called by `make check`.
 set -u
 cd "$(dirname "$0")/.." || exit 1
