@@ -149,7 +149,7 @@ class Dispatcher
     size_t active_ GUARDED_BY(mutex_) = 0;     // workers that are not parked
     size_t wake_below_ GUARDED_BY(mutex_) = 1; // while fewer are active, post() wakes one
     size_t workers_to_make_ GUARDED_BY(mutex_) = 0;
-    // The last one that has left. The next one that leaves joins it, or stop() does.
+    // Has left and is not joined yet: by the maker, the next one to leave, or stop().
     std::unique_ptr<Worker> unjoined_ GUARDED_BY(mutex_);
     bool thread_refused_ GUARDED_BY(mutex_) = false; // by the system, the last time one was made
     bool stopping_ GUARDED_BY(mutex_) = false;       // no worker is added, and those idle leave

@@ -11,11 +11,18 @@
 
 namespace websock {
 
-// The maker's thread. What has been asked for is no longer needed once nothing waits.
+// The maker's thread, which also joins workers that have left. A worker that was asked for is no
+// longer needed once nothing waits.
 void Dispatcher::run_maker()
 {
     Lock lock(mutex_);
     while (!helpers_end_) {
+        if (std::unique_ptr<Worker> left = std::move(unjoined_)) {
+            lock.unlock();
+            join(std::move(left));
+            lock.lock();
+            continue;
+        }
         if (workers_to_make_ == 0 || queue_.empty()) {
             maker_wake_.wait(mutex_);
             continue;
@@ -190,10 +197,11 @@ Runnable *Dispatcher::park(Worker &worker)
     }
 }
 
-// Each worker that leaves joins the one that left before it, so that there is at most one thread
-// that has ended and is not joined. Returns the one to join.
+// The maker joins it. If one that left before it still waits for that, returns that one, for this
+// thread to join.
 std::unique_ptr<Dispatcher::Worker> Dispatcher::leave(Worker &worker)
 {
+    maker_wake_.signal();
     return std::exchange(unjoined_, remove(worker));
 }
 
