@@ -1,6 +1,6 @@
-// allocation_test.cpp: each allocation of a connection's life fails once, in turn, in the
-// manner of sqlite's tests. The connection may end of it, but cleanly, and nothing else may
-// come of it. Memory that stays short is in exhaustion_test.cpp.
+// allocation_test.cpp: fails every allocation in a connection's life, one per run, as sqlite's
+// tests do. The connection may end over it, but it must end cleanly and nothing else may go
+// wrong. Memory that stays short is in exhaustion_test.cpp.
 #include "tests/support/failing_allocator.h"
 #include "tests/support/hostile.h"
 
@@ -12,11 +12,11 @@ using namespace test;
 
 namespace {
 
-// Callbacks that allocate nothing, as the fixture's do, but what the library allocates for
-// them; and that give up their client when that fails.
+// Callbacks that, like the fixture's, allocate nothing themselves: only the library does. When
+// that fails they close their client.
 std::atomic<unsigned long long> opened;
 std::atomic<unsigned long long> closed;
-std::atomic<unsigned long long> blocked; // in the callback of a message that says so
+std::atomic<unsigned long long> blocked; // in onmessage, for a message that says "block"
 
 int open_quietly(libwebsock_client_state *)
 {
@@ -81,7 +81,7 @@ struct Unblock {
     }
 };
 
-// Reads until the text to_all, which is the last of an answer; pings and pongs aside.
+// Reads an answer up to its last text, "to all", skipping pings and pongs.
 void receive_answer(Client &client, const std::string &to_be_there)
 {
     std::string all;
@@ -97,15 +97,14 @@ void receive_answer(Client &client, const std::string &to_be_there)
         fail("another answer");
 }
 
-// Which allocations of a life fail: none, or the nth of all, or of those behind the TLS
-// handshake.
+// Which allocation of a life fails: none, the nth of all, or the nth after the TLS handshake.
 struct Misfortune {
     size_t nth = 0;
     bool behind_tls = false;
 };
 
-// Everything a connection is there for. Throws when it ends before. Allocations
-// may fail as long as failing lives.
+// Uses everything a connection offers. Throws if the connection ends early. Allocations may
+// fail as long as failing exists.
 void live(int port, const Misfortune &misfortune, std::optional<FailingAllocations> &failing)
 {
     if (misfortune.nth != 0 && !misfortune.behind_tls)
@@ -137,8 +136,7 @@ void live_well(int port)
     live(port, {}, none);
 }
 
-// Every connection that was accepted has been refused, or has had its onclose, but for the
-// one that is blocked.
+// Every accepted connection was refused or has had its onclose, except the blocked one.
 bool all_is_over(const Server &server)
 {
     const libwebsock_statistics stats = server.stats();
@@ -149,7 +147,7 @@ bool all_is_over(const Server &server)
            opened == closed + blocked;
 }
 
-// Lives once with that misfortune, and once without. False: there is no nth allocation.
+// Lives once with the misfortune, then once without. False if there is no nth allocation.
 bool survives(Server &server, const Misfortune &misfortune, size_t &lost)
 {
     std::optional<FailingAllocations> failing;
@@ -157,7 +155,7 @@ bool survives(Server &server, const Misfortune &misfortune, size_t &lost)
         live(server.port(), misfortune, failing);
     } catch (const std::exception &error) {
         const std::string_view what = error.what();
-        REQUIRE(what.find("deadline") == std::string_view::npos); // it ended, but did not hang
+        REQUIRE(what.find("deadline") == std::string_view::npos); // it may end, but not hang
         ++lost;
     }
     REQUIRE(eventually([&] { return all_is_over(server); }));
@@ -175,23 +173,23 @@ TEST_CASE("each allocation of a connection's life may fail")
     opened = closed = 0;
     Server server({.settings = allocate_nothing});
     live_well(server.port());
-    // Of the TLS handshake's, which are a thousand and OpenSSL's, some will do.
+    // OpenSSL makes about a thousand during a TLS handshake: a sample of them is enough.
     const size_t step = over_tls() ? scaled(20, 3) : 1;
     size_t lost = 0;
     size_t nth = 1;
     for (; survives(server, {.nth = nth}, lost); nth += step)
         CAPTURE(nth);
-    CHECK(nth > 20); // or none has failed
+    CHECK(nth > 20); // otherwise none has failed
     size_t nth_behind = 1;
     if (over_tls())
         for (; survives(server, {.nth = nth_behind, .behind_tls = true}, lost); nth_behind++)
             CAPTURE(nth_behind);
-    CHECK(lost > 10); // or nothing came of it
+    CHECK(lost > 10); // otherwise failures had no effect
     CHECK(eventually([&] { return all_is_over(server); }));
 }
 
-// What a worker needs once, it needs here: another one is busy.
-TEST_CASE("each allocation may fail of a connection that is a worker's first")
+// The first worker is busy, so a second one starts and makes its own first allocations here.
+TEST_CASE("each allocation of a connection that starts a new worker may fail")
 {
     const size_t step = over_tls() ? scaled(20, 3) : 1;
     bool has_failed = true;
@@ -207,7 +205,7 @@ TEST_CASE("each allocation may fail of a connection that is a worker's first")
         REQUIRE(eventually([] { return blocked == 1; }));
         has_failed = survives(server, {.nth = nth}, lost);
     }
-    CHECK(lost > 10); // or nothing came of it
+    CHECK(lost > 10); // otherwise failures had no effect
 }
 
 TEST_CASE("each allocation of a server's start and stop may fail")
@@ -216,7 +214,7 @@ TEST_CASE("each allocation of a server's start and stop may fail")
     for (size_t nth = 1; have_begun; nth++) {
         CAPTURE(nth);
         Server server({.settings = allocate_nothing, .start = false});
-        libwebsock_stop(server.context()); // so that it ends as soon as it has begun
+        libwebsock_stop(server.context()); // so it ends as soon as it starts
         const FailingAllocations failing(nth, Failing::one);
         server.start();
         const int error = server.join();

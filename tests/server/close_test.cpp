@@ -10,7 +10,7 @@ using namespace test;
 
 namespace {
 
-// A server that closes each client that sends something, with this code and reason.
+// A server that closes with this code and reason every client that sends something.
 Behaviour closing_with(unsigned short code, const char *reason)
 {
     return {.onmessage = [code, reason](Scene &, auto *client, auto *) {
@@ -41,7 +41,7 @@ TEST_CASE("a client's Close is echoed, and close_info tells its code and reason"
     CHECK(close.text == "I have seen enough \xe2\x9c\x93");
 }
 
-TEST_CASE("a Close without a code is answered by one, and reported as 1005")
+TEST_CASE("a Close without a code is answered with one, and reported as 1005")
 {
     Server server;
     Client client = Client::open(server.port());
@@ -64,7 +64,7 @@ TEST_CASE("a Close of 125 bytes has a reason of 123")
     CHECK(server.events().wait(Kind::close).text == reason);
 }
 
-TEST_CASE("messages before a Close are delivered before onclose, those behind it are not")
+TEST_CASE("messages before a Close are delivered before onclose, those after it are dropped")
 {
     Server server;
     Client client = Client::open(server.port());
@@ -79,7 +79,7 @@ TEST_CASE("messages before a Close are delivered before onclose, those behind it
     CHECK(messages[0].text == "before");
 }
 
-TEST_CASE("libwebsock_close sends 1000 behind what was sent, and waits for the answer")
+TEST_CASE("libwebsock_close sends 1000 after everything already sent, and waits for the answer")
 {
     Server server({.onmessage = [](Scene &, auto *client, auto *) {
         libwebsock_send_text(client, "last words");
@@ -99,7 +99,7 @@ TEST_CASE("libwebsock_close sends 1000 behind what was sent, and waits for the a
     CHECK(closed.text == "mine");
 }
 
-TEST_CASE("the codes that may be sent are sent, with their reason")
+TEST_CASE("the codes that may be sent are sent, with their reasons")
 {
     for (unsigned short code : std::initializer_list<unsigned short>{
              1000, 1001, 1002, 1003, 1007, 1011, 1012, 1014, 3000, 4999}) {
@@ -128,7 +128,7 @@ TEST_CASE("codes that may not be sent are refused, and the connection stays open
     CHECK(client.receive_text() == "open?");
 }
 
-TEST_CASE("a reason of more than 123 bytes is cut after a whole character")
+TEST_CASE("a reason longer than 123 bytes is cut after a whole character")
 {
     const std::string two_bytes = "\xc3\xa9";
     CHECK(reason_on_the_wire(nullptr) == "");
@@ -189,7 +189,7 @@ TEST_CASE("a protocol error fails the connection with its code, and onclose runs
     auto close = [&](unsigned code, std::string_view reason = "") {
         return frame(true, WS_OPCODE_CLOSE, close_payload(code, reason));
     };
-    // 127 bytes announced with the 64-bit length, RFC 6455 5.2.
+    // A payload of 127 bytes with a 64-bit length (RFC 6455 5.2).
     const std::string long_length =
         std::string("\x82\xff\0\0\0\0\0\0\0\x7f", 10) + std::string(4 + 127, '\0');
     const Case cases[] = {
@@ -206,7 +206,7 @@ TEST_CASE("a protocol error fails the connection with its code, and onclose runs
         {"length of 64 bits", std::string("\x82\xff\xff\0\0\0\0\0\0\0\1\2\3\4", 14), 1002},
         {"invalid UTF-8", frame(true, WS_OPCODE_TEXT, "\xce\xba\xff"), 1007},
         {"surrogate in UTF-8", frame(true, WS_OPCODE_TEXT, "\xed\xa0\x80"), 1007},
-        {"text that ends in a character", frame(true, WS_OPCODE_TEXT, "\xce"), 1007},
+        {"text that ends inside a character", frame(true, WS_OPCODE_TEXT, "\xce"), 1007},
         {"invalid UTF-8 in an unfinished message", frame(false, WS_OPCODE_TEXT, "\xff"), 1007},
         {"Close with half a code", frame(true, WS_OPCODE_CLOSE, "x"), 1002},
         {"Close with 1005", close(1005), 1002},
@@ -226,7 +226,7 @@ TEST_CASE("a protocol error fails the connection with its code, and onclose runs
         client.send_raw(wrong.bytes);
         CHECK(client.receive_close().code == wrong.code);
         client.drain();
-        // More than 20 of them in a second are summed up.
+        // more than 20 in one second are summed up
         CHECK((closed >= 20 || server.log().has(LIBWEBSOCK_LOG_INFO, {client.address()})));
         Event close_event = server.events().wait(Kind::close, ++closed);
         CHECK(close_event.client == static_cast<int>(closed));

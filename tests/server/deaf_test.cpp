@@ -1,5 +1,5 @@
-// deaf_test.cpp: clients that do not read, or not much: that they hold up nobody, whatever
-// few workers there are, and that who reads slowly is not taken for one that does not.
+// deaf_test.cpp: clients that read little or nothing. They hold up nobody, however few workers
+// there are, and a slow reader is not mistaken for one that does not read.
 #include "tests/support/hostile.h"
 
 #include <doctest/doctest.h>
@@ -17,7 +17,7 @@ using namespace test;
 namespace {
 
 constexpr size_t kMiB = 1u << 20;
-constexpr size_t kDeaf = 4; // and two workers
+constexpr size_t kDeaf = 4; // twice as many as workers
 
 void give_two_workers(libwebsock_context *context) { context->max_workers = 2; }
 
@@ -38,10 +38,10 @@ void check_is_served(Server &server)
     Client other = Client::open(server.port());
     other.send_text("still there?");
     CHECK(other.receive_past_pings().payload == "still there?");
-    CHECK(server.events().count(Kind::close) == 0); // nobody had to be given up for that
+    CHECK(server.events().count(Kind::close) == 0); // without dropping anybody
 }
 
-// Sends frame again and again until the socket has taken nothing for a while.
+// Sends frame repeatedly until the socket has accepted nothing for a while.
 void send_until_stuck(Client &client, const std::string &frame)
 {
     std::string unsent;
@@ -53,14 +53,15 @@ void send_until_stuck(Client &client, const std::string &frame)
     }
 }
 
-// Reads so many messages, pausing in between: what is tried, not a wait.
+// Reads this many messages, pausing after each: the pause makes a slow reader, it waits for
+// nothing.
 size_t read_slowly(Client &client, size_t messages, std::chrono::milliseconds pace)
 {
     size_t bytes = 0;
     for (size_t read = 0; read < messages;) {
         const Frame frame = client.receive_frame();
         if (frame.opcode != WS_OPCODE_BINARY)
-            continue; // a ping, which is answered by nobody who is slow
+            continue; // a ping, which a slow client does not answer
         bytes += frame.payload.size();
         read++;
         std::this_thread::sleep_for(pace);
@@ -76,12 +77,12 @@ TEST_CASE("clients that do not read what is sent to all hold up no callback")
     std::vector<Client> deaf = open_many(kDeaf, server.port(), {.receive_buffer = 4096});
     server.events().wait(Kind::open, kDeaf);
     const std::string chunk(kMiB, 'x');
-    for (int i = 0; i < 6; i++) // the kernel takes up to four, and max_queued_bytes is four
+    for (int i = 0; i < 6; i++) // the kernel takes up to 4 MiB, and max_queued_bytes is 4 MiB
         CHECK(libwebsock_send_all_binary(server.context(), chunk.data(), chunk.size()) == 0);
     check_is_served(server);
 }
 
-TEST_CASE("clients that ask and do not read the answers hold up no callback")
+TEST_CASE("clients that ask but do not read the answers hold up no callback")
 {
     for (const int concurrent : {0, 1}) {
         for (const size_t size : {size_t{1000}, kMiB}) {
@@ -104,7 +105,7 @@ TEST_CASE("clients that ask and do not read the answers hold up no callback")
     }
 }
 
-TEST_CASE("whoever did not read its answers gets them all when it does, and is heard again")
+TEST_CASE("a client that reads its answers late gets them all, and is then heard again")
 {
     constexpr size_t kMessages = 2000;
     for (const int concurrent : {0, 1}) {
@@ -134,7 +135,7 @@ TEST_CASE("whoever did not read its answers gets them all when it does, and is h
     }
 }
 
-TEST_CASE("messages that wait for a last fragment do not keep the callback that sends it waiting")
+TEST_CASE("messages that wait for a last fragment do not block the callback that sends it")
 {
     const std::string whole(300 * 1024, 'w');
     Server server({.onmessage = [&](Scene &, auto *client, auto *msg) {
@@ -152,7 +153,7 @@ TEST_CASE("messages that wait for a last fragment do not keep the callback that 
     CHECK(client.receive_frame().payload.size() == whole.size());
 }
 
-TEST_CASE("who is sent much by others is heard although it does not read")
+TEST_CASE("a client that others send a lot to is heard even if it does not read")
 {
     Server server({.onmessage = [](Scene &, auto *, auto *) {}});
     Client client(server.port(), {.receive_buffer = 4096});
@@ -170,7 +171,7 @@ TEST_CASE("who is sent much by others is heard although it does not read")
 
 TEST_CASE("a send may take longer than send_timeout_ms while its peer reads")
 {
-    // As many senders as make each wait for longer than that for the others.
+    // Enough senders that each waits longer than that for the others.
     constexpr size_t kSenders = 12, kEach = 3, kMessage = 256 * 1024;
     Server server(
         {.settings = [](auto *context) { context->send_timeout_ms = 700; }, .keep_handles = true});
@@ -193,7 +194,7 @@ TEST_CASE("a send may take longer than send_timeout_ms while its peer reads")
     CHECK(server.stats().send_timeouts == 0);
 }
 
-TEST_CASE("a peer that takes what waits for it is not silent, and is pinged behind that")
+TEST_CASE("a peer that reads its backlog is not silent, and its ping comes after the backlog")
 {
     constexpr size_t kMessages = 250, kMessage = 16 * 1024;
     Server server({.settings = [](auto *context) { context->idle_timeout_ms = 1200; },
@@ -212,7 +213,7 @@ TEST_CASE("a peer that takes what waits for it is not silent, and is pinged behi
     CHECK(server.events().count(Kind::close) == 0);
 }
 
-TEST_CASE("a peer whose system takes what it does not read is silent all the same")
+TEST_CASE("a peer that does not read counts as silent even if its kernel takes the data")
 {
     Server server({.settings = [](auto *context) { context->idle_timeout_ms = 600; }});
     Client deaf(server.port());
@@ -221,13 +222,14 @@ TEST_CASE("a peer whose system takes what it does not read is silent all the sam
     int sent = 0;
     for (; server.events().count(Kind::close) == 0 && sent < 200; sent++) {
         CHECK(libwebsock_send_all_text(server.context(), "tick") == 0);
-        std::this_thread::sleep_for(std::chrono::milliseconds(20)); // its pace
+        // the pace of the messages, not a wait
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
     }
     CHECK(sent < 100);
     CHECK(server.events().wait(Kind::close).text == "silent for 600 ms");
 }
 
-TEST_CASE("a peer that has stopped reading is dropped in time, with or without a sender")
+TEST_CASE("a peer that stops reading is dropped in time, whether or not anybody sends to it")
 {
     for (const bool sends : {false, true}) {
         CAPTURE(sends);
@@ -255,7 +257,7 @@ TEST_CASE("a peer that has stopped reading is dropped in time, with or without a
 
 TEST_SUITE_BEGIN("no transport");
 
-TEST_CASE("who reads slowly is known for a reader over a Unix socket, too")
+TEST_CASE("a slow reader is recognised as reading over a Unix socket, too")
 {
     Server server(
         {.settings = [](auto *context) { context->send_timeout_ms = 700; }, .keep_handles = true});
@@ -265,11 +267,12 @@ TEST_CASE("who reads slowly is known for a reader over a Unix socket, too")
     Client slow = Client::over(pair[1]);
     slow.handshake();
     server.handle();
-    // Small ones, of which the system's overhead is the most; the last ones wait here.
+    // Small messages, for which the system's overhead is largest; the last ones wait in the
+    // server.
     constexpr size_t kMessages = 3000, kFrame = 2 + 8;
     for (size_t i = 0; i < kMessages; i++)
         CHECK(libwebsock_send_all_binary(server.context(), "8 bytes!", 8) == 0);
-    REQUIRE(::fcntl(slow.fd(), F_SETFL, 0) == 0); // its reads are to wait
+    REQUIRE(::fcntl(slow.fd(), F_SETFL, 0) == 0); // its reads block
     std::array<char, kFrame> frame;
     size_t received = 0;
     for (; received < 25; received++) { // for two and a half times send_timeout_ms
@@ -281,11 +284,11 @@ TEST_CASE("who reads slowly is known for a reader over a Unix socket, too")
         REQUIRE(::recv(slow.fd(), frame.data(), frame.size(), MSG_WAITALL) == kFrame);
 }
 
-TEST_CASE("clients that ping and read no pong hold up no callback")
+TEST_CASE("clients that ping but do not read the pongs hold up no callback")
 {
     Server server({.settings = give_two_workers, .onmessage = echo, .bind = false, .start = false});
-    // Of the pings that one read brings only the last is answered. So that a few pongs are too
-    // many, what the kernel takes is little: accepted sockets inherit that.
+    // Only the last ping of each read is answered. A small send buffer, which accepted sockets
+    // inherit, makes a few pongs too many for the kernel.
     const int listener = listen_with_send_buffer(4096);
     REQUIRE(libwebsock_bind_socket(server.context(), listener) == 0);
     server.start();

@@ -1,5 +1,5 @@
-// default_test.cpp: the default callbacks, which print: default_server runs as a
-// process of its own, beside this one, and its output is read.
+// default_test.cpp: the default callbacks, which print. default_server runs as a separate
+// process, and the tests read its output.
 #include "tests/support/certificates.h"
 #include "tests/support/client.h"
 
@@ -31,7 +31,7 @@ struct Output {
 
     void read_to_end() { read_lines(std::numeric_limits<ptrdiff_t>::max()); }
 
-    // Reads until the text has this many lines, or to the end; throws at the deadline.
+    // Reads until the text has this many lines or the output ends; throws at the deadline.
     void read_lines(ptrdiff_t count)
     {
         Clock::time_point deadline = Clock::now() + kDeadline;
@@ -58,7 +58,7 @@ struct Output {
     }
 };
 
-// default_server, in the directory of this program.
+// The path of default_server, which is in the directory of this program.
 std::string server_path()
 {
     char self[4096];
@@ -107,7 +107,7 @@ class Process
 
     ~Process()
     {
-        if (pid_ > 0) { // a test has failed
+        if (pid_ > 0) { // only after a test has failed
             ::kill(pid_, SIGKILL);
             ::waitpid(pid_, nullptr, 0);
         }
@@ -117,7 +117,7 @@ class Process
 
     int port() const { return port_; }
 
-    // Ends it with SIGTERM, and reads what it still prints. Returns its exit status.
+    // Ends it with SIGTERM and reads the rest of its output. Returns its exit status.
     int finish()
     {
         ::kill(pid_, SIGTERM);
@@ -179,12 +179,13 @@ TEST_CASE("by default a line is printed for connect, message and disconnect")
     CHECK(contains(lines[5], ": 1000 bye\\ndisconnect fd 7, forged: 1000\\x1b[2J\\u009b\\u202e"));
 }
 
-TEST_CASE("by default a frame too large is an error line and a closed socket, without a Close")
+TEST_CASE(
+    "by default a frame too large prints an error line and closes the socket, without a Close")
 {
     Process server;
     Client client = Client::open(server.port());
     client.send_raw(encode_header(true, WS_OPCODE_TEXT, 1001));
-    client.receive_end(); // an orderly one or a reset, but nothing before it
+    client.receive_end(); // an orderly end or a reset, but nothing before it
     CHECK(server.finish() == 0);
     CHECK(contains(server.out.text + server.err.text, "1001"));
     CHECK(contains(server.out.text, "disconnect"));

@@ -1,5 +1,5 @@
-// ending_test.cpp: connections that end without a Close frame: peers that vanish, that
-// do not answer, that fall silent. Whatever the end, onclose runs last and once.
+// ending_test.cpp: connections that end without a Close frame because the peer vanishes, does
+// not answer or falls silent. However a connection ends, onclose runs last, and once.
 #include "tests/support/server.h"
 
 #include <doctest/doctest.h>
@@ -13,7 +13,7 @@ using namespace test;
 
 namespace {
 
-// One of the ways in which a client leaves, by turns.
+// Makes the client leave in one of several ways.
 void leave(Client &client, int way)
 {
     switch (way % 5) {
@@ -39,7 +39,7 @@ void leave(Client &client, int way)
 
 } // namespace
 
-TEST_CASE("a reset is 1006, and says so")
+TEST_CASE("a reset is reported as 1006, and named")
 {
     Server server;
     Client client = Client::open(server.port());
@@ -50,7 +50,7 @@ TEST_CASE("a reset is 1006, and says so")
     CHECK(close.text == "Connection reset by peer");
 }
 
-TEST_CASE("an end without a Close is 1006, between frames and within one")
+TEST_CASE("an end without a Close is 1006, between frames and inside one")
 {
     Server server;
     const std::string ends[] = {"", encode_frame(true, WS_OPCODE_TEXT, "whole"),
@@ -100,7 +100,7 @@ TEST_CASE("a peer that does not answer our Close is gone after close_timeout_ms"
     CHECK(server.events().count(Kind::close) == 1);
 }
 
-TEST_CASE("with close_timeout_ms 0 our Close still leaves, behind what was sent before it")
+TEST_CASE("with close_timeout_ms 0 our Close is still sent, after everything sent before it")
 {
     Server server({.settings = [](auto *context) { context->close_timeout_ms = 0; },
                    .onmessage =
@@ -117,7 +117,7 @@ TEST_CASE("with close_timeout_ms 0 our Close still leaves, behind what was sent 
     }
 }
 
-TEST_CASE("a peer that goes on sending instead of answering our Close is gone as well")
+TEST_CASE("a peer that keeps sending instead of answering our Close is dropped as well")
 {
     Server server({.settings = [](auto *context) { context->close_timeout_ms = 100; },
                    .onopen = [](Scene &, auto *client) { libwebsock_close(client); }});
@@ -138,7 +138,8 @@ TEST_CASE("a peer that goes on sending instead of answering our Close is gone as
     CHECK(server.events().wait(Kind::close).code == WS_CLOSE_DIRTY);
 }
 
-TEST_CASE("a Close is answered while a callback blocks, whose own close comes too late")
+TEST_CASE(
+    "a Close is answered while a callback blocks, and the callback's own close comes too late")
 {
     std::atomic<int> error = 0;
     Server server({.onmessage = [&error](Scene &scene, auto *client, auto *) {
@@ -157,7 +158,7 @@ TEST_CASE("a Close is answered while a callback blocks, whose own close comes to
     CHECK(error == ENOTCONN);
 }
 
-TEST_CASE("messages before a Close, or before an error, are answered before that")
+TEST_CASE("messages before a Close or an error are answered first")
 {
     struct {
         std::string bytes;
@@ -184,7 +185,7 @@ TEST_CASE("messages before a Close, or before an error, are answered before that
     }
 }
 
-TEST_CASE("a Close is answered, and the connection ends, though there is no room for its events")
+TEST_CASE("a Close is answered and the connection ends even when there is no room for its events")
 {
     Server server({.settings = [](auto *context) { context->max_queued_bytes = 1; },
                    .onmessage = [](Scene &scene, auto *, auto *) { scene.gate.wait(); }});
@@ -201,7 +202,8 @@ TEST_CASE("a Close is answered, and the connection ends, though there is no room
     CHECK(server.events().count(Kind::message) == 2);
 }
 
-TEST_CASE("a Close that is answered counts, though there was no room for what came before")
+TEST_CASE(
+    "the client's answer to our Close counts even when there was no room for what came before")
 {
     Server server({.settings = [](auto *context) { context->max_queued_bytes = 1; },
                    .onmessage = [](Scene &scene, auto *, auto *) { scene.gate.wait(); },
@@ -209,7 +211,7 @@ TEST_CASE("a Close that is answered counts, though there was no room for what ca
     Client client = Client::open(server.port());
     client.send_text("block");
     server.events().wait(Kind::message);
-    for (int i = 0; i < 3; i++) // its thread waits with the first of them
+    for (int i = 0; i < 3; i++) // the connection's thread waits with the first of them
         client.send_text("waits");
     CHECK(eventually([&] { return server.stats().messages_in >= 2; }));
     CHECK(libwebsock_close_with_reason(server.handle(), 4001, "enough") == 0);
@@ -239,7 +241,7 @@ TEST_CASE("a silent client that answers its pings is kept")
     Server server(
         {.settings = [](auto *context) { context->idle_timeout_ms = 1000; }, .onmessage = echo});
     Client client = Client::open(server.port());
-    for (int i = 0; i < 3; i++) { // three halves of the timeout
+    for (int i = 0; i < 3; i++) { // 1.5 times the timeout
         Frame ping = client.receive_frame();
         REQUIRE(ping.opcode == WS_OPCODE_PING);
         client.send_frame(true, WS_OPCODE_PONG, ping.payload);
@@ -249,7 +251,7 @@ TEST_CASE("a silent client that answers its pings is kept")
     CHECK(server.events().count(Kind::close) == 0);
 }
 
-TEST_CASE("a descriptor of one client belongs to no other until onclose has returned")
+TEST_CASE("a client's descriptor belongs to no other client until onclose has returned")
 {
     std::mutex mutex;
     std::map<int, int> open_descriptors;
@@ -268,7 +270,7 @@ TEST_CASE("a descriptor of one client belongs to no other until onclose has retu
     CHECK(shared == 0);
 }
 
-TEST_CASE("onopen is first and onclose last and single, however two hundred clients end")
+TEST_CASE("onopen runs first and onclose last and once, however two hundred clients end")
 {
     Server server;
     auto churn = [&server](int first_way) {

@@ -1,7 +1,6 @@
-// exhaustion_test.cpp: what becomes of a server and its clients when the system has no
-// descriptors, threads or memory left for more, and when it has some again. Running into
-// max_connections is in refusal_test.cpp, single allocations that fail are in
-// allocation_test.cpp.
+// exhaustion_test.cpp: what happens to a server and its clients when the system runs out of
+// descriptors, threads or memory, and when it has some again. Reaching max_connections is in
+// refusal_test.cpp, single allocations that fail are in allocation_test.cpp.
 #include "tests/support/failing_allocator.h"
 #include "tests/support/hostile.h"
 #include "tests/support/limit.h"
@@ -34,7 +33,7 @@ bool is_echoed(Client &client)
 
 } // namespace
 
-TEST_CASE("without descriptors new connections are turned away and the others go on")
+TEST_CASE("without descriptors new connections are turned away, and the others go on")
 {
     Server server({.onmessage = echo});
     Bystander bystander(server.port());
@@ -55,7 +54,7 @@ TEST_CASE("without descriptors new connections are turned away and the others go
     CHECK(bystander.is_served());
 }
 
-TEST_CASE("without threads new connections are turned away and the others go on")
+TEST_CASE("without threads new connections are turned away, and the others go on")
 {
     constexpr rlim_t kMiB = 1 << 20;
     Server server({.settings = [](auto *context) { context->connection_stack_bytes = 256 * kMiB; },
@@ -77,9 +76,9 @@ TEST_CASE("without threads new connections are turned away and the others go on"
     CHECK(bystander.is_served());
 }
 
-TEST_CASE("without memory new connections are turned away and the others are there afterwards")
+TEST_CASE("without memory new connections are turned away, and the others survive")
 {
-    // The fixture's log needs memory itself.
+    // The fixture's log would itself allocate.
     Server server({.settings = [](auto *context) { context->onlog = nullptr; }, .onmessage = echo});
     Client client = Client::open(server.port());
     CHECK(is_echoed(client));
@@ -99,14 +98,14 @@ TEST_CASE("without memory new connections are turned away and the others are the
 
 TEST_SUITE_BEGIN("no transport");
 
-TEST_CASE("a server that cannot accept for want of descriptors waits for some, and does not spin")
+TEST_CASE("a server that cannot accept for lack of descriptors waits for one, and does not spin")
 {
     Server server({.onmessage = echo, .transport = Transport::plain});
     Client first(server.port(), {.transport = Transport::plain});
-    first.handshake(); // so it has begun
+    first.handshake(); // so the server has started
     LateComer late;
     {
-        // Below what is open, so that the one it has in reserve is of no use either.
+        // Below the number already open, so that freeing the reserve descriptor does not help.
         const Limit limit(RLIMIT_NOFILE, 3);
         late.connect(server.port());
         CHECK(server.log().has(LIBWEBSOCK_LOG_WARNING, {"accept"}));

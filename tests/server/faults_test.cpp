@@ -1,6 +1,6 @@
-// faults_test.cpp: what may go wrong around a server that is in order itself: signals at
-// any time, a listening socket that dies, callbacks that throw or that start programs.
-// How it stops, callbacks that never return among it, is in stop_test.cpp.
+// faults_test.cpp: what can go wrong around a healthy server: signals at any time, a listening
+// socket that dies, callbacks that throw or start programs. Stopping, and callbacks that never
+// return, are in stop_test.cpp.
 #include "tests/support/hostile.h"
 
 #include <doctest/doctest.h>
@@ -32,8 +32,8 @@ std::vector<int> numbers_in(const char *directory)
     return numbers;
 }
 
-// Sends a signal, whose handler interrupts system calls, to every thread of this process
-// but its own, over and over, while it lives.
+// While it exists, keeps sending a signal to every other thread of this process. The signal's
+// handler interrupts system calls.
 class SignalStorm
 {
   public:
@@ -50,7 +50,7 @@ class SignalStorm
     {
         over_ = true;
         thread_.join();
-        ::signal(SIGUSR2, SIG_IGN); // which discards those that have not been delivered yet
+        ::signal(SIGUSR2, SIG_IGN); // discards signals still pending
         ::sigaction(SIGUSR2, &before_, nullptr);
     }
 
@@ -64,7 +64,7 @@ class SignalStorm
             for (const int thread : numbers_in("/proc/self/task"))
                 if (thread != self)
                     ::syscall(SYS_tgkill, ::getpid(), thread, SIGUSR2);
-            std::this_thread::sleep_for(std::chrono::milliseconds(1)); // or nothing else runs
+            std::this_thread::sleep_for(std::chrono::milliseconds(1)); // lets the others run
         }
     }
 
@@ -73,19 +73,19 @@ class SignalStorm
     std::thread thread_;
 };
 
-// Descriptors of this process that a program it starts would have, too.
+// Descriptors of this process that a program it starts would inherit.
 std::set<int> inheritable()
 {
     std::set<int> inherited;
     for (const int fd : numbers_in("/proc/self/fd")) {
-        const int flags = ::fcntl(fd, F_GETFD); // -1 for the directory that was read
+        const int flags = ::fcntl(fd, F_GETFD); // -1 for the directory just read
         if (flags != -1 && (flags & FD_CLOEXEC) == 0)
             inherited.insert(fd);
     }
     return inherited;
 }
 
-// What a program finds open that is started now, with fork and exec.
+// The descriptors that a program started now, with fork and exec, finds open.
 std::set<int> descriptors_of_a_child()
 {
     int ends[2];
@@ -131,21 +131,21 @@ int listening_socket()
 
 TEST_CASE("a storm of signals disturbs no connection")
 {
-    // The first echo may be left behind, and the second one has to wait for that.
+    // A client may leave the first echo unread; the second then has to wait.
     Server server({.onmessage = [](Scene &scene, auto *client, auto *msg) {
         echo(scene, client, msg);
         if (msg->opcode == WS_OPCODE_BINARY)
             echo(scene, client, msg);
     }});
     std::vector<Client> clients = open_many(scaled(4, 2), server.port(), {.receive_buffer = 16384});
-    const std::string large(8 << 20, 'x'); // more than the buffers hold
+    const std::string large(8 << 20, 'x'); // more than the socket buffers hold
     {
         const SignalStorm storm;
         Bystander bystander(server.port());
         for (int round = 0; round < 2; round++) {
             for (Client &client : clients) {
                 client.send_binary(large);
-                // Its callback waits for this client to read, and is signalled meanwhile.
+                // The callback waits for this client to read, and gets signals meanwhile.
                 CHECK(eventually([&] { return server.stats().longest_callback_ms >= 20; }));
                 for (int answer = 0; answer < 2; answer++) {
                     const bool same = client.receive_frame().payload == large;
@@ -160,7 +160,7 @@ TEST_CASE("a storm of signals disturbs no connection")
         }
         CHECK(SignalStorm::received > 20);
     }
-    server.events().wait(Kind::close, 3); // two of them, and the bystander
+    server.events().wait(Kind::close, 3); // the two late clients, and the bystander
     CHECK(server.events().count(Kind::close) == 3);
     const SignalStorm storm;
     libwebsock_stop(server.context());
@@ -172,7 +172,7 @@ TEST_CASE("a storm of signals disturbs no connection")
     CHECK(server.join() == 0);
 }
 
-TEST_CASE("what a callback throws is logged, and closes its connection with 1011")
+TEST_CASE("an exception from a callback is logged, and closes its connection with 1011")
 {
     const std::string how[] = {"exception", "number"};
     for (const std::string &kind : how) {
@@ -205,7 +205,7 @@ TEST_CASE("what a callback throws is logged, and closes its connection with 1011
         };
         Client by_message = Client::open(server.port());
         by_message.send_text("throw");
-        by_message.send_text("not delivered any more");
+        by_message.send_text("no longer delivered");
         CHECK(is_failed(by_message, "onmessage"));
         Client by_pong = Client::open(server.port());
         by_pong.send_frame(true, WS_OPCODE_PONG, "");
@@ -219,7 +219,7 @@ TEST_CASE("what a callback throws is logged, and closes its connection with 1011
     }
 }
 
-TEST_CASE("what onrequest throws is a 500")
+TEST_CASE("an exception from onrequest is answered with 500")
 {
     Server server({.onrequest = [](Scene &, auto *, auto *request) {
         if (std::string_view(request->path) == "/throw")
@@ -252,16 +252,16 @@ TEST_CASE("a program started by a callback has none of the library's descriptors
     CHECK(client.receive_text() == "look");
     for (const int fd : found) {
         CAPTURE(fd);
-        // Its own: the pipe as its output, and what this test has left open on purpose.
+        // Expected: the pipe to its output, and what this test left inheritable on purpose.
         CHECK((fd == STDOUT_FILENO || fd == pair[1] || before.count(fd) == 1));
     }
-    CHECK(found.count(pair[1]) == 1); // that it can be seen
+    CHECK(found.count(pair[1]) == 1); // otherwise the test could not see a leak
     ::close(pair[1]);
 }
 
 TEST_SUITE_BEGIN("no transport");
 
-TEST_CASE("a listening socket that is shut down costs its connections and others nothing")
+TEST_CASE("shutting down a listening socket harms neither its connections nor others")
 {
     Server server(
         {.onmessage = echo, .bind = false, .start = false, .transport = Transport::plain});
@@ -278,7 +278,7 @@ TEST_CASE("a listening socket that is shut down costs its connections and others
     client.send_text("still served?");
     CHECK(client.receive_text() == "still served?");
 
-    REQUIRE(::listen(listening, 100) == 0); // again, and on another port
+    REQUIRE(::listen(listening, 100) == 0); // listens again, on another port
     Client again(server.port(), {.transport = Transport::plain});
     again.handshake();
     REQUIRE(::shutdown(listening, SHUT_RDWR) == 0);

@@ -1,5 +1,5 @@
-// flow_test.cpp: who is held back when one side is slower than the other: senders by
-// their own peer and nobody else's, clients by their own callbacks.
+// flow_test.cpp: who is held back when one side is slower than the other. A sender waits only
+// for its own peer, a client only for its own callbacks.
 #include "tests/support/server.h"
 
 #include <doctest/doctest.h>
@@ -14,8 +14,8 @@ namespace {
 
 constexpr size_t kMiB = 1u << 20;
 
-// More than the kernel's buffers of both sides hold, so that a peer that does not
-// read is noticed before this much has been sent.
+// More than the kernel buffers of both sides hold, so a peer that does not read is noticed
+// before this much has been sent.
 constexpr size_t kMoreThanTheKernelTakes = 64 * kMiB;
 
 } // namespace
@@ -72,7 +72,7 @@ TEST_CASE("a peer that reads late gets everything within send_timeout_ms")
     CHECK(wrong == 0);
 }
 
-TEST_CASE("send_all drops who does not read with 1008, and the others get everything")
+TEST_CASE("send_all drops a client that does not read with 1008, and the others get everything")
 {
     Server server({.settings = [](auto *context) {
         context->max_queued_bytes = 256 * 1024;
@@ -140,8 +140,8 @@ TEST_CASE("a client that sends faster than its callbacks run is held back")
     std::string unsent;
     size_t messages = 0;
     size_t sent = 0;
-    // Until the socket takes nothing for a while: a slow server ends this early, which
-    // makes the test weaker but not wrong.
+    // Until the socket accepts nothing for a while. A slow server ends this early, which makes
+    // the test weaker but not wrong.
     while (sent < kMoreThanTheKernelTakes &&
            client.writable_within(std::chrono::milliseconds(300))) {
         if (unsent.empty())
@@ -151,7 +151,7 @@ TEST_CASE("a client that sends faster than its callbacks run is held back")
         sent += taken;
     }
     CHECK(sent < kMoreThanTheKernelTakes);
-    CHECK(server.stats().bytes_in < 1 * kMiB); // read into memory: the limit and a chunk or two
+    CHECK(server.stats().bytes_in < 1 * kMiB); // max_queued_bytes, and one or two reads
 
     server.gate().open();
     client.send_raw(unsent + encode_frame(true, WS_OPCODE_TEXT, "the end"));
@@ -196,7 +196,7 @@ TEST_CASE("one client's blocked callbacks hold back nobody else")
     CHECK(other.receive_text() == "go on");
 }
 
-TEST_CASE("callbacks that each block for less than a look of the monitor get company as well")
+TEST_CASE("callbacks too short for the monitor to notice get more workers as well")
 {
     constexpr size_t kClients = 100, kMessages = 40, kCompany = 20;
     std::atomic<size_t> at_once = 0, most = 0;
@@ -204,11 +204,12 @@ TEST_CASE("callbacks that each block for less than a look of the monitor get com
         const size_t now = ++at_once;
         for (size_t seen = most; seen < now && !most.compare_exchange_weak(seen, now);) {
         }
-        const timespec pause{.tv_sec = 0, .tv_nsec = 500'000}; // what is tried, not a wait
+        // simulates a short block, not a wait
+        const timespec pause{.tv_sec = 0, .tv_nsec = 500'000};
         nanosleep(&pause, nullptr);
         --at_once;
     }});
-    // Behind a pong, so that none of them is the first event of its batch.
+    // A pong before each text, so that no text is the first event of its batch.
     std::string batch;
     for (size_t i = 0; i < kMessages; i++)
         batch += encode_frame(true, WS_OPCODE_PONG, "") + encode_frame(true, WS_OPCODE_TEXT, "x");
@@ -221,9 +222,9 @@ TEST_CASE("callbacks that each block for less than a look of the monitor get com
     CHECK(most >= kCompany);
 }
 
-TEST_CASE("callbacks that wait for another client to read get company")
+TEST_CASE("callbacks that wait for another client to read get more workers")
 {
-    // More of them than there are processors.
+    // More of them than processors.
     const size_t waiting = std::thread::hardware_concurrency() + 1;
     libwebsock_client_state *deaf_one = nullptr;
     Server server({.settings = [](auto *context) { context->drain_timeout_ms = 200; },
@@ -251,9 +252,9 @@ TEST_CASE("callbacks that wait for another client to read get company")
     CHECK(server.stats().workers_busy >= waiting); // they still wait
 }
 
-TEST_CASE("the last of what is sent to all arrives, wherever the socket was full")
+TEST_CASE("the last of what is sent to all arrives, whenever the socket fills up")
 {
-    // One TLS flight each, so that a whole one can be stuck behind what was written.
+    // One TLS flight per message, so that a whole one can be stuck behind what was written.
     const std::string chunk(60 * 1024, 'x');
     constexpr size_t kMostChunks = 80;
     Server server({.settings = [](auto *context) { context->max_queued_bytes = 64 * kMiB; }});
