@@ -1,5 +1,5 @@
-// hostile_frames_test.cpp: what a client can do to the server with frames alone: announce
-// what never comes, say nothing very often, ask and never listen. What the decoder refuses
+// hostile_frames_test.cpp: what a client can do to the server with frames alone: announce data
+// that never comes, send floods of tiny frames, ask and never read. What the decoder refuses
 // is in frame_refusal_test.cpp.
 #include "tests/support/failing_allocator.h"
 #include "tests/support/hostile.h"
@@ -11,9 +11,10 @@ using namespace test;
 namespace {
 
 constexpr size_t kMiB = size_t{1} << 20;
-constexpr uint64_t kLimit = 16 * kMiB; // the default of both, frames and messages
+// the default of max_frame_payload and of max_message_payload
+constexpr uint64_t kLimit = 16 * kMiB;
 
-// The same frame over and over, to be sent a million times without being made as often.
+// The same frame many times over, so that a million are built only once.
 std::string repeated(const std::string &frame, size_t count)
 {
     std::string frames;
@@ -25,7 +26,7 @@ std::string repeated(const std::string &frame, size_t count)
 
 const std::string kPing = encode_frame(true, WS_OPCODE_PING, std::string(100, '.'));
 
-// The server goes on reading, so all of them leave, however slow it is.
+// Returns even if the server is slow: it goes on reading, so all of them are sent.
 void send_pings(Client &client, size_t bytes)
 {
     const std::string block = repeated(kPing, 100);
@@ -33,8 +34,8 @@ void send_pings(Client &client, size_t bytes)
         client.send_raw(block);
 }
 
-// Callbacks of the server that has so many messages that they are not to be recorded:
-// bytes, which must be the next, and texts, which are echoed.
+// Callbacks for a server with too many messages to record. Binary messages are one byte and
+// must come in order; texts are echoed.
 std::atomic<size_t> bytes_seen;
 std::atomic<size_t> bytes_wrong;
 
@@ -49,7 +50,7 @@ int count_byte(libwebsock_client_state *client, libwebsock_message *msg)
 
 } // namespace
 
-TEST_CASE("a length that cannot be is refused, and costs no memory")
+TEST_CASE("an impossible length is refused, and costs no memory")
 {
     Server server({.onmessage = echo});
     Bystander bystander(server.port());
@@ -73,10 +74,10 @@ TEST_CASE("a length that cannot be is refused, and costs no memory")
     CHECK(watch.largest() < kMiB);
 }
 
-TEST_CASE("messages that are announced and never come cost little, and end with the silence")
+TEST_CASE("messages announced but never sent cost little, and end by idle timeout")
 {
     constexpr size_t kClients = 50;
-    constexpr int kSilenceMs = kSanitized ? 4000 : 600; // to open all of them in
+    constexpr int kSilenceMs = kSanitized ? 4000 : 600; // long enough to open all of them
     Server server({.settings = [](auto *context) { context->idle_timeout_ms = kSilenceMs; },
                    .onmessage = echo});
     Bystander bystander(server.port());
@@ -119,7 +120,7 @@ TEST_CASE("ten million empty fragments are one message, and cost no memory")
     CHECK(watch.largest() < kMiB);
 }
 
-TEST_CASE("of a flood of pings, a client that did not read is owed the answer to the newest alone")
+TEST_CASE("after a flood of pings, a client that did not read is owed only the newest answer")
 {
     Server server({.settings = [](auto *context) { context->control_callback = nullptr; },
                    .onmessage = echo});
@@ -128,9 +129,9 @@ TEST_CASE("of a flood of pings, a client that did not read is owed the answer to
     client.handshake();
     const uint64_t sent_before = client.bytes_sent();
     const AllocationWatch watch;
-    send_pings(client, scaled(64, 16) * kMiB); // more than sockets hold of answers
+    send_pings(client, scaled(64, 16) * kMiB); // more answers than the sockets hold
     CHECK(bystander.is_served());
-    CHECK(watch.largest() < 16 * kMiB); // max_queued_bytes, of which one is an event's size
+    CHECK(watch.largest() < 16 * kMiB); // four times max_queued_bytes
     client.send_frame(true, WS_OPCODE_PING, "the newest");
     size_t wrong = 0;
     size_t pongs = 0;
@@ -160,7 +161,7 @@ TEST_CASE("a flood of pings from a client that does not read ends with send_time
         try {
             send_pings(client, kMiB);
         } catch (const std::exception &) {
-            return true; // the socket is
+            return true; // the socket is gone
         }
         return server.events().count(Kind::close) == 1;
     };
@@ -170,7 +171,7 @@ TEST_CASE("a flood of pings from a client that does not read ends with send_time
     CHECK(bystander.is_served());
 }
 
-TEST_CASE("a million messages of one byte in one go are all delivered, in order")
+TEST_CASE("a million one-byte messages in one go are all delivered, in order")
 {
     const size_t count = scaled(1'000'000, 50'000);
     bytes_seen = bytes_wrong = 0;
@@ -188,5 +189,5 @@ TEST_CASE("a million messages of one byte in one go are all delivered, in order"
     CHECK(client.receive_text() == "that was all");
     CHECK(bytes_seen == count);
     CHECK(bytes_wrong == 0);
-    CHECK(watch.largest() < 16 * kMiB); // max_queued_bytes, of which one is an event's size
+    CHECK(watch.largest() < 16 * kMiB); // four times max_queued_bytes
 }

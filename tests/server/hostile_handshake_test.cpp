@@ -1,6 +1,6 @@
-// hostile_handshake_test.cpp: clients that are up to no good before they are clients:
-// silent, slow, in crowds, or with requests made to be misread. What the parser refuses
-// is in handshake_refusal_test.cpp; here it is what that does to the server and others.
+// hostile_handshake_test.cpp: connections that misbehave before the upgrade: silent, slow, in
+// crowds, or with requests made to be misread. What the parser refuses is in
+// handshake_refusal_test.cpp; here it is what that does to the server and to other clients.
 #include "tests/support/hostile.h"
 
 #include <doctest/doctest.h>
@@ -9,9 +9,9 @@ using namespace test;
 
 namespace {
 
-const Client::Options kBare{.transport = Transport::plain}; // no TLS, whatever the port speaks
+const Client::Options kBare{.transport = Transport::plain}; // no TLS, whatever the port expects
 
-// What may go on for ever: a request, or with TLS a ClientHello of 16 KiB.
+// A beginning without an end: of a request or, with TLS, of a ClientHello of 16 KiB.
 std::string endless_beginning()
 {
     if (over_tls())
@@ -43,7 +43,7 @@ TEST_CASE("thousands of connections that say nothing hold back nobody, and end a
     CHECK(server.events().count(Kind::open) == 2);
 }
 
-TEST_CASE("a handshake that trickles in ends at the deadline, however steadily it does")
+TEST_CASE("a handshake that trickles in ends at the deadline, however steadily it comes")
 {
     constexpr size_t kSlow = 20;
     Server server(
@@ -52,7 +52,7 @@ TEST_CASE("a handshake that trickles in ends at the deadline, however steadily i
     Bystander bystander(server.port());
     std::vector<Client> slow = connect_many(kSlow, server.port(), kBare);
     const std::string beginning = endless_beginning();
-    // One byte each, at the pace of the bystander's answers.
+    // One byte each, as fast as the bystander is answered.
     const auto trickle = [&](size_t i) {
         const char byte = i < beginning.size() ? beginning[i] : 'x';
         size_t open = 0;
@@ -97,7 +97,7 @@ TEST_CASE("a hundred thousand headers hold back nobody, and are not even read if
     }
 }
 
-TEST_CASE("a request behind one that is refused is not looked at")
+TEST_CASE("a request that follows a refused one is ignored")
 {
     Server server({.onrequest = [](Scene &, auto *client, auto *request) {
         if (std::string_view(request->path) == "/page")
@@ -147,7 +147,7 @@ TEST_CASE("a request behind one that is refused is not looked at")
         CHECK(request.text != "/second");
 }
 
-TEST_CASE("a request behind an accepted upgrade is a bad frame")
+TEST_CASE("a request that follows an accepted upgrade is a bad frame")
 {
     Server server;
     for (const char *header : {"", "Content-Length: 0\r\n", "Expect: 100-continue\r\n"}) {

@@ -1,5 +1,5 @@
-// hostile_memory_test.cpp: how much memory one client can make the server keep, with frames
-// of all kinds, while a callback of it does not return. What a single frame can do is in
+// hostile_memory_test.cpp: how much memory one client can make the server keep, with frames of
+// all kinds, while one of its callbacks blocks. What a single frame can do is in
 // hostile_frames_test.cpp.
 #include "tests/support/hostile.h"
 
@@ -15,7 +15,7 @@ namespace {
 constexpr size_t kKiB = 1024;
 constexpr size_t kMiB = kKiB * kKiB;
 
-// What this process has got of malloc, and not given back. 0 where nobody tells: another C
+// Bytes this process has from malloc and has not freed. 0 where that is unknown: another C
 // library, a sanitizer's malloc.
 size_t allocated()
 {
@@ -38,7 +38,7 @@ std::string repeated(const std::string &frames, size_t bytes)
 const std::string kEmptyPing = encode_frame(true, WS_OPCODE_PING, "");
 const std::string kTinyMessage = encode_frame(true, WS_OPCODE_BINARY, "x");
 
-// What a client says over and over.
+// Frames that a client sends over and over.
 struct Mix {
     std::string name;
     std::string frames;
@@ -61,7 +61,7 @@ std::vector<Mix> mixes()
         {"empty messages", encode_frame(true, WS_OPCODE_BINARY, "")},
         {"fragments of one byte", fragments("x", 1)},
         {"empty fragments", fragments("", 1)},
-        // None of these fragments is an event, but the message behind them has to be kept.
+        // None of these fragments is an event, but the message after them has to be kept.
         {"a read full of empty fragments, and one tiny message",
          fragments("", 256 * kKiB) + kTinyMessage},
         {"8 KiB of empty fragments, and one tiny message", fragments("x", 8 * kKiB) + kTinyMessage},
@@ -76,8 +76,8 @@ std::vector<Mix> mixes()
 // More than the kernel's buffers of both sides hold, and then some.
 constexpr size_t kFlood = 20 * kMiB;
 
-// Sends it until the socket takes none for a while. Returns the most that is allocated
-// meanwhile.
+// Sends block until the socket accepts nothing for a while. Returns the largest number of
+// bytes allocated meanwhile.
 size_t flood(Client &client, const std::string &block)
 {
     size_t most = 0;
@@ -93,8 +93,8 @@ size_t flood(Client &client, const std::string &block)
     return most;
 }
 
-// Callbacks of the server whose events are too many to be recorded. A message "block" stays in
-// its callback until the gate opens; texts are echoed.
+// Callbacks for a server with too many events to record. The callback of a message "block"
+// does not return until the gate opens; texts are echoed.
 Gate *gate;
 std::atomic<size_t> controls_seen;
 
@@ -114,13 +114,13 @@ int count_control(libwebsock_client_state *, libwebsock_frame *)
     return 0;
 }
 
-// With frames of one kind, while a callback blocks.
+// Floods the server with frames of one kind while a callback blocks.
 void check_bound(const Mix &mix, size_t max_queued_bytes, bool controls_wanted)
 {
     CAPTURE(mix.name);
     CAPTURE(max_queued_bytes);
     CAPTURE(controls_wanted);
-    // libwebsock_limits(7), and what a transport and the callback have of their own.
+    // See libwebsock_limits(7); the rest is the transport's and the callback's own.
     const size_t bound = max_queued_bytes * 5 / 2 + 64 * kKiB + (over_tls() ? 128 * kKiB : 0);
     Gate this_gate;
     gate = &this_gate;
@@ -150,7 +150,7 @@ TEST_CASE("whatever frames a client sends, what waits for its callbacks stays wi
         check_bound(mix, 64 * kKiB, false);
 }
 
-TEST_CASE("the bound holds for control frames that a callback wants to be told of")
+TEST_CASE("the bound holds for control frames that a callback wants to see")
 {
     for (const Mix &mix : mixes())
         check_bound(mix, 64 * kKiB, true);
@@ -163,10 +163,11 @@ TEST_CASE("the bound holds with the default of max_queued_bytes")
         check_bound(all[i], 4 * kMiB, false);
 }
 
-TEST_CASE("what bursts needed is given back soon, whether heartbeats follow or nothing does")
+TEST_CASE("memory used by bursts is given back soon, whether heartbeats follow or nothing does")
 {
     constexpr size_t kClients = 16;
-    // A connection keeps its small buffers; with TLS, the client here has some of OpenSSL's.
+    // A connection keeps its small buffers. With TLS, the client in this process adds
+    // OpenSSL's.
     const size_t kept = (over_tls() ? 56 : 24) * kKiB;
     Server server({.settings = [](auto *context) {
         context->idle_timeout_ms = 0;
@@ -182,7 +183,7 @@ TEST_CASE("what bursts needed is given back soon, whether heartbeats follow or n
         CHECK(client.receive_frame().opcode == WS_OPCODE_PONG);
     }
     CHECK(eventually([&] {
-        // One in two is never silent.
+        // Every other client is never silent.
         for (size_t i = 0; i < kClients; i += 2) {
             clients[i].send_text("beat");
             CHECK(clients[i].receive_frame().payload == "begun");

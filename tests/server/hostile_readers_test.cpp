@@ -1,6 +1,6 @@
-// hostile_readers_test.cpp: clients that vanish or do not read while they are sent to, in
-// numbers, from callbacks and from other threads, up to the server's end. One at a time
-// they are in flow_test.cpp and ending_test.cpp.
+// hostile_readers_test.cpp: many clients that vanish or do not read while callbacks and other
+// threads send to them, up to the server's end. Single ones are in flow_test.cpp and
+// ending_test.cpp.
 #include "tests/support/hostile.h"
 
 #include <doctest/doctest.h>
@@ -24,7 +24,7 @@ void on_four_threads(size_t count, const std::function<void(size_t)> &function)
         thread.join();
 }
 
-// The ways to leave in the middle of a frame, and one that is orderly.
+// Leaves in the middle of a frame in one of several ways, or in an orderly one.
 void leave(std::unique_ptr<Client> client, size_t way)
 try {
     const std::string frame = encode_frame(true, WS_OPCODE_BINARY, std::string(1000, 'x'));
@@ -46,12 +46,12 @@ try {
         return; // the destructor closes the socket, with answers unread
     }
 } catch (const std::exception &) {
-    // The server was faster: it may have dropped who does not read.
+    // The server was faster: it may have dropped a client that does not read.
 }
 
 } // namespace
 
-TEST_CASE("a storm of two thousand ends while everybody sends ends each of them once")
+TEST_CASE("two thousand clients that leave while everybody sends are each closed once")
 {
     const size_t count = crowd(over_tls() ? 1000 : 2000, 300);
     Server server({.onmessage =
@@ -121,8 +121,9 @@ TEST_CASE("a server stops in time although nobody reads what it sends")
     for (size_t i = 0; i < kLazy / 2; i++)
         lazy[i].send_text("send me everything"); // in a callback
     server.events().wait(Kind::message, kLazy / 2);
-    std::thread sender([&] { send_until_it_fails(server.handle(1)); }); // behind or before that
-    // Queued for those that no callback sends to, up to what they may have.
+    // before or after the callback's
+    std::thread sender([&] { send_until_it_fails(server.handle(1)); });
+    // For those that no callback sends to: queued, up to their limit.
     for (int i = 0; i < 8; i++)
         CHECK(libwebsock_send_all_binary(server.context(), chunk.data(), chunk.size()) == 0);
 

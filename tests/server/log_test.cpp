@@ -1,5 +1,5 @@
-// log_test.cpp: which end of a connection is worth which line of the log, what a peer has a
-// say in, and what becomes of a flood of lines. What a server counts is in stats_test.cpp.
+// log_test.cpp: which end of a connection gets which log line, what a peer can influence in
+// it, and what happens to a flood of lines. What a server counts is in stats_test.cpp.
 #include "tests/support/server.h"
 
 #include <doctest/doctest.h>
@@ -11,7 +11,7 @@ using namespace test;
 
 namespace {
 
-// The only line about this client that is no DEBUG one; "" if there is none.
+// The only line about this client above DEBUG; "" if there is none.
 std::string line_about(Server &server, const std::string &address)
 {
     std::string found;
@@ -32,7 +32,7 @@ size_t count_lines(Server &server, const std::string &words)
     }));
 }
 
-// The sum of the lines that say how many more there were.
+// The total of the lines that say how many were left out.
 size_t summed_up(Server &server, const std::string &what)
 {
     size_t sum = 0;
@@ -44,13 +44,13 @@ size_t summed_up(Server &server, const std::string &what)
 
 } // namespace
 
-TEST_CASE("a connection that times out without a byte is worth no more than one that closes")
+TEST_CASE("a connection that times out without a byte is logged no louder than one that closes")
 {
     const int timeout_ms = short_handshake_ms();
     Server server({.settings = [=](auto *context) { context->handshake_timeout_ms = timeout_ms; }});
-    Client silent(server.port()); // with TLS: its handshake is done, as a browser's is
+    Client silent(server.port()); // with TLS its handshake is done, as a browser's is
     CHECK(silent.receive_http().status == 408);
-    Client mute(server.port(), {.transport = Transport::plain}); // with TLS: not even that
+    Client mute(server.port(), {.transport = Transport::plain}); // with TLS not even that
     mute.drain();
     Client slow(server.port());
     slow.send_raw("G");
@@ -66,7 +66,7 @@ TEST_CASE("a connection that times out without a byte is worth no more than one 
     CHECK(line_about(server, mute.address()) == "");
 }
 
-TEST_CASE("who just vanishes gets a short line, without the last frames")
+TEST_CASE("a client that just vanishes gets a short line, without the last frames")
 {
     Server server;
     Client closes = Client::open(server.port());
@@ -88,7 +88,7 @@ TEST_CASE("who just vanishes gets a short line, without the last frames")
     }
 }
 
-TEST_CASE("who breaks the rules or falls silent gets a line with the last frames")
+TEST_CASE("a client that breaks the rules or falls silent gets a line with the last frames")
 {
     const std::string ends[] = {encode_frame(true, 3, ""), ""};
     for (const std::string &bytes : ends) {
@@ -102,7 +102,7 @@ TEST_CASE("who breaks the rules or falls silent gets a line with the last frames
     }
 }
 
-TEST_CASE("what a peer chooses cannot act in the log, nor pass for a line of its own")
+TEST_CASE("text from a peer cannot control the log, nor pass for a line of its own")
 {
     Server server;
     const std::string nasty = "first\nsecond\x1b[2J\xc2\x85\xc2\x9b\xe2\x80\xae\xe2\x80\xa8\x7f\\n";
@@ -128,7 +128,7 @@ TEST_CASE("a line stays within its limit however much of it is escaped")
     CHECK(line.find('\xff') == std::string::npos);
 }
 
-TEST_CASE("the line about what onrequest refuses names method and path, not the query")
+TEST_CASE("the line about a request that onrequest refuses names method and path, not the query")
 {
     Server server({.onrequest = [](Scene &, auto *, auto *) { return 401; }});
     Client client(server.port());
@@ -145,7 +145,7 @@ TEST_CASE("the line about what onrequest refuses names method and path, not the 
     CHECK(line_about(server, wordy.address()).size() < 250);
 }
 
-TEST_CASE("a Close code that may not be sent is named, to the program, the log and the peer")
+TEST_CASE("a Close code that may not be sent is named to the program, the log and the peer")
 {
     Server server;
     Client client = Client::open(server.port());
@@ -158,7 +158,7 @@ TEST_CASE("a Close code that may not be sent is named, to the program, the log a
     CHECK(server.log().has(LIBWEBSOCK_LOG_INFO, {client.address() + ": " + reason}));
 }
 
-TEST_CASE("a flood of refusals is some lines and their number, and is counted in full")
+TEST_CASE("a flood of refusals becomes some lines and a total, and is counted in full")
 {
     constexpr size_t kFlood = 100; // all at once, after their TLS handshakes
     Server server({.settings = [](auto *context) { context->handshake_timeout_ms = 60000; },
@@ -170,11 +170,11 @@ TEST_CASE("a flood of refusals is some lines and their number, and is counted in
         client.send_raw(upgrade_request());
     for (Client &client : clients)
         CHECK(client.receive_http().status == 401);
-    Client other(server.port()); // of another kind, and not held back by the first
+    Client other(server.port()); // another kind of line, not held back by the flood
     other.send_raw("nonsense\r\n\r\n");
     other.receive_http();
     CHECK(server.log().has(LIBWEBSOCK_LOG_INFO, {other.address(), "refused with 400"}));
-    // The last sum comes when its second is over, though nothing more happens.
+    // The last total comes when its second is over, even if nothing more happens.
     CHECK(eventually([&] {
         return count_lines(server, ": onrequest returned 401") +
                    summed_up(server, "refused by onrequest") ==
@@ -186,8 +186,7 @@ TEST_CASE("a flood of refusals is some lines and their number, and is counted in
     CHECK(server.stats().refused_by_onrequest == kFlood);
 }
 
-TEST_CASE(
-    "connections there is no room for are summed up as well, and the sum is not lost by a stop")
+TEST_CASE("connections without room are summed up as well, and stopping does not lose the total")
 {
     constexpr size_t kFlood = 300;
     Server server({.settings = [](auto *context) { context->max_connections = 1; }});
@@ -205,7 +204,7 @@ TEST_CASE(
     CHECK(summed_up(server, "refused, no room") > 0);
 }
 
-TEST_CASE("a flood of clients that fail is some lines and their number")
+TEST_CASE("a flood of clients that fail becomes some lines and a total")
 {
     constexpr size_t kClients = 60;
     Server server;
@@ -222,7 +221,7 @@ TEST_CASE("a flood of clients that fail is some lines and their number")
     }));
 }
 
-TEST_CASE("a log that never ends takes its turns with the callbacks")
+TEST_CASE("a log that never ends takes turns with the callbacks")
 {
     static std::atomic<bool> goes_on; // each line causes another one
     goes_on = true;

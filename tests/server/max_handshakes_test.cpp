@@ -1,5 +1,5 @@
-// max_handshakes_test.cpp: what becomes of connections that are not upgraded when there
-// are max_handshakes of them. How many TLS handshakes compute at a time is in
+// max_handshakes_test.cpp: what happens to connections not yet upgraded when there are
+// max_handshakes of them. How many TLS handshakes compute at a time is in
 // handshake_gate_test.cpp.
 #include "tests/support/hostile.h"
 
@@ -11,11 +11,11 @@ using namespace test;
 
 namespace {
 
-const Client::Options kBare{.transport = Transport::plain}; // no TLS, whatever the port speaks
+const Client::Options kBare{.transport = Transport::plain}; // no TLS, whatever the port expects
 
-constexpr int kLong = 60'000; // what ends before that has not ended by a deadline
+constexpr int kLong = 60'000; // ms; a connection that ends sooner was not ended by a deadline
 
-// Nothing but max_handshakes ends anybody here.
+// Only max_handshakes ends connections here.
 std::function<void(libwebsock_context *)> at_most(size_t handshakes)
 {
     return [=](libwebsock_context *context) {
@@ -24,7 +24,7 @@ std::function<void(libwebsock_context *)> at_most(size_t handshakes)
     };
 }
 
-// Connections that say nothing, all of them accepted.
+// Connections that send nothing, all of them accepted.
 std::vector<Client> connect_silent(size_t count, Server &server)
 {
     const unsigned long long before = server.stats().connections_accepted;
@@ -62,7 +62,7 @@ size_t threads()
     return count;
 }
 
-// Whether somebody new becomes a client, at the first attempt.
+// Whether a new connection becomes a client at the first attempt.
 bool gets_in(int port)
 {
     Client client(port, {.tls = {.may_be_refused = true}});
@@ -74,7 +74,7 @@ bool gets_in(int port)
 
 } // namespace
 
-TEST_CASE("at max_handshakes a newcomer gets its 101, and the connection silent longest is gone")
+TEST_CASE("at max_handshakes a newcomer gets its 101, and the connection silent longest is dropped")
 {
     Server server({.settings = at_most(8), .onmessage = echo});
     std::vector<Client> silent = connect_silent(8, server);
@@ -90,14 +90,14 @@ TEST_CASE("at max_handshakes a newcomer gets its 101, and the connection silent 
     CHECK(server.log().has(LIBWEBSOCK_LOG_DEBUG, {silent[0].address(), "made room"}));
 }
 
-TEST_CASE("bytes that trickle in do not keep a connection from being the one silent longest")
+TEST_CASE("a connection whose bytes trickle in still counts as silent longest")
 {
     Server server({.settings = at_most(8)});
     std::vector<Client> slow = connect_silent(8, server);
     const std::string beginning = over_tls() ? "\x16\x03\x01" : "GET";
     for (size_t i = 0; i < beginning.size(); ++i) {
         slow[0].send_raw(beginning.substr(i, 1));
-        if (!over_tls()) // of which there is no figure
+        if (!over_tls()) // TLS bytes of a handshake are not counted
             CHECK(eventually([&] { return server.stats().bytes_in == i + 1; }));
     }
     Client::open(server.port());
@@ -105,7 +105,7 @@ TEST_CASE("bytes that trickle in do not keep a connection from being the one sil
     CHECK(still_there(slow) == 7);
 }
 
-TEST_CASE("a connection whose request is with onrequest does not make room")
+TEST_CASE("a connection whose request is in onrequest does not make room")
 {
     Server server({.settings = at_most(8), .onrequest = hold_slow});
     Client asking(server.port());
@@ -123,7 +123,7 @@ TEST_CASE("a connection whose request is with onrequest does not make room")
     CHECK(asking.receive_http().status == 101);
 }
 
-TEST_CASE("when all are with onrequest a newcomer is told that there is no room")
+TEST_CASE("when all are in onrequest a newcomer is told that there is no room")
 {
     Server server({.settings = at_most(2), .onrequest = hold_slow});
     std::vector<Client> asking = connect_many(2, server.port());
@@ -155,7 +155,7 @@ TEST_CASE("clients that are upgraded do not count as handshakes")
     CHECK(server.stats().connections_refused == 0);
 }
 
-TEST_CASE("a connection that was answered and does not leave makes room, and is counted once")
+TEST_CASE("a connection that was answered but does not leave makes room, and is counted once")
 {
     Server server({.settings = at_most(1)});
     Client stays(server.port());
@@ -167,7 +167,7 @@ TEST_CASE("a connection that was answered and does not leave makes room, and is 
     CHECK(server.stats().connections_refused == 1);
 }
 
-TEST_CASE("max_handshakes of 0 is no limit")
+TEST_CASE("max_handshakes of 0 means no limit")
 {
     Server server({.settings = at_most(0)});
     std::vector<Client> silent = connect_silent(crowd(1200, 1100), server);
@@ -176,10 +176,10 @@ TEST_CASE("max_handshakes of 0 is no limit")
     CHECK(server.stats().connections_refused == 0);
 }
 
-TEST_CASE("connections that come faster than they can be ended do not make more threads")
+TEST_CASE("connections that come faster than they can be ended do not create more threads")
 {
     constexpr size_t kHandshakes = 20;
-    constexpr size_t kSpare = 300; // of threads that end or wait for more to do, and of workers
+    constexpr size_t kSpare = 300; // threads that end or wait for more to do, and workers
     Server server({.settings = at_most(kHandshakes), .onmessage = echo});
     Bystander bystander(server.port());
     const size_t before = threads();

@@ -1,7 +1,6 @@
-// message_test.cpp: what a server receives: messages whole, in pieces and too large,
-// pings and pongs. How long they may take is in message_timeout_test.cpp, sending in
-// send_test.cpp, who is held back by whom in flow_test.cpp, protocol errors in
-// close_test.cpp.
+// message_test.cpp: what a server receives: messages whole, in pieces and too large, pings and
+// pongs. How long they may take is in message_timeout_test.cpp, sending in send_test.cpp, who
+// holds back whom in flow_test.cpp, protocol errors in close_test.cpp.
 #include "tests/support/server.h"
 
 #include <doctest/doctest.h>
@@ -63,7 +62,7 @@ TEST_CASE("binary keeps every byte value")
     CHECK(client.receive_frame().payload == bytes);
 }
 
-TEST_CASE("payloads of one segment are each terminated, and may be written to")
+TEST_CASE("payloads that share a segment are each terminated, and may be written to")
 {
     Server server({.onmessage = [](Scene &scene, auto *client, auto *msg) {
         std::string before = msg->payload; // up to the NUL
@@ -87,7 +86,7 @@ TEST_CASE("fragments become one message, and a ping between them is answered fir
 {
     Server server({.onmessage = echo});
     Client client = Client::open(server.port());
-    client.send_frame(false, WS_OPCODE_TEXT, "Gr\xc3"); // a character in two halves
+    client.send_frame(false, WS_OPCODE_TEXT, "Gr\xc3"); // a character split in two
     client.send_frame(true, WS_OPCODE_PING, "are you there?");
     client.send_frame(false, WS_OPCODE_CONTINUE, "");
     client.send_frame(true, WS_OPCODE_PONG, "nobody asked");
@@ -127,7 +126,7 @@ TEST_CASE("ten thousand pipelined messages are answered in order")
     CHECK(wrong == 0);
 }
 
-TEST_CASE("frames may come byte by byte")
+TEST_CASE("frames may arrive byte by byte")
 {
     Server server({.onmessage = echo});
     Client client = Client::open(server.port());
@@ -137,7 +136,7 @@ TEST_CASE("frames may come byte by byte")
         encode_frame(true, WS_OPCODE_BINARY, pattern(300));
     for (char byte : bytes)
         client.send_raw({&byte, 1});
-    // The pong is the connection's, the echoes are the callbacks': they may pass it.
+    // The connection sends the pong, callbacks send the echoes: the pong may overtake them.
     std::vector<std::string> echoes;
     bool ponged = false;
     for (int i = 0; i < 4; i++) {
@@ -175,7 +174,7 @@ TEST_CASE("a frame of max_frame_payload is a message, one byte more is too large
     CHECK(server.events().count(Kind::close) == 1);
 }
 
-TEST_CASE("an announced length of 63 bits is told as it is")
+TEST_CASE("an announced length of 63 bits is reported as it is")
 {
     Server server({.max_frame_payload = 1000});
     Client client = Client::open(server.port());

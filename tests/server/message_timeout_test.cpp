@@ -1,4 +1,4 @@
-// message_timeout_test.cpp: how long a message may take to come, message_timeout_ms.
+// message_timeout_test.cpp: message_timeout_ms, the time a message may take to arrive.
 #include "tests/support/server.h"
 
 #include <doctest/doctest.h>
@@ -10,12 +10,12 @@ using namespace test;
 
 namespace {
 
-// Where a test needs the server to be quick, it measures what it has waited for it: if that
-// was long, the machine is busy, and the test begins again with twice the time.
+// Where a test needs a quick server, it measures how long the server took. If that was too
+// long, the machine is busy, and the test starts again with twice the time.
 
-// Sends messages and pings for that long, each of which begins as the one before it ends,
-// so that part of a frame is always at the server; and a Close. Returns how long the slowest
-// has taken. Ends early if the server closes.
+// Sends messages and pings for that long, then a Close. Each frame begins as the one before it
+// ends, so the server always has part of a frame. Returns how long the slowest frame took.
+// Ends early if the server closes.
 std::chrono::nanoseconds talk_without_pause(Client &client, std::chrono::nanoseconds duration)
 {
     const std::string ping = encode_frame(true, WS_OPCODE_PING, "p");
@@ -67,7 +67,7 @@ TEST_CASE("a message that takes too long is 1008, whatever its client sends mean
     }
 }
 
-TEST_CASE("a message that nobody goes on with is given up when its time is over")
+TEST_CASE("a message that is never continued is given up when its time is over")
 {
     Server server({.settings = [](auto *context) {
         context->message_timeout_ms = 50;
@@ -78,7 +78,7 @@ TEST_CASE("a message that nobody goes on with is given up when its time is over"
     CHECK(client.receive_close().code == WS_CLOSE_POLICY_VIOLATION);
 }
 
-TEST_CASE("the time in which the server does not read does not count for a message")
+TEST_CASE("time in which the server does not read does not count against a message")
 {
     bool in_time = false;
     for (std::chrono::milliseconds timeout{150}; !in_time; timeout *= 2) {
@@ -101,14 +101,14 @@ TEST_CASE("the time in which the server does not read does not count for a messa
         const Clock::time_point begun = Clock::now();
         client.send_raw(first);
         CHECK(eventually([&] { return server.stats().bytes_in == read + first.size(); }));
-        // Behind the pong there is no room for the ping's event, and nothing more is read.
+        // After the pong there is no room for the ping's event, so the server stops reading.
         client.send_frame(true, WS_OPCODE_PING, "");
         in_time = client.receive_frame().opcode == WS_OPCODE_PONG;
         const Clock::duration before = Clock::now() - begun;
         if (!in_time)
             continue;
         client.send_frame(true, WS_OPCODE_CONTINUE, " and ended");
-        for (int i = 0; i < 2; i++) { // that long
+        for (int i = 0; i < 2; i++) { // twice the timeout
             Client late = Client::open(server.port());
             late.send_frame(false, WS_OPCODE_TEXT, "begun");
             CHECK(late.receive_close().code == WS_CLOSE_POLICY_VIOLATION);
@@ -124,7 +124,7 @@ TEST_CASE("the time in which the server does not read does not count for a messa
     }
 }
 
-TEST_CASE("the time of a message is its own: neither the last one's nor a ping's counts")
+TEST_CASE("each message has its own time: neither the previous one's nor a ping's counts")
 {
     bool in_time = false;
     for (std::chrono::milliseconds timeout{300}; !in_time; timeout *= 2) {

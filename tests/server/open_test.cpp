@@ -1,6 +1,6 @@
-// open_test.cpp: contexts, listeners and libwebsock_wait from the user's side: what
-// fails and how, who can connect, what the statistics say. Refused requests are in
-// refusal_test.cpp, sockets of the user's in socket_test.cpp.
+// open_test.cpp: contexts, listeners and libwebsock_wait from the user's side: what fails and
+// how, who can connect, what the statistics say. Refused requests are in refusal_test.cpp, the
+// user's own sockets in socket_test.cpp.
 #include "tests/support/server.h"
 
 #include <doctest/doctest.h>
@@ -84,7 +84,7 @@ TEST_CASE("bind says what is wrong with its arguments")
     CHECK(error_of(bind_to(context, "127.0.0.1", "no-such-service")) == ENOENT);
     CHECK(error_of(bind_to(context, "no such host", "0")) == ENOENT);
     CHECK(server.log().has(LIBWEBSOCK_LOG_ERROR, {"no such host"}));
-    // 192.0.2.0/24 is for documentation and on no machine (RFC 5737).
+    // 192.0.2.0/24 is reserved for documentation: no machine has it (RFC 5737).
     CHECK(error_of(bind_to(context, "192.0.2.1", "0")) == EADDRNOTAVAIL);
     CHECK(server.log().has(LIBWEBSOCK_LOG_ERROR, {"192.0.2.1"}));
 }
@@ -115,7 +115,7 @@ TEST_CASE("IPv6 is served, and peers are printed in brackets")
     Client client(server.port(), {.host = "::1"});
     client.handshake();
     client.send_text("hello");
-    CHECK(client.receive_text() == "hello"); // onopen has returned
+    CHECK(client.receive_text() == "hello"); // so onopen has returned
     CHECK(peer == client.address());
     CHECK(peer.substr(0, 6) == "[::1]:");
 }
@@ -135,7 +135,7 @@ TEST_CASE("one context serves several listeners, and more while it waits")
     }
 }
 
-TEST_CASE("no host is every address")
+TEST_CASE("without a host, every address is served")
 {
     for (const char *host : {static_cast<const char *>(nullptr), ""}) {
         Server server({.bind = false, .start = false});
@@ -163,7 +163,7 @@ TEST_CASE("onlog may look at the context while the server cannot start")
     context->send_timeout_ms = -1;
     CHECK(error_of(libwebsock_wait(context)) == EINVAL);
     CHECK(port == libwebsock_port(context));
-    context->send_timeout_ms = 1000; // what was wrong can be mended
+    context->send_timeout_ms = 1000; // the error can be corrected
     libwebsock_stop(context);
     CHECK(libwebsock_wait(context) == 0);
     libwebsock_free(context);
@@ -194,7 +194,7 @@ TEST_CASE("a negative time or number makes wait fail, and the context can be put
     Client::open(server.port());
 }
 
-TEST_CASE("a limit that no memory can hold makes wait fail, and the log names it")
+TEST_CASE("a limit too large for any memory makes wait fail, and the log names it")
 {
     const struct {
         size_t libwebsock_context::*limit;
@@ -207,7 +207,8 @@ TEST_CASE("a limit that no memory can hold makes wait fail, and the log names it
             CAPTURE(tried.name);
             Server server({.start = false});
             server.context()->*tried.limit = bad;
-            libwebsock_stop(server.context()); // a wait that takes it does not serve for ever
+            // so that a wait that accepts it does not serve for ever
+            libwebsock_stop(server.context());
             CHECK(error_of(libwebsock_wait(server.context())) == EINVAL);
             CHECK(server.log().has(LIBWEBSOCK_LOG_ERROR,
                                    {"the setting " + tried.name, "out of range"}));
@@ -215,7 +216,7 @@ TEST_CASE("a limit that no memory can hold makes wait fail, and the log names it
     }
 }
 
-TEST_CASE("limits of a quarter of the address space are good, and cost no memory")
+TEST_CASE("limits of a quarter of the address space are accepted, and cost no memory")
 {
     Server server({.settings =
                        [](auto *context) {
@@ -229,14 +230,14 @@ TEST_CASE("limits of a quarter of the address space are good, and cost no memory
     CHECK(client.receive_text() == "text");
 }
 
-TEST_CASE("a stop before wait makes it return 0 when it comes")
+TEST_CASE("a stop before wait makes wait return 0 at once")
 {
     Server server({.start = false});
     REQUIRE(libwebsock_stop(server.context()) == 0);
     CHECK(error_of(libwebsock_wait(server.context())) == 0);
 }
 
-TEST_CASE("one thread waits, once")
+TEST_CASE("only one thread waits, and only once")
 {
     Server server;
     Client::open(server.port());
@@ -245,7 +246,7 @@ TEST_CASE("one thread waits, once")
     CHECK(error_of(libwebsock_wait(server.context())) == ESHUTDOWN);
 }
 
-TEST_CASE("a stopped context binds nothing more")
+TEST_CASE("a stopped context binds no more listeners")
 {
     Server server;
     CHECK(server.stop_and_join() == 0);
@@ -299,7 +300,7 @@ TEST_CASE("statistics count connections, messages and every byte on the wire")
     CHECK(stats.longest_callback_ms == 0);
 }
 
-TEST_CASE("statistics tell of a callback that is running")
+TEST_CASE("statistics show a callback that is running")
 {
     Server server({.onmessage = [](Scene &scene, auto *, auto *) { scene.gate.wait(); }});
     Client client = Client::open(server.port());
@@ -309,7 +310,7 @@ TEST_CASE("statistics tell of a callback that is running")
     CHECK(eventually([&] { return server.stats().longest_callback_ms >= 5; }));
 }
 
-TEST_CASE("statistics need somewhere to go and its size")
+TEST_CASE("statistics need a place to write to, and its size")
 {
     Server server({.start = false});
     libwebsock_statistics stats{};
@@ -320,7 +321,7 @@ TEST_CASE("statistics need somewhere to go and its size")
     CHECK(error_of(libwebsock_stats(server.context(), &stats)) == EINVAL);
 }
 
-TEST_CASE("the version that is linked is the one of the header")
+TEST_CASE("the linked version is the one in the header")
 {
     std::string version = std::to_string(LIBWEBSOCK_VERSION_MAJOR) + "." +
                           std::to_string(LIBWEBSOCK_VERSION_MINOR) + "." +

@@ -18,8 +18,8 @@ std::string upgrade_with(const std::string &line, const std::string &replacement
     return request.replace(at, line.size(), replacement);
 }
 
-// That a server without room says so: with 503, or, since that would take a TLS handshake,
-// with an alert.
+// Checks that a server without room says so: with 503 or, over TLS, where that would take a
+// handshake, with an alert.
 void expect_no_room(int port)
 {
     if (over_tls()) {
@@ -29,7 +29,7 @@ void expect_no_room(int port)
         return;
     }
     Client client(port);
-    client.send_raw(upgrade_request()); // it may have been answered before it asked
+    client.send_raw(upgrade_request()); // the answer may come before the request
     HttpAnswer answer = client.receive_http();
     CHECK(answer.status == 503);
     CHECK(answer.header("Retry-After") != "");
@@ -96,7 +96,7 @@ TEST_CASE("a handshake that takes too long ends")
     CHECK(server.events().all().empty());
 }
 
-TEST_CASE("a client that leaves during its handshake is no client")
+TEST_CASE("a client that leaves during its handshake never becomes a client")
 {
     Server server;
     {
@@ -110,7 +110,7 @@ TEST_CASE("a client that leaves during its handshake is no client")
     CHECK(server.events().all().empty());
 }
 
-TEST_CASE("a handshake may come byte by byte, and frames right behind it")
+TEST_CASE("a handshake may come byte by byte, with frames right after it")
 {
     Server server({.onmessage = echo});
     Client client(server.port());
@@ -147,7 +147,7 @@ TEST_CASE("max_connections refuses, with 503 and Retry-After or an alert, until 
     CHECK(eventually(admitted));
 }
 
-TEST_CASE("who is refused leaves although all workers are in callbacks")
+TEST_CASE("a refused connection ends even if all workers are in callbacks")
 {
     std::atomic<bool> returned = false;
     Server server({.settings =
@@ -178,7 +178,7 @@ TEST_CASE("who is refused leaves although all workers are in callbacks")
     server.gate().open();
 }
 
-TEST_CASE("a smaller max_handshake_bytes is kept")
+TEST_CASE("a smaller max_handshake_bytes is respected")
 {
     Server server({.settings = [](auto *context) { context->max_handshake_bytes = 300; }});
     Client::open(server.port());

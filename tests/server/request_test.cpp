@@ -1,5 +1,5 @@
-// request_test.cpp: the request hook: what it is told, and everything it can answer.
-// Requests that are refused before it are in refusal_test.cpp.
+// request_test.cpp: the request hook: what it is told, and everything it can answer. Requests
+// refused before they reach it are in refusal_test.cpp.
 #include "tests/support/server.h"
 
 #include <doctest/doctest.h>
@@ -22,7 +22,7 @@ using Request = const libwebsock_request *;
 
 } // namespace
 
-TEST_CASE("what onrequest adds is in every answer, that it gave none itself included")
+TEST_CASE("headers that onrequest adds are in every answer, even one it did not give itself")
 {
     Server server({.onrequest = [](Scene &, auto *client, auto *) {
         return libwebsock_add_response_header(client, "X-Served-By", "me") == 0 ? 0 : 500;
@@ -60,7 +60,7 @@ TEST_CASE("the hook is told method, path, query and headers")
     CHECK(seen == "HEAD|/index.html||0|(null)|(null)|same");
 }
 
-TEST_CASE("a header that was not sent is ENOENT, no name is EINVAL")
+TEST_CASE("a header that was not sent is ENOENT, a null name is EINVAL")
 {
     std::atomic<int> absent = 0;
     std::atomic<int> no_name = 0;
@@ -78,7 +78,7 @@ TEST_CASE("a header that was not sent is ENOENT, no name is EINVAL")
     CHECK(no_request == EINVAL);
 }
 
-TEST_CASE("a subprotocol that was offered can be accepted, the last one counts")
+TEST_CASE("an offered subprotocol can be accepted, and the last one accepted counts")
 {
     std::atomic<int> not_offered = 0;
     std::atomic<int> other_case = 0;
@@ -96,14 +96,14 @@ TEST_CASE("a subprotocol that was offered can be accepted, the last one counts")
                                               "Sec-WebSocket-Protocol: soapy, chat\r\n");
     CHECK(answer.header("Sec-WebSocket-Protocol") == "chat");
     CHECK(not_offered == EINVAL);
-    CHECK(other_case == EINVAL); // RFC 6455 4.1: names are compared as they are
+    CHECK(other_case == EINVAL); // RFC 6455 4.1: names are case-sensitive
     CHECK(no_name == EINVAL);
 
     Client without(server.port());
     CHECK(without.handshake().header("Sec-WebSocket-Protocol") == "");
 }
 
-TEST_CASE("response headers go with any answer, and cannot smuggle others")
+TEST_CASE("response headers go with any answer, and cannot smuggle in others")
 {
     std::atomic<int> wrong = 0;
     Server server({.onrequest = [&](Scene &, auto *client, Request request) {
@@ -174,7 +174,7 @@ TEST_CASE("the hook can serve a page, to GET and, without the body, to HEAD")
     CHECK(server.events().count(Kind::open) == 0);
 }
 
-TEST_CASE("a page may be empty or large, and must make sense")
+TEST_CASE("a page may be empty or large, and bad ones are refused")
 {
     std::atomic<int> wrong = 0;
     const std::string large(3000000, 'p');
@@ -208,8 +208,7 @@ TEST_CASE("a page may be empty or large, and must make sense")
     CHECK(wrong == 0);
 }
 
-TEST_CASE(
-    "health checks and proxies that speak HTTP/1.0 reach the hook, and its answer reaches them")
+TEST_CASE("HTTP/1.0 health checks and proxies reach the hook, and its answer reaches them")
 {
     Server server({.onrequest = [](Scene &, auto *client, Request request) {
         if (request->path == std::string("/health"))
@@ -242,7 +241,7 @@ TEST_CASE(
     CHECK(server.events().all(Kind::request).size() == 4);
 }
 
-TEST_CASE("upgrades as real clients write them are served, and the hook sees what they mean")
+TEST_CASE("upgrades as real clients write them are served, and the hook sees their meaning")
 {
     struct Case {
         const char *target, *lines, *seen, *protocol;
@@ -281,7 +280,8 @@ TEST_CASE("upgrades as real clients write them are served, and the hook sees wha
         client.send_text("hello");
         CHECK(client.receive_text() == "hello");
     }
-    Client wordy(server.port()); // a token of a Kubernetes cluster, and more lines than a browser's
+    // a token from a Kubernetes cluster, and more lines than a browser sends.
+    Client wordy(server.port());
     std::string lines = "Sec-WebSocket-Protocol: " + std::string(8754, 't') + "\r\n";
     for (int i = 0; i < 200; i++)
         lines += "X-" + std::to_string(i) + ": y\r\n";
@@ -307,7 +307,7 @@ TEST_CASE("the hook can refuse with a status")
     }
 }
 
-TEST_CASE("no byte is answered before the hook has returned")
+TEST_CASE("nothing is answered before the hook has returned")
 {
     Server server({.onrequest = [](Scene &scene, auto *, auto *) {
         scene.gate.wait();
@@ -321,7 +321,7 @@ TEST_CASE("no byte is answered before the hook has returned")
     CHECK(client.receive_http().status == 101);
 }
 
-TEST_CASE("a hook slower than handshake_timeout_ms costs its own client only")
+TEST_CASE("a hook slower than handshake_timeout_ms costs only its own client")
 {
     Server server(
         {.settings = [](auto *context) { context->handshake_timeout_ms = short_handshake_ms(); },
@@ -335,7 +335,7 @@ TEST_CASE("a hook slower than handshake_timeout_ms costs its own client only")
     Client slow(server.port());
     slow.send_raw(upgrade_request("/slow"));
     server.events().wait(Kind::request);
-    slow.drain(); // an answer or none, and then the end
+    slow.drain(); // perhaps an answer, then the end
     server.gate().open();
     CHECK(eventually([&] { return server.stats().connections_refused == 1; }));
     Client other = Client::open(server.port());
@@ -344,7 +344,7 @@ TEST_CASE("a hook slower than handshake_timeout_ms costs its own client only")
     CHECK(server.events().count(Kind::open) == 1);
 }
 
-TEST_CASE("what the hook answers with cannot be said later")
+TEST_CASE("answers cannot be set after the hook")
 {
     std::atomic<int> wrong = 0;
     Server server({.onopen =
@@ -364,7 +364,7 @@ TEST_CASE("what the hook answers with cannot be said later")
     CHECK(error_of(libwebsock_add_response_header(nullptr, "X", "y")) == EINVAL);
 }
 
-TEST_CASE("data set in the hook is there in onopen, and the request until after onclose")
+TEST_CASE("data set in the hook is there in onopen, and the request lasts until after onclose")
 {
     std::string seen;
     static int mine = 1;
