@@ -22,7 +22,7 @@ bool ready(const std::future<int> &result)
 
 } // namespace
 
-TEST_CASE("a client can be sent to from outside of its callbacks")
+TEST_CASE("a client can be sent to from outside its callbacks")
 {
     Server server({.keep_handles = true});
     Client client = Client::open(server.port());
@@ -41,7 +41,7 @@ TEST_CASE("a client can be sent to from outside of its callbacks")
     CHECK(client.receive_frame().payload == "");
 }
 
-TEST_CASE("a message sent from a callback leaves while the callback still runs")
+TEST_CASE("a message sent from a callback leaves while the callback is still running")
 {
     Server server({.onmessage = [](Scene &scene, auto *client, auto *) {
         libwebsock_send_text(client, "working on it");
@@ -138,8 +138,8 @@ TEST_CASE("fragments out of order are refused")
     };
     CHECK(send(WS_OPCODE_CONTINUE) == EINVAL);
     CHECK(send(WS_FRAGMENT_FIN | WS_OPCODE_CONTINUE) == EINVAL);
-    CHECK(send(WS_OPCODE_PING) == EINVAL);                        // a control frame is whole
-    CHECK(send(WS_FRAGMENT_FIN | WS_OPCODE_PING, 126) == EINVAL); // and short
+    CHECK(send(WS_OPCODE_PING) == EINVAL); // a control frame is not fragmented
+    CHECK(send(WS_FRAGMENT_FIN | WS_OPCODE_PING, 126) == EINVAL); // and is short
     CHECK(send(WS_FRAGMENT_FIN | 0x3) == EINVAL);                 // reserved opcodes
     CHECK(send(WS_FRAGMENT_FIN | 0xb) == EINVAL);
     CHECK(send(WS_FRAGMENT_FIN | 0x40 | WS_OPCODE_TEXT) == EINVAL); // a reserved bit
@@ -163,7 +163,7 @@ TEST_CASE("another thread's message waits for the last fragment")
     Client client = Client::open(server.port());
     libwebsock_client_state *handle = server.handle();
     REQUIRE(libwebsock_send_fragment(handle, "first", 5, WS_OPCODE_TEXT) == 0);
-    // The message waits, its sender does not.
+    // The message waits, but its sender does not.
     auto other =
         std::async(std::launch::async, [&] { return error_of(libwebsock_send_text(handle, "b")); });
     bool returned = ready(other);
@@ -184,7 +184,7 @@ TEST_CASE("another thread's message waits for the last fragment")
     CHECK(client.receive_text() == "b");
 }
 
-TEST_CASE("messages that wait for the last fragment are not copied for each one that joins them")
+TEST_CASE("messages that wait for the last fragment are not copied again for each one added")
 {
     constexpr size_t kMessages = 3000;
     Server server({.keep_handles = true});
@@ -211,7 +211,7 @@ TEST_CASE("messages that wait for the last fragment are not copied for each one 
     CHECK(right == kMessages);
 }
 
-TEST_CASE("what a callback has gathered is no reason to close a client that send_all reaches")
+TEST_CASE("what a callback has queued does not make send_all close its client")
 {
     Server server({.settings = [](auto *context) { context->max_queued_bytes = 1024; },
                    .onmessage = [](Scene &, auto *client, auto *) {
@@ -241,7 +241,7 @@ TEST_CASE("send_all waits for the last fragment too")
     CHECK(client.receive_text() == "to all");
 }
 
-TEST_CASE("a length that no memory can have is refused, and the connection goes on")
+TEST_CASE("a length larger than any memory is refused, and the connection goes on")
 {
     Server server({.keep_handles = true});
     Client client = Client::open(server.port());
@@ -257,7 +257,7 @@ TEST_CASE("a length that no memory can have is refused, and the connection goes 
     CHECK(client.receive_text() == "text");
 }
 
-TEST_CASE("a ping is answered and onpong tells")
+TEST_CASE("a ping is answered, and onpong is told of the pong")
 {
     Server server({.keep_handles = true});
     Client client = Client::open(server.port());

@@ -1,6 +1,6 @@
-// socket_test.cpp: sockets of the user's, given to libwebsock_bind_socket: listening
-// and connected ones, at any time, and what is refused and stays the caller's. They are
-// plain, whatever the context's own listeners are.
+// socket_test.cpp: the user's own sockets, given to libwebsock_bind_socket: listening and
+// connected ones, at any time, and those that are refused and stay the caller's. They are
+// plain whatever the context's own listeners are.
 #include "tests/support/server.h"
 
 #include <doctest/doctest.h>
@@ -37,7 +37,7 @@ int port_of(int fd)
 
 constexpr Transport kPlain = Transport::plain;
 
-// A TCP connection to ourselves: the test's client, and the descriptor for the library.
+// A TCP connection within this process: the test's client, and the descriptor for the library.
 struct Pair {
     Client client;
     int fd;
@@ -77,19 +77,19 @@ void expect_echo(Client &client)
     CHECK(client.receive_text() == "hello");
 }
 
-// That the library refuses fd, and that it is still open and the caller's.
+// Checks that the library refuses fd, which stays open and the caller's.
 void expect_refused(Server &server, int fd, int error)
 {
     size_t lines = server.log().lines().size();
     CHECK(error_of(libwebsock_bind_socket(server.context(), fd)) == error);
-    CHECK(eventually([&] { return server.log().lines().size() > lines; })); // says why
+    CHECK(eventually([&] { return server.log().lines().size() > lines; })); // the reason
     CHECK(is_open(fd));
     ::close(fd);
 }
 
 } // namespace
 
-TEST_CASE("a listening socket is accepted on, given before or during wait")
+TEST_CASE("a listening socket accepts connections, whether given before or during wait")
 {
     for (bool before : {true, false}) {
         for (bool blocking : {true, false}) {
@@ -98,7 +98,7 @@ TEST_CASE("a listening socket is accepted on, given before or during wait")
             set_blocking(fd, blocking);
             int port = port_of(fd);
             if (!before)
-                Client::open(server.port()); // wait is running
+                Client::open(server.port()); // so wait is running
             REQUIRE(libwebsock_bind_socket(server.context(), fd) == 0);
             if (before) {
                 CHECK(server.port() == port);
@@ -136,7 +136,7 @@ TEST_CASE("a connected socket is served, blocking or not, before, during or with
     }
 }
 
-TEST_CASE("a connected socket may have been written to before it is given away")
+TEST_CASE("a connected socket may already hold data when it is given away")
 {
     Server server({.onmessage = echo});
     Pair pair = tcp_pair();
@@ -146,7 +146,7 @@ TEST_CASE("a connected socket may have been written to before it is given away")
     CHECK(pair.client.receive_text() == "early");
 }
 
-TEST_CASE("free tells clients that were served without wait 1001")
+TEST_CASE("free sends 1001 to clients that were served without wait")
 {
     Server server({.onmessage = echo, .bind = false, .start = false});
     Pair pair = tcp_pair();
@@ -163,7 +163,7 @@ TEST_CASE("free tells clients that were served without wait 1001")
     CHECK(server.events().count(Kind::close) == 1);
 }
 
-TEST_CASE("connected sockets do not make a context bound")
+TEST_CASE("connected sockets alone leave a context without a port")
 {
     Server server({.bind = false, .start = false});
     Pair pair = tcp_pair();
@@ -205,7 +205,7 @@ TEST_CASE("a listening Unix socket has no port")
     expect_echo(client);
 }
 
-TEST_CASE("what is no stream socket, listening or connected, is refused and stays the caller's")
+TEST_CASE("anything but a listening or connected stream socket is refused and stays the caller's")
 {
     Server server;
     CHECK(error_of(libwebsock_bind_socket(server.context(), -1)) == EBADF);
@@ -229,7 +229,7 @@ TEST_CASE("what is no stream socket, listening or connected, is refused and stay
     ::close(pair.fd);
 }
 
-TEST_CASE("settings out of range refuse a connected socket")
+TEST_CASE("with a setting out of range a connected socket is refused")
 {
     Server server(
         {.settings = [](auto *context) { context->idle_timeout_ms = -1; }, .start = false});
@@ -244,7 +244,7 @@ TEST_CASE("a stopped context takes no sockets")
     expect_refused(server, listening_socket(), ESHUTDOWN);
 }
 
-TEST_CASE("beyond max_connections a connected peer is told 503, and fd stays the caller's")
+TEST_CASE("beyond max_connections a connected peer gets 503, and fd stays the caller's")
 {
     Server server({.settings = [](auto *context) { context->max_connections = 1; }});
     Client first = Client::open(server.port());

@@ -1,5 +1,5 @@
-// stack_test.cpp: what threads there are run on: the sizes of their stacks, which the system
-// and the program's thread-local data have a say in, their signal masks and their policies.
+// stack_test.cpp: the threads' stack sizes, which the system and the program's thread-local
+// data influence, their signal masks and their scheduling policies.
 #include "dispatch/thread_cache.h"
 
 #include "tests/support/server.h"
@@ -21,7 +21,8 @@ namespace {
 
 constexpr size_t kKiB = 1024;
 
-// What the error says is the least, when a server is refused for this setting; 0: it serves.
+// The least size that the error names when a server is refused for this setting; 0 if it
+// serves.
 size_t least_said(const char *name, size_t libwebsock_context::*setting, size_t bytes)
 {
     Server server({.settings =
@@ -47,7 +48,7 @@ size_t least_said(const char *name, size_t libwebsock_context::*setting, size_t 
     return std::stoul(line.substr(number + 1));
 }
 
-// Whether a stack of this size is refused by name, and the least that is named serves.
+// Checks that a stack of 64 KiB is refused by name, and that the least size named serves.
 [[maybe_unused]] void check_least(const char *name, size_t libwebsock_context::*setting)
 {
     const size_t least = least_said(name, setting, 64 * kKiB);
@@ -56,7 +57,7 @@ size_t least_said(const char *name, size_t libwebsock_context::*setting, size_t 
     CHECK(least_said(name, setting, least) == 0);
 }
 
-// Runs a test case of this program in another process, with this in its environment.
+// Runs a test case of this program in another process, with this variable as its environment.
 [[maybe_unused]] int run_again(const char *test_case, const char *variable)
 {
     const std::string filter = std::string("-tc=") + test_case;
@@ -96,7 +97,7 @@ std::vector<int> threads_named(const std::string &name)
     return threads;
 }
 
-// Of a thread that is made by one with the given policy.
+// The policy of a thread started by a thread with the given policy.
 int policy_of_a_thread_made_under(int policy, bool batch)
 {
     int found = -1;
@@ -114,7 +115,8 @@ int policy_of_a_thread_made_under(int policy, bool batch)
 
 } // namespace
 
-TEST_CASE("faults of a thread reach the program's handler, other signals none of the library's")
+TEST_CASE(
+    "a thread's faults reach the program's handler, the library's threads take no other signals")
 {
     Server server({.onmessage = echo});
     Client client = Client::open(server.port());
@@ -122,7 +124,7 @@ TEST_CASE("faults of a thread reach the program's handler, other signals none of
     for (const char *name :
          {"ws-accept", "ws-connection", "ws-monitor", "ws-maker", "ws-flusher"}) {
         CAPTURE(name);
-        std::vector<int> threads; // that have come far enough to have a name
+        std::vector<int> threads; // that have run long enough to have a name
         CHECK(eventually([&] {
             threads = threads_named(name);
             return !threads.empty();
@@ -153,12 +155,12 @@ TEST_CASE("callbacks have a stack of worker_stack_bytes")
     Client client = Client::open(server.port());
     client.send_text("how large?");
     client.receive_text();
-    CHECK(found >= kBytes - 64 * kKiB); // without a guard page and the like
+    CHECK(found >= kBytes - 64 * kKiB); // the rest is a guard page and the like
 }
 
 TEST_SUITE_BEGIN("no transport");
 
-TEST_CASE("a stack that is too small here is refused by name, with the least that will do")
+TEST_CASE("a stack too small for this system is refused by name, with the least size that will do")
 {
     CHECK(least_said("connection_stack_bytes", &libwebsock_context::connection_stack_bytes, 1024) >=
           64 * kKiB);
@@ -169,11 +171,11 @@ TEST_CASE("a stack that is too small here is refused by name, with the least tha
 }
 
 #if defined(__GLIBC__) && defined(THREAD_CREATION_CAN_BE_HELD) // a sanitizer enlarges stacks
-TEST_CASE("thread-local data of the program count in the least size of a stack")
+TEST_CASE("the program's thread-local data counts towards the least size of a stack")
 {
-    // Once more in a process of its own, where they take most of a small one.
+    // Runs again in its own process, where the data fills most of a small stack.
     if (std::getenv("GLIBC_TUNABLES") == nullptr) {
-        CHECK(run_again("thread-local data of the program count in the least size of a stack",
+        CHECK(run_again("the program's thread-local data counts towards the least size of a stack",
                         "GLIBC_TUNABLES=glibc.rtld.optional_static_tls=98304") == 0);
         return;
     }
@@ -182,7 +184,7 @@ TEST_CASE("thread-local data of the program count in the least size of a stack")
 }
 #endif
 
-TEST_CASE("a policy that an administrator has chosen stays as it is")
+TEST_CASE("a policy chosen by an administrator is kept")
 {
     CHECK(policy_of_a_thread_made_under(SCHED_IDLE, true) == SCHED_IDLE);
     CHECK(policy_of_a_thread_made_under(SCHED_OTHER, true) == SCHED_BATCH);

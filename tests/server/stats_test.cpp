@@ -1,5 +1,5 @@
-// stats_test.cpp: what a server can say of itself: why connections were refused, how they
-// ended, and what the last frames were when one ended badly.
+// stats_test.cpp: what a server can report about itself: why connections were refused, how
+// they ended, and what the last frames were when one ended badly.
 #include "tests/support/server.h"
 
 #include <doctest/doctest.h>
@@ -15,7 +15,7 @@ unsigned long long refused_in_all(const libwebsock_statistics &stats)
            stats.refused_for_newer;
 }
 
-// Whether one more connection is counted as refused, there and nowhere else.
+// Whether count connections are counted as refused for this reason, and as much in total.
 bool counts(Server &server, unsigned long long libwebsock_statistics::*reason,
             unsigned long long count = 1)
 {
@@ -57,7 +57,7 @@ TEST_CASE("refused connections are counted by reason")
     CHECK(server.stats().connections_open == 0);
 }
 
-TEST_CASE("connections there is no room for are counted")
+TEST_CASE("connections refused for lack of room are counted")
 {
     Server server({.settings = [](auto *context) { context->max_connections = 1; }});
     Client first = Client::open(server.port());
@@ -67,7 +67,7 @@ TEST_CASE("connections there is no room for are counted")
     CHECK(server.stats().connections_accepted == 2);
 }
 
-TEST_CASE("connections that make room for newer ones are counted")
+TEST_CASE("connections dropped to make room for newer ones are counted")
 {
     Server server({.settings = [](auto *context) { context->max_handshakes = 1; }});
     Client silent(server.port(), {.transport = Transport::plain});
@@ -77,17 +77,17 @@ TEST_CASE("connections that make room for newer ones are counted")
     CHECK(counts(server, &libwebsock_statistics::refused_for_newer));
 }
 
-TEST_CASE("events that wait are counted one by one, not the client that they are of")
+TEST_CASE("waiting events are counted one by one, not per client")
 {
     constexpr unsigned long long kMessages = 200;
     Server server({.onmessage = [](Scene &scene, auto *, auto *) { scene.gate.wait(); }});
     Client client = Client::open(server.port());
     Client other = Client::open(server.port());
-    server.events().wait(Kind::open, 2); // so that these are in no batch with a message
+    server.events().wait(Kind::open, 2); // so that these share no batch with a message
     for (unsigned long long i = 0; i < kMessages; i++)
         client.send_text("one of many");
     other.send_text("a single one");
-    // One of each is running.
+    // One event of each client is running.
     CHECK(eventually([&] {
         const libwebsock_statistics stats = server.stats();
         return stats.events_queued == kMessages - 1 && stats.workers_busy == 2;
@@ -136,7 +136,7 @@ TEST_CASE("a client that is dropped because it does not read is counted")
     CHECK(server.stats().send_timeouts == 1);
 }
 
-TEST_CASE("the line of a bad end names the last frames, and when they were")
+TEST_CASE("the log line of a bad end names the last frames, and when they came")
 {
     Server server({.onmessage = echo});
     Client client = Client::open(server.port());
@@ -155,7 +155,7 @@ TEST_CASE("the line of a bad end names the last frames, and when they were")
                           "; last frames out: text 5 B ", ", pong 0 B ", ", close 17 B "}));
 }
 
-TEST_CASE("a peer that reports an error is worth a line, one that leaves is not")
+TEST_CASE("a peer that reports an error is logged, one that just leaves is not")
 {
     Server server;
     Client unhappy = Client::open(server.port());
@@ -173,7 +173,7 @@ TEST_CASE("a peer that reports an error is worth a line, one that leaves is not"
                line.text.find("1002") != std::string::npos));
 }
 
-TEST_CASE("the trace holds close_trace_frames, the newest")
+TEST_CASE("the trace holds the newest close_trace_frames")
 {
     const auto trace_of = [](size_t frames) {
         Server server({.settings = [=](auto *context) { context->close_trace_frames = frames; }});
@@ -194,7 +194,7 @@ TEST_CASE("the trace holds close_trace_frames, the newest")
     CHECK(trace_of(0).find("last frames") == std::string::npos);
 }
 
-TEST_CASE("more frames in a trace than a line of the log can hold are refused")
+TEST_CASE("a trace longer than a log line can hold is refused")
 {
     Server server({.settings = [](auto *context) { context->close_trace_frames = 17; }});
     CHECK(server.join() == EINVAL);

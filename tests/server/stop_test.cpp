@@ -1,5 +1,5 @@
-// stop_test.cpp: the end of a server: who may stop it, what clients and callbacks get
-// to do until then, and what becomes of handles that are kept.
+// stop_test.cpp: the end of a server: who may stop it, what clients and callbacks may do until
+// then, and what becomes of handles that are kept.
 #include "tests/support/server.h"
 
 #include <doctest/doctest.h>
@@ -68,7 +68,8 @@ TEST_CASE("a signal handler can stop the server")
 TEST_CASE("SIGINT and SIGTERM stop the server, and their disposition is restored")
 {
     for (int signal : {SIGINT, SIGTERM}) {
-        // Other handlers, doctest's for one, would keep theirs: make it the default.
+        // The library leaves other handlers, such as doctest's, in place: start from the
+        // default.
         struct sigaction before;
         struct sigaction by_default = {};
         by_default.sa_handler = SIG_DFL;
@@ -77,7 +78,8 @@ TEST_CASE("SIGINT and SIGTERM stop the server, and their disposition is restored
         Server server({.settings = [](auto *context) { context->handle_signals = 1; }});
         Client client = Client::open(server.port());
         server.events().wait(Kind::open);
-        REQUIRE_FALSE(is_handled_by(signal, SIG_DFL)); // or the next line ends the tests
+        // otherwise the next line would end the tests
+        REQUIRE_FALSE(is_handled_by(signal, SIG_DFL));
         REQUIRE(::kill(::getpid(), signal) == 0);
         CHECK(client.receive_close().code == WS_CLOSE_GOING_AWAY);
         client.send_close(WS_CLOSE_GOING_AWAY);
@@ -88,7 +90,7 @@ TEST_CASE("SIGINT and SIGTERM stop the server, and their disposition is restored
     }
 }
 
-TEST_CASE("a disposition of the user's, and handle_signals 0, leave signals alone")
+TEST_CASE("a disposition set by the user, or handle_signals 0, leaves signals alone")
 {
     struct sigaction ignore = {};
     ignore.sa_handler = SIG_IGN;
@@ -137,7 +139,7 @@ TEST_CASE("stop tells a hundred clients 1001 and runs what is queued")
     CHECK(server.events().count(Kind::close) == 100);
 }
 
-TEST_CASE("a client that has its 101 is told 1001, however soon the stop comes behind it")
+TEST_CASE("a client that has its 101 is told 1001, however soon the stop follows")
 {
     for (int i = 0; i < 100; i++) {
         Server server;
@@ -152,7 +154,7 @@ TEST_CASE("a client that has its 101 is told 1001, however soon the stop comes b
     }
 }
 
-TEST_CASE("a stopped server takes nobody, not even during its drain")
+TEST_CASE("a stopped server accepts nobody, not even while it drains")
 {
     Server server({.onmessage = [](Scene &scene, auto *, auto *) { scene.gate.wait(); }});
     int port = server.port();
@@ -175,7 +177,7 @@ TEST_CASE("a stopped server takes nobody, not even during its drain")
     CHECK(server.join() == 0);
 }
 
-TEST_CASE("at the drain deadline messages whose callbacks have not begun are dropped")
+TEST_CASE("at the drain deadline messages whose callbacks have not started are dropped")
 {
     for (const bool stays : {true, false}) {
         CAPTURE(stays);
@@ -184,7 +186,7 @@ TEST_CASE("at the drain deadline messages whose callbacks have not begun are dro
                        .onmessage =
                            [](Scene &, auto *, auto *) {
                                const timespec pause{.tv_sec = 0, .tv_nsec = 5'000'000};
-                               nanosleep(&pause, nullptr); // what is tried, not a wait
+                               nanosleep(&pause, nullptr); // simulates work, not a wait
                            }});
         Client client = Client::open(server.port());
         std::string messages;
@@ -218,7 +220,7 @@ TEST_CASE("clients that do not answer are cut off after drain_timeout_ms")
     CHECK(server.events().wait(Kind::close).code == WS_CLOSE_DIRTY);
 }
 
-TEST_CASE("wait does not wait for ever for a callback, and free leaves it the context")
+TEST_CASE("wait does not wait for ever for a callback, and free leaves the context to the callback")
 {
     std::atomic<int> error = 0;
     std::atomic<bool> returned = false;
@@ -243,7 +245,8 @@ TEST_CASE("wait does not wait for ever for a callback, and free leaves it the co
     CHECK(eventually([&] { return server.events().count(Kind::close) == 1; }));
 }
 
-TEST_CASE("a second signal cuts the drain short, and free does not repeat what wait has given up")
+TEST_CASE(
+    "a second signal cuts the drain short, and free does not wait again for what wait gave up")
 {
     struct sigaction before;
     struct sigaction by_default = {};
@@ -272,7 +275,7 @@ TEST_CASE("a second signal cuts the drain short, and free does not repeat what w
     REQUIRE(::sigaction(SIGTERM, &before, nullptr) == 0);
 }
 
-TEST_CASE("stopping again, by the function, leaves the drain its time")
+TEST_CASE("calling libwebsock_stop again does not shorten the drain")
 {
     Server server({.settings = [](auto *context) { context->close_timeout_ms = 20'000; }});
     Client client = Client::open(server.port());
@@ -291,10 +294,10 @@ TEST_CASE("an onlog that is still running has until the drain deadline, too")
     logging = false;
     Server server({.settings = [](auto *context) {
         context->onlog = [](libwebsock_context *, int level, const char *) {
-            if (level != LIBWEBSOCK_LOG_INFO) // that of a client that went without a Close
+            if (level != LIBWEBSOCK_LOG_INFO) // the line about a client that left without a Close
                 return;
             logging = true;
-            std::this_thread::sleep_for(std::chrono::milliseconds(1300)); // or a slow disk
+            std::this_thread::sleep_for(std::chrono::milliseconds(1300)); // stands for a slow disk
         };
     }});
     {
@@ -304,7 +307,7 @@ TEST_CASE("an onlog that is still running has until the drain deadline, too")
     CHECK(server.stop_and_join() == 0);
 }
 
-TEST_CASE("free stops and drains a server whose wait nobody has run")
+TEST_CASE("free stops and drains a server on which nobody has called wait")
 {
     Server server({.onmessage = echo, .start = false});
     server.free();
@@ -340,7 +343,7 @@ TEST_CASE("a retained handle outlives the client and the context")
     CHECK(libwebsock_request_header(request, "x-mine") == std::string("yes"));
 }
 
-TEST_CASE("retain and release count, and take NULL")
+TEST_CASE("retain and release count, and accept NULL")
 {
     CHECK(libwebsock_retain(nullptr) == nullptr);
     libwebsock_release(nullptr);
@@ -349,11 +352,11 @@ TEST_CASE("retain and release count, and take NULL")
     libwebsock_client_state *handle = server.handle();
     CHECK(libwebsock_retain(handle) == handle);
     libwebsock_release(handle);
-    CHECK(libwebsock_send_text(handle, "still held once") == 0);
-    CHECK(client.receive_text() == "still held once");
+    CHECK(libwebsock_send_text(handle, "one reference left") == 0);
+    CHECK(client.receive_text() == "one reference left");
 }
 
-TEST_CASE("many servers in one process, one after the other, leave nothing behind")
+TEST_CASE("many servers in one process, one after another, leave nothing behind")
 {
     for (int i = 0; i < 20; i++) {
         Server server({.onmessage = echo});

@@ -1,5 +1,5 @@
-// thread_test.cpp: which threads run callbacks, how many at once and in which order;
-// sends from many threads. Stopping is in stop_test.cpp.
+// thread_test.cpp: which threads run callbacks, how many at once and in what order; sends from
+// many threads. Stopping is in stop_test.cpp.
 #include "tests/support/server.h"
 
 #include <doctest/doctest.h>
@@ -62,13 +62,13 @@ TEST_CASE("a hundred callbacks that wait for each other all run")
     CHECK(eventually([&] { return passed == 100; }));
 }
 
-TEST_CASE("events of one client run one at a time and in order, beside those of others")
+TEST_CASE("one client's events run one at a time and in order, alongside those of others")
 {
     constexpr int kClients = 8;
     constexpr int kMessages = 2000;
     struct Progress {
         std::atomic<bool> busy = false;
-        int next = 0; // guarded by the promise that is tested
+        int next = 0; // needs no lock if the promise under test holds
     };
     std::atomic<int> overlaps = 0;
     std::atomic<int> disorder = 0;
@@ -105,7 +105,7 @@ TEST_CASE("events of one client run one at a time and in order, beside those of 
     CHECK(disorder == 0);
 }
 
-TEST_CASE("with concurrent_events messages of one client overlap, onopen and onclose do not")
+TEST_CASE("with concurrent_events one client's messages overlap, onopen and onclose do not")
 {
     Barrier barrier(4);
     std::atomic<int> running = 0;
@@ -139,7 +139,7 @@ TEST_CASE("with concurrent_events messages of one client overlap, onopen and onc
     CHECK(events.back().kind == Kind::close);
 }
 
-TEST_CASE("with concurrent_events, so many messages of one client run at a time and no more")
+TEST_CASE("concurrent_events bounds how many messages of one client run at a time")
 {
     const struct {
         int setting;
@@ -170,7 +170,7 @@ TEST_CASE("with concurrent_events, so many messages of one client run at a time 
         greedy.send_raw(all);
         CHECK(eventually([&] { return running == at_once; }));
         Client other = Client::open(server.port());
-        for (int i = 0; i < 100; i++) { // time for one more, if it could
+        for (int i = 0; i < 100; i++) { // time for one more to start, if it could
             other.send_binary("is it my turn?");
             CHECK(other.receive_frame().payload == "is it my turn?");
         }
@@ -191,7 +191,7 @@ TEST_CASE("frames of eight senders to one client are never interleaved")
     auto send = [&](int sender) {
         int failed = 0;
         for (int i = 0; i < kMessages; i++) {
-            // Small ones, and ones that the socket takes in several pieces.
+            // Short texts, and some that the socket takes in several pieces.
             std::string text(i % 10 == 0 ? 50000 : 20, static_cast<char>('a' + sender));
             text += std::to_string(i);
             failed += libwebsock_send_text(handle, text.c_str()) != 0;
@@ -216,7 +216,7 @@ TEST_CASE("frames of eight senders to one client are never interleaved")
         CHECK(sender.get() == 0);
 }
 
-TEST_CASE("messages in fragments of two senders, and whole ones of a third, follow one another")
+TEST_CASE("fragmented messages of two senders and whole ones of a third do not mix")
 {
     constexpr size_t kPiece = 20000; // large enough for senders to wait for each other
     Server server({.settings = [](auto *context) { context->max_queued_bytes = 64u << 20; },
@@ -224,7 +224,7 @@ TEST_CASE("messages in fragments of two senders, and whole ones of a third, foll
     Client client = Client::open(server.port());
     libwebsock_client_state *handle = server.handle();
     std::atomic<int> failed = 0;
-    std::mutex turn; // a second sender's fragment in between would be EINVAL
+    std::mutex turn; // a fragment of the other sender in between would be EINVAL
     auto send = [&](char letter) {
         std::string piece(kPiece, letter);
         for (int i = 0; i < 50; i++) {
@@ -260,7 +260,7 @@ TEST_CASE("messages in fragments of two senders, and whole ones of a third, foll
     CHECK(mixed == 0);
 }
 
-TEST_CASE("max_workers bounds the threads that run callbacks, and all messages are run")
+TEST_CASE("max_workers bounds the threads that run callbacks, and every message still runs")
 {
     Barrier pair(2);
     std::atomic<size_t> running = 0;
@@ -274,7 +274,7 @@ TEST_CASE("max_workers bounds the threads that run callbacks, and all messages a
                            for (size_t old = most; now > old;)
                                most.compare_exchange_weak(old, now);
                            if (started++ < 2)
-                               pair.arrive_and_wait(); // two do run at once
+                               pair.arrive_and_wait(); // at least two run at once
                            handled++;
                            running--;
                        }});
@@ -312,7 +312,7 @@ TEST_CASE("callbacks can be set for one client")
     CHECK(none.receive_close().code == WS_CLOSE_NORMAL);
 }
 
-TEST_CASE("a callback for control frames that is set in a callback is told of all behind that")
+TEST_CASE("a control callback set in a callback sees every control frame after that message")
 {
     static std::atomic<int> pings, pongs;
     pings = pongs = 0;
@@ -338,7 +338,7 @@ TEST_CASE("a callback for control frames that is set in a callback is told of al
     const std::string pong = encode_frame(true, WS_OPCODE_PONG, "");
     Client client = Client::open(server.port());
     client.send_raw(ping + pong);
-    CHECK(client.receive_frame().opcode == WS_OPCODE_PONG); // they have been dealt with
+    CHECK(client.receive_frame().opcode == WS_OPCODE_PONG); // so the server has handled both
     client.send_raw(encode_frame(true, WS_OPCODE_TEXT, "wait") + ping + pong);
     CHECK(client.receive_frame().opcode == WS_OPCODE_PONG);
     server.gate().open();

@@ -13,7 +13,7 @@ using namespace test;
 
 namespace {
 
-// A context whose log is kept, and that is never started.
+// A context that is never started and whose log is kept.
 Behaviour idle()
 {
     return {.bind = false, .start = false};
@@ -25,7 +25,7 @@ std::string content_of(const std::string &file)
     return {std::istreambuf_iterator<char>(stream), {}};
 }
 
-// Fails with error and one line that names file and the reason.
+// Checks that binding fails with this error, and one line that names file and reason.
 void refuses(const libwebsock_tls_options &options, int error, const std::string &file,
              const std::string &reason)
 {
@@ -84,7 +84,7 @@ TEST_CASE("a file that is not what it should be is refused with OpenSSL's reason
     refuses(options, EINVAL, text, "no certificate in PEM format");
 }
 
-TEST_CASE("a key that is not the certificate's is refused")
+TEST_CASE("a key that does not belong to the certificate is refused")
 {
     const CertificateFiles other = default_authority().issue();
     libwebsock_tls_options options = options_for(default_certificate());
@@ -128,7 +128,7 @@ TEST_CASE("a chain file may hold the server's certificate and the root, too")
     CHECK(client.receive_text() == "trusted");
 }
 
-TEST_CASE("a certificate that clients will not like is a warning")
+TEST_CASE("a certificate that clients will not accept causes a warning")
 {
     const auto warns = [](const CertificateFiles &files, const std::string &what) {
         Server server(idle());
@@ -152,7 +152,7 @@ TEST_CASE("a certificate that clients will not like is a warning")
     CHECK(server.log().has(LIBWEBSOCK_LOG_WARNING, {own.cert_file, "is not for example.test"}));
 }
 
-TEST_CASE("options that make no sense are refused, and said which")
+TEST_CASE("options that make no sense are refused by name")
 {
     const libwebsock_tls_options good = options_for(default_certificate());
     libwebsock_tls_options options = good;
@@ -194,16 +194,16 @@ TEST_CASE("options that make no sense are refused, and said which")
     }
 }
 
-TEST_CASE("options of an older header mean the defaults")
+TEST_CASE("options from an older header mean the defaults")
 {
     libwebsock_tls_options options = options_for(default_certificate());
     options.size = offsetof(libwebsock_tls_options, chainfile);
-    options.min_version = 12345; // beyond what this caller knows of
+    options.min_version = 12345; // a field this caller does not know
     const auto server = serve_tls(options, {.onmessage = echo});
     CHECK(is_served(server->port()));
 }
 
-TEST_CASE("the functions refuse what is missing")
+TEST_CASE("the functions refuse missing arguments")
 {
     Server server(idle());
     libwebsock_context *context = server.context();
@@ -218,7 +218,7 @@ TEST_CASE("the functions refuse what is missing")
     CHECK(error_of(libwebsock_reload_ssl(nullptr)) == EINVAL);
 }
 
-TEST_CASE("a port that is taken is reported as for a plain listener")
+TEST_CASE("a port in use is reported as for a plain listener")
 {
     Server server(tls_behaviour());
     const libwebsock_tls_options options = options_for(default_certificate());

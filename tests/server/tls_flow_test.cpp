@@ -1,5 +1,5 @@
-// tls_flow_test.cpp: TLS under load and in both directions at once: that senders do not
-// wait for readers, nor the other way round, and that handshakes hold up nobody.
+// tls_flow_test.cpp: TLS under load and in both directions at once: senders do not wait for
+// readers, nor readers for senders, and handshakes hold up nobody.
 #include "tests/support/tls_forger.h"
 #include "tests/support/tls_server.h"
 
@@ -13,19 +13,19 @@ using namespace test;
 
 namespace {
 
-// What is thrown there fails the test here, in get().
+// An exception in the thread fails the test in get().
 template<class F> std::future<void> in_thread(F function)
 {
     return std::async(std::launch::async, std::move(function));
 }
 
-// The two halves of a KeyUpdate message, RFC 8446 4.6.3: type and length; nothing
-// requested. OpenSSL begins with a message once its header is there, and writes nothing
-// until it is done with it.
+// The two halves of a KeyUpdate message, RFC 8446 4.6.3: type and length, then "no update
+// requested". OpenSSL starts on a message once it has the header, and writes nothing until the
+// message is complete.
 constexpr std::string_view kHalfKeyUpdate("\x18\x00\x00\x01", 4);
 constexpr std::string_view kOtherHalf("\x00", 1);
 
-// A server of the one cipher that the forger speaks.
+// A server with the only cipher that the forger speaks.
 std::unique_ptr<Server> serve_forgers(Behaviour behaviour)
 {
     libwebsock_tls_options options = options_for(default_certificate());
@@ -33,7 +33,7 @@ std::unique_ptr<Server> serve_forgers(Behaviour behaviour)
     return serve_tls(options, std::move(behaviour));
 }
 
-constexpr uint64_t kUpgradeRequest = 1; // records
+constexpr uint64_t kUpgradeRequest = 1; // in records
 
 } // namespace
 
@@ -45,7 +45,7 @@ TEST_CASE("a storm of KeyUpdates during 128 MiB in both directions")
     constexpr size_t kMessages = 512;
     Server server(tls_behaviour({.onmessage = echo}));
     Client client = open_tls(server.port());
-    // A handful of them, made once: this is about the server's time.
+    // A few texts, made once: the time is meant for the server.
     std::vector<std::string> texts;
     std::vector<std::string> frames;
     for (char c = 'a'; c <= 'g'; c++) {
@@ -54,7 +54,7 @@ TEST_CASE("a storm of KeyUpdates during 128 MiB in both directions")
     }
     std::future<void> sender = in_thread([&] {
         for (size_t i = 0; i < kMessages; i++) {
-            if (i % 2 == 0) // one for each half megabyte, and the server answers with its own
+            if (i % 2 == 0) // one per 512 KiB, and the server answers with its own
                 client.tls().with_ssl(
                     [](SSL *ssl) { CHECK(SSL_key_update(ssl, SSL_KEY_UPDATE_REQUESTED) == 1); });
             client.send_raw(frames[i % frames.size()]);
@@ -70,9 +70,9 @@ TEST_CASE("a storm of KeyUpdates during 128 MiB in both directions")
     client.expect_eof();
 }
 
-TEST_CASE("KeyUpdates and nothing else disturb nobody who sends")
+TEST_CASE("a stream of KeyUpdates alone disturbs no sender")
 {
-    // With far more of them, whose answers the client does not take, it would be dropped.
+    // Far more would get the client dropped, since it does not read the server's answers.
     constexpr int kUpdates = 1000;
     Server server(tls_behaviour({.keep_handles = true}));
     Client client = open_tls(server.port());
@@ -106,7 +106,7 @@ TEST_CASE("KeyUpdates and nothing else disturb nobody who sends")
     CHECK(client.receive_close().code == 1000);
 }
 
-TEST_CASE("a client that takes none of the answers to its KeyUpdates is dropped")
+TEST_CASE("a client that reads none of the answers to its KeyUpdates is dropped")
 {
     Server server(tls_behaviour({.onmessage = echo}));
     Client client(server.port(), {.receive_buffer = 4096, .transport = Transport::tls});
@@ -125,7 +125,7 @@ TEST_CASE("a client that takes none of the answers to its KeyUpdates is dropped"
     CHECK(is_served(server.port()));
 }
 
-TEST_CASE("a sender behind half a KeyUpdate goes on with the other half")
+TEST_CASE("a sender stuck behind half a KeyUpdate goes on when the other half comes")
 {
     const auto server = serve_forgers({.keep_handles = true});
     Client client = open_tls(server->port());
@@ -139,7 +139,7 @@ TEST_CASE("a sender behind half a KeyUpdate goes on with the other half")
             sent++;
         libwebsock_send_text(handle, "end");
     });
-    // Nothing tells that it waits, but that it does not get on for a hundred looks.
+    // A waiting sender shows only by making no progress: a hundred looks without any.
     size_t before = 0;
     int looks = 0;
     CHECK(eventually([&] {
@@ -158,7 +158,7 @@ TEST_CASE("a sender behind half a KeyUpdate goes on with the other half")
     sender.get();
 }
 
-TEST_CASE("a sender behind half a KeyUpdate gives up when its time is over")
+TEST_CASE("a sender stuck behind half a KeyUpdate gives up when its time is over")
 {
     const auto server = serve_forgers({
         .settings = [](auto *context) { context->send_timeout_ms = 200; },
@@ -172,7 +172,7 @@ TEST_CASE("a sender behind half a KeyUpdate gives up when its time is over")
     int error = 0;
     while (error == 0)
         error = send();
-    // Or it was a worker, with an alert to send, whose time was over first.
+    // ENOTCONN if a worker with an alert to send ran out of time first.
     CHECK((error == ETIMEDOUT || error == ENOTCONN));
     CHECK(server->stats().send_timeouts == 1);
     CHECK(send() == ENOTCONN);
@@ -180,7 +180,7 @@ TEST_CASE("a sender behind half a KeyUpdate gives up when its time is over")
     CHECK(is_served(server->port()));
 }
 
-TEST_CASE("clients that leave it at half a KeyUpdate hold up no callback")
+TEST_CASE("clients that never complete a KeyUpdate hold up no callback")
 {
     const auto server = serve_forgers({
         .settings = [](auto *context) { context->max_workers = 2; },
@@ -189,7 +189,7 @@ TEST_CASE("clients that leave it at half a KeyUpdate hold up no callback")
     std::vector<Client> clients;
     for (int i = 0; i < 4; i++) {
         clients.push_back(open_tls(server->port()));
-        // The Pong cannot leave before the other half has come.
+        // The Pong cannot leave before the other half comes.
         TlsForger(clients.back(), kUpgradeRequest)
             .send(kApplicationContent, encode_frame(true, WS_OPCODE_PING, ""), kHandshakeContent,
                   kHalfKeyUpdate);
@@ -199,14 +199,14 @@ TEST_CASE("clients that leave it at half a KeyUpdate hold up no callback")
     CHECK(is_served(server->port()));
 }
 
-TEST_CASE("what waits behind half a KeyUpdate leaves with the other half")
+TEST_CASE("what waits behind half a KeyUpdate is sent when the other half comes")
 {
     const auto server = serve_forgers({});
     Client client = open_tls(server->port());
     TlsForger forger(client, kUpgradeRequest);
     forger.send(kApplicationContent, encode_frame(true, WS_OPCODE_PING, "still there?"),
                 kHandshakeContent, kHalfKeyUpdate);
-    // More than one read may be needed for it to be noticed: what is sent to all waits, too.
+    // Noticing it may take more than one read. What is sent to all waits, too.
     for (int i = 0; i < 100; i++)
         CHECK(libwebsock_send_all_text(server->context(), "tick") == 0);
     forger.send(kHandshakeContent, kOtherHalf);
@@ -217,7 +217,7 @@ TEST_CASE("what waits behind half a KeyUpdate leaves with the other half")
     }
 }
 
-TEST_CASE("stopping wakes a sender behind half a KeyUpdate")
+TEST_CASE("stopping wakes a sender stuck behind half a KeyUpdate")
 {
     const auto server = serve_forgers({
         .settings = [](auto *context) { context->drain_timeout_ms = 200; },
@@ -236,7 +236,7 @@ TEST_CASE("stopping wakes a sender behind half a KeyUpdate")
     CHECK(error == ENOTCONN);
 }
 
-TEST_CASE("records of one byte make the same messages")
+TEST_CASE("one-byte records carry the same messages")
 {
     for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
         CAPTURE(version);
@@ -253,11 +253,11 @@ TEST_CASE("records of one byte make the same messages")
     }
 }
 
-TEST_CASE("500 handshakes at once are done while plain clients are served")
+TEST_CASE("500 simultaneous handshakes complete while plain clients are served")
 {
     constexpr size_t kHandshakes = 500;
-    constexpr size_t kThreads = 20; // each has 25 of them under way at once
-    // Each client waits for 24 others between its TLS handshake and its request.
+    constexpr size_t kThreads = 20; // each has 25 handshakes under way at once
+    // Between its TLS handshake and its request each client waits for 24 others.
     Server server({.settings = [](auto *context) { context->handshake_timeout_ms = 60000; },
                    .onmessage = echo,
                    .transport = Transport::plain});

@@ -1,6 +1,6 @@
-// tls_handshake_test.cpp: what a TLS handshake settles, and what a server and its
-// callbacks can know of it: versions, certificates by name, client certificates, sessions,
-// ALPN. Handshakes that fail are in tls_refusal_test.cpp, files in tls_files_test.cpp.
+// tls_handshake_test.cpp: what a TLS handshake negotiates, and what a server and its callbacks
+// can learn of it: versions, certificates by name, client certificates, sessions, ALPN.
+// Handshakes that fail are in tls_refusal_test.cpp, files in tls_files_test.cpp.
 #include "tests/support/tls_server.h"
 
 #include <doctest/doctest.h>
@@ -28,7 +28,7 @@ Told told_of(const libwebsock_client_state *client)
             info->resumed == 1};
 }
 
-// The common name of the certificate that a server shows to who asks for name.
+// The common name of the certificate that a client asking for name is shown.
 std::string shown_to(int port, const std::string &name, const Authority &authority)
 {
     Client client =
@@ -47,7 +47,7 @@ std::string shown_to(int port, const std::string &name, const Authority &authori
 
 TEST_SUITE_BEGIN("no transport");
 
-TEST_CASE("callbacks and kept handles are told what TLS has settled")
+TEST_CASE("callbacks and kept handles can ask what TLS has negotiated")
 {
     Told at_request;
     Server server(tls_behaviour({.onrequest =
@@ -74,7 +74,7 @@ TEST_CASE("callbacks and kept handles are told what TLS has settled")
     }
 }
 
-TEST_CASE("a plain connection has no TLS to be told of")
+TEST_CASE("a plain connection has no TLS details")
 {
     Server server({.keep_handles = true, .transport = Transport::plain});
     Client client(server.port(), {.transport = Transport::plain});
@@ -87,7 +87,7 @@ TEST_CASE("a plain connection has no TLS to be told of")
     CHECK(errno == EINVAL);
 }
 
-TEST_CASE("clients of TLS 1.2 and 1.3 are served side by side")
+TEST_CASE("TLS 1.2 and 1.3 clients are served side by side")
 {
     Server server(tls_behaviour({.onmessage = echo, .keep_handles = true}));
     Client older = open_tls(server.port(), {.max_version = TLS1_2_VERSION});
@@ -100,7 +100,7 @@ TEST_CASE("clients of TLS 1.2 and 1.3 are served side by side")
     CHECK(told_of(server.handle(2)).version == "TLSv1.3");
 }
 
-TEST_CASE("ALPN chooses http/1.1 wherever it stands, and is not missed")
+TEST_CASE("ALPN chooses http/1.1 wherever it is in the list, and is optional")
 {
     Server server(tls_behaviour());
     const auto chosen = [&](std::vector<std::string> offered) {
@@ -164,7 +164,7 @@ TEST_CASE("a client gets the certificate of the host it asks for")
         CHECK(line.level > LIBWEBSOCK_LOG_WARNING); // each certificate is for its host
 }
 
-TEST_CASE("the certificates between the server's and the root are sent")
+TEST_CASE("the intermediate certificates up to the root are sent")
 {
     const Authority root("test root");
     const Authority between = root.intermediate("test intermediate");
@@ -180,7 +180,7 @@ TEST_CASE("the certificates between the server's and the root are sent")
     }
 }
 
-TEST_CASE("a client certificate is asked for, verified and told of")
+TEST_CASE("a client certificate is requested, verified and reported")
 {
     Authority authority("clients' root");
     const CertificateFiles alice = authority.issue(
@@ -196,7 +196,7 @@ TEST_CASE("a client certificate is asked for, verified and told of")
     }
 }
 
-TEST_CASE("a client need not have a certificate if none is demanded")
+TEST_CASE("a client need not have a certificate unless one is demanded")
 {
     Authority authority("clients' root");
     libwebsock_tls_options options = options_for(default_certificate());
@@ -206,7 +206,7 @@ TEST_CASE("a client need not have a certificate if none is demanded")
     CHECK(told_of(server->handle(1)).client_subject == "");
 }
 
-TEST_CASE("client certificates are verified whatever host is asked for, and each time")
+TEST_CASE("client certificates are verified every time, whatever host is asked for")
 {
     Authority authority("clients' root");
     const CertificateFiles alice = authority.issue({.common_name = "alice", .is_client = true});
@@ -228,7 +228,7 @@ TEST_CASE("client certificates are verified whatever host is asked for, and each
         first.send_text("no ticket, please");
         first.receive_text();
         CHECK(told_of(server->handle(1)).client_subject == "CN=alice");
-        // A session without a ticket, if there is one at all, is not resumed.
+        // The server issues no tickets, so a session offered again is not resumed.
         as_alice.session = first.tls().session();
         Client second = open_tls(server->port(), as_alice);
         CHECK_FALSE(told_of(server->handle(2)).resumed);
@@ -236,7 +236,7 @@ TEST_CASE("client certificates are verified whatever host is asked for, and each
     }
 }
 
-TEST_CASE("ciphers are the configured ones")
+TEST_CASE("only the configured ciphers are used")
 {
     libwebsock_tls_options options = options_for(default_certificate());
     options.ciphers = "ECDHE-ECDSA-CHACHA20-POLY1305";
@@ -248,7 +248,7 @@ TEST_CASE("ciphers are the configured ones")
     CHECK(told_of(server->handle(2)).cipher == "TLS_AES_128_GCM_SHA256");
 }
 
-TEST_CASE("a handshake with everything fits the smallest stack")
+TEST_CASE("a handshake that uses everything fits the smallest stack")
 {
     Authority authority("clients' root");
     const CertificateFiles alice =

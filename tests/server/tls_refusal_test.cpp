@@ -1,5 +1,5 @@
-// tls_refusal_test.cpp: TLS handshakes that fail, streams that break, and what the peer,
-// the log and the other clients notice of it.
+// tls_refusal_test.cpp: TLS handshakes that fail, streams that break, and what the peer, the
+// log and the other clients see of it.
 #include "tests/support/tls_server.h"
 
 #include <doctest/doctest.h>
@@ -8,7 +8,7 @@ using namespace test;
 
 namespace {
 
-constexpr int kPatienceMs = 300; // of servers whose deadline the test waits for
+constexpr int kPatienceMs = 300; // deadline of the servers in which the test waits for it
 
 // A TCP connection that does not begin with TLS.
 Client bare(int port)
@@ -16,7 +16,7 @@ Client bare(int port)
     return Client(port, {.transport = Transport::plain});
 }
 
-// The beginning of a ClientHello: a record of 512 bytes, of which some come.
+// The start of a ClientHello: part of a record of 512 bytes.
 std::string half_a_hello()
 {
     return std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11) + std::string(100, 'r');
@@ -37,7 +37,7 @@ void refuses(Server &server, TlsOptions tls, int alert, const std::string &reaso
 
 TEST_SUITE_BEGIN("no transport");
 
-TEST_CASE("a version below the smallest one is refused")
+TEST_CASE("a version below the lowest allowed is refused")
 {
     libwebsock_tls_options options = options_for(default_certificate());
     options.min_version = LIBWEBSOCK_TLS_1_3;
@@ -46,7 +46,7 @@ TEST_CASE("a version below the smallest one is refused")
             "unsupported protocol");
 }
 
-TEST_CASE("a client without a common cipher is refused")
+TEST_CASE("a client without a shared cipher is refused")
 {
     Server server(tls_behaviour({.onmessage = echo}));
     refuses(server, {.max_version = TLS1_2_VERSION, .ciphers = "ECDHE-RSA-AES128-GCM-SHA256"},
@@ -59,7 +59,7 @@ TEST_CASE("a client that speaks only HTTP/2 is refused")
     refuses(server, {.alpn = {"h2"}}, SSL_AD_NO_APPLICATION_PROTOCOL, "no application protocol");
 }
 
-TEST_CASE("a client that does not trust the server is told of in the log")
+TEST_CASE("a client that does not trust the server is logged")
 {
     Server server(tls_behaviour({.onmessage = echo}));
     const Authority other("nobody's root");
@@ -69,7 +69,7 @@ TEST_CASE("a client that does not trust the server is told of in the log")
     CHECK(is_served(server.port()));
 }
 
-TEST_CASE("a demanded client certificate must be there, and good")
+TEST_CASE("a demanded client certificate must be present and valid")
 {
     Authority authority("clients' root");
     Authority other("another root");
@@ -116,7 +116,7 @@ TEST_CASE("a demanded client certificate must be there, and good")
     CHECK(server->stats().connections_refused == std::size(bad));
 }
 
-TEST_CASE("a client certificate that is not demanded must be good all the same")
+TEST_CASE("a client certificate that is not demanded must still be valid")
 {
     Authority authority("clients' root");
     const CertificateFiles foreign =
@@ -158,7 +158,7 @@ TEST_CASE("what is neither TLS nor HTTP is refused")
     CHECK(server.stats().connections_refused == 3);
 }
 
-TEST_CASE("a client that begins no handshake, or does not end it, is dropped at the deadline")
+TEST_CASE("a client that starts no handshake, or does not finish it, is dropped at the deadline")
 {
     Server server(tls_behaviour({
         .settings = [](auto *context) { context->handshake_timeout_ms = kPatienceMs; },
@@ -169,22 +169,22 @@ TEST_CASE("a client that begins no handshake, or does not end it, is dropped at 
         client.send_raw(beginning);
         CHECK(is_served(server.port()));
         client.drain();
-        // Who has not said a byte is worth no line by default.
+        // A client that sends no byte is not logged by default.
         const int level = beginning.empty() ? LIBWEBSOCK_LOG_DEBUG : LIBWEBSOCK_LOG_INFO;
         CHECK(server.log().has(level, {client.address(), "TLS handshake", "not complete in time"}));
     }
-    Client silent(server.port(), over_tls({})); // and no request: the same deadline
+    Client silent(server.port(), over_tls({})); // TLS but no request: the same deadline
     CHECK(silent.receive_http().status == 408);
 }
 
-TEST_CASE("what is no data does not keep a connection beyond its deadline")
+TEST_CASE("traffic without data does not keep a connection beyond its deadline")
 {
     Server server(tls_behaviour({
         .settings = [](auto *context) { context->handshake_timeout_ms = kPatienceMs; },
     }));
     Client client(server.port(), over_tls({}));
     const Clock::time_point deadline = Clock::now() + kDeadline;
-    // Often, so that the server never waits for the next for a whole tick.
+    // Often, so that the server never waits a whole tick for the next.
     while (!client.has_input() && Clock::now() < deadline) {
         if (client.writable_within(std::chrono::milliseconds(1)))
             client.tls().with_ssl([](SSL *ssl) {
@@ -194,11 +194,11 @@ TEST_CASE("what is no data does not keep a connection beyond its deadline")
                 }
             });
     }
-    REQUIRE(Clock::now() < deadline); // the server has ended it, not this loop
+    REQUIRE(Clock::now() < deadline); // the server ended the loop, not the deadline
     CHECK(client.receive_http().status == 408);
 }
 
-TEST_CASE("a load balancer that looks for life is not worth a line of the log")
+TEST_CASE("a load balancer's health check is not logged by default")
 {
     Server server(tls_behaviour());
     Client client = bare(server.port());
@@ -207,7 +207,7 @@ TEST_CASE("a load balancer that looks for life is not worth a line of the log")
     CHECK(server.log().has(LIBWEBSOCK_LOG_DEBUG, {client.address(), "TLS handshake"}));
 }
 
-TEST_CASE("a connection there is no room for gets an alert, since it cannot get a 503")
+TEST_CASE("a connection without room gets an alert, since it cannot get a 503")
 {
     Server server(tls_behaviour(
         {.settings = [](auto *context) { context->max_connections = 1; }, .onmessage = echo}));
@@ -219,7 +219,7 @@ TEST_CASE("a connection there is no room for gets an alert, since it cannot get 
     CHECK(first.receive_text() == "still here");
 }
 
-TEST_CASE("close_notify follows the server's last word")
+TEST_CASE("close_notify follows the server's last data")
 {
     for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
         CAPTURE(version);
@@ -236,7 +236,7 @@ TEST_CASE("close_notify follows the server's last word")
     }
 }
 
-TEST_CASE("an end without close_notify is told from an orderly one, and neither is a close")
+TEST_CASE("a truncated TLS stream is told from an orderly end, and neither counts as a Close")
 {
     Server server(tls_behaviour());
     Client orderly = open_tls(server.port());
@@ -253,7 +253,7 @@ TEST_CASE("an end without close_notify is told from an orderly one, and neither 
     CHECK(cut.text == "the TLS stream was cut off");
 }
 
-TEST_CASE("an end that comes together with the last data is seen")
+TEST_CASE("an end that arrives together with the last data is noticed")
 {
     Server server(tls_behaviour());
     Client client = open_tls(server.port());
@@ -266,7 +266,7 @@ TEST_CASE("an end that comes together with the last data is seen")
     CHECK(server.events().wait(Kind::close).text == "the peer closed without a Close frame");
 }
 
-TEST_CASE("a record that was tampered with ends its connection, with an alert")
+TEST_CASE("a tampered record ends its connection with an alert")
 {
     Server server(tls_behaviour({.onmessage = echo}));
     Client client = open_tls(server.port());
@@ -288,7 +288,7 @@ TEST_CASE("a renegotiation is refused at once")
         CHECK(SSL_renegotiate(ssl) == 1);
         (void)SSL_do_handshake(ssl);
     });
-    // OpenSSL gives a connection up when it is refused what it has asked for.
+    // OpenSSL as a client gives up the connection when its renegotiation is refused.
     CHECK(client.drain() == End::refused);
     CHECK(client.tls().error().find("no renegotiation") != std::string::npos);
     CHECK(is_served(server.port()));

@@ -1,4 +1,4 @@
-// tls_reload_test.cpp: certificates that are exchanged while a server runs.
+// tls_reload_test.cpp: certificates that are replaced while a server runs.
 #include "tests/support/tls_server.h"
 
 #include <doctest/doctest.h>
@@ -11,7 +11,7 @@ using namespace test;
 
 namespace {
 
-// Files that can be overwritten, as those of a real server are.
+// Files that can be overwritten, like those of a real server.
 class Installed
 {
   public:
@@ -63,7 +63,7 @@ struct Reloadable {
 
 TEST_SUITE_BEGIN("no transport");
 
-TEST_CASE("new connections get the new certificate, old ones go on with theirs")
+TEST_CASE("new connections get the new certificate, old ones keep theirs")
 {
     Reloadable at({.onmessage = echo});
     Client old = at.open(at.old_authority);
@@ -74,10 +74,10 @@ TEST_CASE("new connections get the new certificate, old ones go on with theirs")
         client->send_text("hello");
         CHECK(client->receive_text() == "hello");
     }
-    CHECK(at.server->log().lines().size() == 2); // two times "open"
+    CHECK(at.server->log().lines().size() == 2); // "open", twice
 }
 
-TEST_CASE("bad files are reported, and the certificates stay")
+TEST_CASE("bad files are reported, and the certificates stay in use")
 {
     Reloadable at({.onmessage = echo});
     at.installed.replace(at.new_authority.issue());
@@ -90,7 +90,7 @@ TEST_CASE("bad files are reported, and the certificates stay")
     CHECK(client.receive_text() == "hello");
 }
 
-TEST_CASE("one bad listener keeps all as they are")
+TEST_CASE("one bad listener keeps all of them as they are")
 {
     Reloadable at;
     Installed second(at.old_authority.issue());
@@ -103,7 +103,7 @@ TEST_CASE("one bad listener keeps all as they are")
     at.open(at.old_authority);
 }
 
-TEST_CASE("a ticket of before a reload leads to a full handshake")
+TEST_CASE("a ticket from before a reload leads to a full handshake")
 {
     Reloadable at({.onmessage = echo});
     Client old = at.open(at.old_authority);
@@ -114,7 +114,7 @@ TEST_CASE("a ticket of before a reload leads to a full handshake")
     young.tls().with_ssl([](SSL *ssl) { CHECK(SSL_session_reused(ssl) == 0); });
 }
 
-TEST_CASE("there must be something to reload, and a server to do it")
+TEST_CASE("reload needs a TLS listener and a running server")
 {
     Server plain({.transport = Transport::plain});
     CHECK(error_of(libwebsock_reload_ssl(plain.context())) == EINVAL);
@@ -124,7 +124,7 @@ TEST_CASE("there must be something to reload, and a server to do it")
     CHECK(error_of(libwebsock_reload_ssl(stopped.context())) == ESHUTDOWN);
 }
 
-TEST_CASE("reloading before the server starts is possible")
+TEST_CASE("certificates can be reloaded before the server starts")
 {
     Authority authority("test root");
     Installed installed(default_certificate());
@@ -148,7 +148,7 @@ TEST_CASE("reloading while 200 connections are busy loses none of them")
 
     std::atomic<bool> stop = false;
     std::atomic<size_t> wrong = 0;
-    // Each thread has half of them talk, without a pause.
+    // Each thread keeps half of them talking without a pause.
     const auto talk = [&](size_t from, size_t to) {
         size_t round = 0;
         do {
