@@ -1,6 +1,5 @@
-# The authorities and certificates of the tests, which the openssl program makes when
-# they are first asked for, in a directory that goes with the process. And what a Python
-# client needs to check them.
+# The tests' authorities and certificates. The openssl program makes them on first use, in a
+# directory that is removed with the process. Also what a Python client needs to check them.
 
 import atexit
 import base64
@@ -49,7 +48,7 @@ def directory():
 
 
 def make(name, extensions, issuer=None):
-    """With that common name, signed by the issuer or by itself."""
+    """A certificate with this common name, signed by the issuer or by itself."""
     number = next(numbers)
     made = Certificate(*(directory() / f"{number}.{field}" for field in Certificate._fields))
     signed_by = ["-CA", issuer.cert, "-CAkey", issuer.key] if issuer else []
@@ -66,7 +65,7 @@ def make(name, extensions, issuer=None):
 
 @functools.cache
 def root():
-    # Its chain is empty: nobody sends a root along.
+    # Its chain is empty: no server sends its root.
     made = make("Test Root", AUTHORITY)
     made.chain.write_text("")
     return made
@@ -84,8 +83,8 @@ def client_authority():
 
 @functools.cache
 def server(*names):
-    """For those host names, localhost and its addresses without any; each call with
-    other names makes another certificate. From the intermediate authority."""
+    """A certificate from the intermediate authority for these host names, or for localhost
+    and its addresses if there are none. One certificate per set of names."""
     subject_names = [f"DNS:{name}" for name in names] or ["DNS:localhost", "IP:127.0.0.1"]
     extension = "subjectAltName = " + ", ".join(subject_names)
     return make(names[0] if names else "localhost", [*SERVER, extension], intermediate())
@@ -98,13 +97,13 @@ def client(name):
 
 @functools.cache
 def stranger():
-    """A client certificate of an authority that nobody knows."""
+    """A client certificate from an authority that no server knows."""
     return make("stranger", CLIENT, make("Unknown Clients", AUTHORITY))
 
 
 def client_context(version=None):
-    """Trusts the root only; TLS of that version only, if it is given. An end without
-    close_notify is an error."""
+    """Trusts only the root, and speaks only TLS of this version if one is given. An end
+    without close_notify is an error."""
     context = ssl.create_default_context(cafile=root().cert)
     context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
     if version:

@@ -1,5 +1,5 @@
-# Headless Chromium and its pages, driven through the DevTools protocol: no driver
-# program, no npm package. What is looked at is in chromium_test.py.
+# Headless Chromium and its pages, driven through the DevTools protocol: no driver program, no
+# npm package. What is tested is in chromium_test.py.
 
 import asyncio
 import base64
@@ -15,11 +15,12 @@ from deadline import within
 from program import Program
 
 WIDTH, HEIGHT = 1280, 960  # of a page, in pixels
-# This machine, as a host whose pages are no secure context without TLS, unlike 127.0.0.1.
+# This machine, under a host name whose pages, unlike those of 127.0.0.1, are no secure context
+# without TLS.
 NOT_SECURE = "plain.test"
 
-# Resolves to the condition's value as soon as that is true; looks again whenever
-# the document changes.
+# Resolves to the condition's value once that is true; checks again whenever the document
+# changes.
 UNTIL = """new Promise((resolve, reject) => {
     const look = () => {
         try {
@@ -40,16 +41,16 @@ UNTIL = """new Promise((resolve, reject) => {
 
 
 class Chromium(Program):
-    """The browser's process, with a profile of its own. devtools_url is its
-    DevTools socket. trusted_key is the hash of the one public key that it takes from a
-    server without knowing its authority."""
+    """The browser's process, with its own profile. devtools_url is its DevTools socket.
+    trusted_key is the hash of the one public key that it accepts from a server whose
+    authority it does not know."""
 
     def __init__(self, trusted_key):
         self.profile = tempfile.TemporaryDirectory(prefix="websock-chromium-",
                                                    ignore_cleanup_errors=True)
         options = [
             "--headless",
-            "--no-sandbox",  # which root cannot have, nor many containers; only our page is shown
+            "--no-sandbox",  # not possible as root or in many containers; only our page is shown
             "--disable-gpu",
             "--disable-dev-shm-usage",
             "--disable-quic",
@@ -63,7 +64,7 @@ class Chromium(Program):
             f"--user-data-dir={self.profile.name}",
             "about:blank",
         ]
-        # What it writes elsewhere goes to the profile too.
+        # What it writes elsewhere also goes to the profile.
         directories = ("HOME", "TMPDIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME")
         environment = {**os.environ, **dict.fromkeys(directories, self.profile.name)}
         super().__init__([shutil.which("chromium"), *options], exit_code=None, env=environment)
@@ -79,14 +80,14 @@ class Chromium(Program):
 
 
 class DevTools:
-    """One connection to the browser, an async context manager. Commands of all
-    pages go through it, told apart by their sessions."""
+    """One connection to the browser, an async context manager. It carries the commands of
+    all pages, told apart by their sessions."""
 
     def __init__(self, url):
         self.url = url
         self._numbers = itertools.count(1)
-        self._answers = {}  # number of a command: its future
-        self._listeners = {}  # session: a function of (method, params)
+        self._answers = {}  # number of a command -> its future
+        self._listeners = {}  # session -> a function of (method, params)
 
     async def __aenter__(self):
         self._socket = await within(websockets.connect(self.url, max_size=None, compression=None))
@@ -112,7 +113,7 @@ class DevTools:
         self._listeners[session] = listener
 
     async def open_page(self, url):
-        """In a window with cookies and storage of its own."""
+        """A page in a window with its own cookies and storage."""
         context = await self.call("Target.createBrowserContext", disposeOnDetach=True)
         target = await self.call("Target.createTarget", url="about:blank", newWindow=True,
                                  **context)
@@ -131,7 +132,7 @@ class DevTools:
 
 
 class Page:
-    """problems lists what went to its console as an error, and uncaught exceptions."""
+    """problems lists errors on its console and uncaught exceptions."""
 
     def __init__(self, devtools, session):
         self.devtools = devtools
@@ -146,7 +147,7 @@ class Page:
         for domain in ("Page", "Runtime", "Log"):
             await self.call(f"{domain}.enable")
         await self.resize(WIDTH, HEIGHT)
-        # As if its window were the active one, whatever other pages there are.
+        # Behaves as if its window were active, whatever other pages there are.
         await self.call("Emulation.setFocusEmulationEnabled", enabled=True)
         answer = await self.call("Page.navigate", url=url)
         assert "errorText" not in answer, f"{url}: {answer}"
@@ -186,7 +187,7 @@ class Page:
                             clickCount=1)
 
     async def fill_in(self, selector, text):
-        """What the field had is replaced."""
+        """Replaces the content of the field."""
         await self.click(selector)
         await self.value(f"document.querySelector('{selector}').select()")
         await self.call("Input.insertText", text=text)

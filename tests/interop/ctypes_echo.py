@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-# An echo server in Python on a shared object that libwebsock.a is part of: what a binding
-# does, at its smallest. Run by install_test.py: ctypes_echo.py LIBRARY PORT.
+# An echo server in Python on a shared object that contains libwebsock.a: the smallest possible
+# binding. Run by install_test.py: ctypes_echo.py LIBRARY PORT.
 import ctypes
 import sys
 
@@ -20,7 +20,7 @@ OnClient = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)
 OnMessage = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(Message))
 
 
-class Context(ctypes.Structure):  # as far as it is needed
+class Context(ctypes.Structure):  # only the fields used here
     _fields_ = [("user_data", ctypes.c_void_p), ("onopen", OnClient), ("onmessage", OnMessage),
                 ("onclose", OnClient)]
 

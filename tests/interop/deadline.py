@@ -1,4 +1,4 @@
-# How long the tests wait for what a server must do.
+# How long the tests wait for a server to do something.
 
 import asyncio
 

@@ -1,6 +1,6 @@
-# The demo server and the other servers as the tests run them: on a free port, ended
-# by SIGTERM, which must give exit code 0. BUILD names the build directory, "build" if
-# it is not set.
+# The demo server and the other servers as the tests run them: on a free port, stopped by
+# SIGTERM, which must give exit code 0. BUILD names the build directory; the default is
+# "build".
 
 import os
 import pathlib
@@ -32,7 +32,7 @@ class _Server(program.Program):
 
 
 class DemoServer(_Server):
-    """certificate: it speaks TLS, with that one."""
+    """With a certificate, it speaks TLS."""
 
     announcement = r"^websock-demo: open https?://(127\.0\.0\.1):(\d+)/$"
 
@@ -48,7 +48,7 @@ class LibeventServer(_Server):
 
 
 class TlsServer(_Server):
-    """tests/support/tls_server.c, which has every option of TLS and says what it has settled."""
+    """tests/support/tls_server.c, which has every TLS option and prints what was negotiated."""
 
     tls = True
 

@@ -1,6 +1,6 @@
 #!/usr/bin/python3 -B
-# What a server may find around it: standard descriptors that are closed, or full, or that
-# nobody reads; names with several addresses; a system that refuses accept(2).
+# Difficult environments for a server: standard descriptors that are closed, full, or read by
+# nobody; names with several addresses; a system that refuses accept(2).
 
 import contextlib
 import ctypes
@@ -80,7 +80,7 @@ class Case(unittest.TestCase):
         return connection
 
     def send_bad_request(self, port):
-        """Which is a line of the log, of a process that must be there afterwards."""
+        """Makes a line of the log; the process must survive it."""
         connection = self.connect(port)
         connection.sendall(b"nonsense\r\n\r\n")
         self.assertIn(b" 400 ", self.read_head(connection))
@@ -138,7 +138,7 @@ class ClosedDescriptorsTest(Case):
             client.close()
         self.stop(process)
 
-    def test_no_descriptor_of_the_library_s_is_among_the_standard_ones(self):
+    def test_the_library_opens_no_standard_descriptor(self):
         for descriptors in [(0, 1, 2), (1,), (1, 2), (0, 2)]:
             with self.subTest(closed=descriptors):
                 port = free_port()
@@ -165,10 +165,10 @@ class ClosedDescriptorsTest(Case):
 
 
 class FullPipeTest(Case):
-    """Nobody reads, and the kernel's buffer is full."""
+    """Nobody reads the pipe, and the kernel's buffer is full."""
 
     def start_with(self, stream, endpoint):
-        """stream is "stdout" or "stderr", endpoint what it is to be."""
+        """stream is "stdout" or "stderr", endpoint what it is connected to."""
         out_reader, out = os.pipe()
         process = self.start([SERVER], **{"stdout": out, stream: endpoint})
         os.close(out)
@@ -180,7 +180,7 @@ class FullPipeTest(Case):
             while True:
                 os.write(writer, b"x" * 4096)
         except BlockingIOError:
-            os.set_blocking(writer, True)  # it is the server's flag as well
+            os.set_blocking(writer, True)  # the server shares this flag
 
     def test_a_full_stderr_holds_up_nothing_and_the_lost_lines_are_counted(self):
         for make in (os.pipe, self.socket_pair):
@@ -197,8 +197,8 @@ class FullPipeTest(Case):
                     os.close(fd)
 
     def find_loss(self, reader, writer, port):
-        """Causes more lines than a busy reader is waited for, and then reads. The server may
-        still be at it; then there is no such line yet."""
+        """Causes more lines than the server will wait to write, then reads. The server may
+        not have finished; then the line about lost lines is not there yet."""
         self.fill(writer)
         for _ in range(50):
             self.send_too_large(port)
@@ -213,7 +213,7 @@ class FullPipeTest(Case):
                          text + self.next_line(reader))
 
     def send_too_large(self, port):
-        """Of which the default callback prints a line, whatever the log has to say."""
+        """Makes the default callback print a line, whatever the log prints."""
         client = self.upgrade(port)
         client.sendall(b"\x82\xff" + struct.pack("!Q", 1 << 40))
         with contextlib.suppress(ConnectionResetError):
@@ -237,7 +237,7 @@ class FullPipeTest(Case):
     def socket_pair(self):
         return [end.detach() for end in socket.socketpair()]
 
-    def test_a_full_stdout_holds_up_nobody_s_messages_nor_the_end(self):
+    def test_a_full_stdout_holds_up_neither_messages_nor_the_end(self):
         for make in (os.pipe, self.socket_pair, os.openpty):  # the last one: a terminal
             with self.subTest(make=make.__name__):
                 reader, writer = make()
@@ -247,16 +247,16 @@ class FullPipeTest(Case):
                 client = self.upgrade(port)
                 for _ in range(100):
                     client.sendall(frame(TEXT, b"x" * 1000))
-                # Its end is told to onclose behind the messages, and then there is no client.
+                # onclose runs after the messages; then the client is gone.
                 client.close()
                 self.stop(process)
-                self.assertTrue(os.get_blocking(writer))  # the flag is not the library's
+                self.assertTrue(os.get_blocking(writer))  # the library does not change the flag
                 os.close(reader)
                 os.close(writer)
 
 
 class NamesTest(Case):
-    """In a mount namespace with a hosts file of its own."""
+    """In a mount namespace with its own hosts file."""
 
     HOSTS = ("127.0.0.1 two\n::1 two\n127.0.0.1 twice\n127.0.0.1 twice\n127.0.0.2 twice\n"
              "198.51.100.1 partly\n127.0.0.1 partly\n198.51.100.1 elsewhere\n")
@@ -265,7 +265,7 @@ class NamesTest(Case):
         as_root = [] if os.geteuid() == 0 else ["--map-root-user"]
         self.namespace = ["unshare", "--mount", *as_root]
         if subprocess.run([*self.namespace, "true"], stderr=subprocess.DEVNULL).returncode != 0:
-            self.skipTest("no mount namespace may be made here")
+            self.skipTest("mount namespaces are not allowed here")
 
     def serve(self, name, *options, exit_code=0):
         hosts = self.enterContext(tempfile.NamedTemporaryFile("w"))
@@ -290,7 +290,7 @@ class NamesTest(Case):
                 for address in addresses:
                     self.expect_page(self.connect(port, address))
 
-    def test_with_tls_all_of_them_get_the_certificate_and_its_renewal(self):
+    def test_with_tls_all_addresses_get_the_certificate_and_its_renewal(self):
         directory = self.enterContext(tempfile.TemporaryDirectory())
         key, chain = (pathlib.Path(directory, name) for name in ("key", "chain"))
 
@@ -319,11 +319,11 @@ class NamesTest(Case):
             self.assertEqual(len({*before, *after}), 2)
             self.assertEqual(after[0], after[1])
 
-    def test_an_address_that_is_not_here_is_left_out(self):
+    def test_an_address_of_another_machine_is_skipped(self):
         with self.serve("partly", "--port", "0") as server:
             self.expect_page(self.connect(self.port_of(server)))
 
-    def test_a_name_without_an_address_here_fails(self):
+    def test_a_name_without_a_local_address_fails(self):
         with self.serve("elsewhere", "--port", "0", exit_code=1) as server:
             server.wait_for_line("stderr", "elsewhere port 0: Cannot assign requested address")
             server.process.wait(DEADLINE)
@@ -337,12 +337,12 @@ class NamesTest(Case):
 
 
 class RefusedAcceptTest(Case):
-    """accept4(2) fails with EPERM, as by a firewall's or security module's order."""
+    """accept4(2) fails with EPERM, as a firewall or security module can make it."""
 
     ACCEPT4 = {"x86_64": 288, "aarch64": 242}
 
     def forbid_accept(self):
-        """Of this process, from now on, by seccomp(2)."""
+        """Makes accept4(2) fail in this process from now on, by seccomp(2)."""
         load, jump_if_equal, answer = 0x20, 0x15, 0x06
         number = self.ACCEPT4[platform.machine()]
         allow, refuse = 0x7FFF0000, 0x00050000 | errno.EPERM
@@ -367,7 +367,7 @@ class RefusedAcceptTest(Case):
             self.connect(port)
             server.wait_for_line("stderr", "accept: Operation not permitted; connections are waiting")
             used, begin = self.processor_time(server.process.pid), time.monotonic()
-            time.sleep(0.5)  # what is measured is what it does meanwhile
+            time.sleep(0.5)  # the time over which the server's CPU use is measured
             share = ((self.processor_time(server.process.pid) - used) /
                      (time.monotonic() - begin))
             self.assertLess(share, 0.2)

@@ -1,5 +1,5 @@
 #!/usr/bin/python3 -B
-# Processes that fork: before they serve, and while they do. The programs are in
+# Processes that fork before they serve, or while they do. The programs are in
 # tests/support/fork_server.c.
 
 import errno
@@ -46,7 +46,7 @@ class Case(unittest.TestCase):
         return connection, stream
 
     def leave(self, staying=()):
-        """All clients but those: a server that stops waits for their Close otherwise."""
+        """Closes all clients but those staying: a stopping server would wait for their Close."""
         for connection in set(self.connections) - set(staying):
             connection.shutdown(socket.SHUT_RDWR)
             self.connections.remove(connection)

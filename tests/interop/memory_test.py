@@ -1,6 +1,6 @@
 #!/usr/bin/python3 -B
-# The demo server's memory: what connections have taken is given back when they have gone,
-# though glibc's malloc by itself would keep more than half of it.
+# The demo server's memory: what connections used is given back when they are gone, although
+# glibc's malloc alone would keep more than half of it.
 
 import resource
 import socket
@@ -35,8 +35,8 @@ class MemoryTest(Case):
             probe.sendall(request("/health"))
             self.assertEqual(self.response(self.read_to_end(probe)).status, 200)
 
-    def test_what_connections_have_taken_is_given_back(self):
-        self.open()  # what there is only one of
+    def test_memory_of_connections_is_given_back(self):
+        self.open()  # allocates what exists only once
         before = private_kib(self.server.process.pid)
         connections = [self.open() for _ in range(self.count)]
         taken = private_kib(self.server.process.pid) - before

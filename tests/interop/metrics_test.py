@@ -1,7 +1,7 @@
 #!/usr/bin/python3 -B
-# /metrics of the demo server: well-formed by the judgement of Prometheus' own promtool,
-# complete, and its figures move by what was done and no more, over plain TCP and TLS.
-# What the figures mean in full is the library's tests' matter.
+# /metrics of the demo server: well-formed as Prometheus' promtool judges it, complete, and its
+# figures change by exactly what was done, over plain TCP and TLS. The library's tests check
+# the meaning of the figures in full.
 
 import operator
 import os
@@ -43,7 +43,7 @@ def closed(code):
     return f'websock_connections_closed_total{{code="{code}"}}'
 
 
-# What each field of libwebsock_statistics is here. connections_refused is the sum of the
+# The sample for each field of libwebsock_statistics. connections_refused is the sum of the
 # reasons, and closed is an array.
 SAMPLES = {
     "connections_open": [OPEN],
@@ -74,7 +74,7 @@ def parse(text):
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     pairs = [line.rsplit(" ", 1) for line in lines]
     samples = {name: float(value) for name, value in pairs}
-    assert len(samples) == len(lines), "a sample is there twice"
+    assert len(samples) == len(lines), "a sample appears twice"
     return samples
 
 
@@ -85,8 +85,8 @@ class Case(raw_socket.Case):
         return parse(response.body.decode())
 
     def scrape_until(self, name, value, reached=operator.eq):
-        """The first scrape in which that sample has that value: what a client sees of the
-        server may be counted only a moment later."""
+        """The first scrape in which the sample has this value: the server may count an event
+        a moment after the client sees it."""
         end = time.monotonic() + DEADLINE
         while not reached((samples := self.scrape())[name], value):
             self.assertLess(time.monotonic(), end, f"{name} is {samples[name]}, and not {value}")
@@ -104,13 +104,13 @@ class Case(raw_socket.Case):
 
 
 class FormatTest(Case):
-    def test_promtool_has_nothing_to_say(self):
+    def test_promtool_finds_no_problem(self):
         self.assertIsNotNone(PROMTOOL, "there is no promtool: run tests/deps.sh check")
         check = subprocess.run([PROMTOOL, "check", "metrics"], input=self.ask(SCRAPE).body,
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=DEADLINE)
         self.assertEqual((check.returncode, check.stdout), (0, b""))
 
-    def test_the_content_type_is_that_of_the_format(self):
+    def test_the_content_type_is_the_format_s(self):
         response = self.ask(SCRAPE)
         self.assertEqual(response.headers["content-type"],
                          "text/plain; version=0.0.4; charset=utf-8")
@@ -139,7 +139,7 @@ class FormatTest(Case):
 
 
 class FiguresTest(Case):
-    def test_a_server_that_has_done_nothing_knows_of_the_scrape_alone(self):
+    def test_a_new_server_has_counted_only_the_scrape(self):
         samples = self.scrape()
         busy = {ACCEPTED: 1, RECEIVED: len(SCRAPE), "websock_workers_busy": 1}
         self.assertGreaterEqual(samples.pop("websock_workers"), 1)
@@ -166,11 +166,11 @@ class FiguresTest(Case):
             connection.sendall(data)
         answers = [self.read_frame(connection) for _ in range(4)]
         self.assertEqual(sum(answer.payload in (b"one", b"two", b"three") for answer in answers), 3)
-        self.read_frame(self.upgrade("/chat"))  # is told how many people there are
+        self.read_frame(self.upgrade("/chat"))  # the chat first reports how many people there are
         samples = self.scrape_until("websock_messages_sent_total", 4)
         self.assertEqual(samples["websock_messages_received_total"], 3)
 
-    def test_bytes_are_counted_to_the_last_one_and_without_tls(self):
+    def test_every_byte_is_counted_without_the_overhead_of_tls(self):
         upgrade, message = request("/echo", headers=UPGRADE), frame(BINARY, bytes(1000))
         connection = self.connect()
         connection.sendall(upgrade + message)
@@ -178,7 +178,8 @@ class FiguresTest(Case):
         while not answer.endswith(frame(BINARY, bytes(1000), mask=b"")):
             answer += self.read(connection, 1)
 
-        # A write is counted when it has returned, which its reader need not wait for.
+        # The server counts a write after it returns; the client may have read the data by
+        # then.
         received, sent, seen = len(upgrade + message), len(answer), None
         end = time.monotonic() + DEADLINE
         while seen != (received, sent) and time.monotonic() < end:
@@ -231,7 +232,7 @@ class FiguresTest(Case):
 
 
 class FailedTlsTest(Case):
-    """Without tls_version there is none to fail."""
+    """Not run over plain TCP, which has no handshake to fail."""
 
     def test_a_failed_tls_handshake_is_counted(self):
         def plain_http():

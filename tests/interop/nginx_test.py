@@ -1,6 +1,6 @@
 #!/usr/bin/python3 -B
-# The demo server behind nginx, with the configuration in nginx.conf; and again behind
-# one that speaks TLS with its clients.
+# The demo server behind nginx, with the configuration in nginx.conf; and again behind an nginx
+# that speaks TLS with its clients.
 
 import asyncio
 import http.client
@@ -20,14 +20,14 @@ from over_tls import TLS_1_2, over_tls
 from program import Program
 
 TEMPLATE = pathlib.Path(__file__).with_name("nginx.conf")
-# Outside of users' PATH on Debian; or, see deps.sh, taken out of its package.
+# On Debian outside users' PATH; or taken out of its package, see deps.sh.
 NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin:"
                      f"{pathlib.Path(__file__).resolve().parents[2] / 'build'}")
 
 
 class Nginx(Program):
-    """nginx in front of host:port server, all its files in a directory of its own.
-    With a certificate it speaks TLS."""
+    """nginx in front of the server, with all its files in a directory of its own. With a
+    certificate it speaks TLS."""
 
     def __init__(self, server, certificate=None):
         self.server = server
@@ -36,9 +36,9 @@ class Nginx(Program):
 
     def __enter__(self):
         self.directory = tempfile.TemporaryDirectory(prefix="websock-nginx-")
-        os.chmod(self.directory.name, 0o711)  # root's nginx has workers that are not root
-        # nginx takes listening sockets over from the environment. So the port is
-        # known to be free, and open before nginx has started.
+        os.chmod(self.directory.name, 0o711)  # so that workers of a root nginx can enter
+        # nginx inherits listening sockets through the environment, so the port is free, and
+        # open before nginx starts.
         listener = socket.create_server(("127.0.0.1", 0))
         self.port = listener.getsockname()[1]
         values = {"@PREFIX@": self.directory.name, "@PORT@": str(self.port),
@@ -71,7 +71,7 @@ class NginxTest(unittest.IsolatedAsyncioTestCase):
         self.context = certificates.client_context(self.tls_version) if certificate else None
 
     async def connect(self, path):
-        # A browser's Origin: the address of the proxy, which the server must take for its own.
+        # A browser's Origin is the proxy's address, which the server must accept as its own.
         s = "s" if self.context else ""
         client = await within(websockets.connect(
             f"ws{s}://{self.address}{path}", origin=f"http{s}://{self.address}", ssl=self.context))
@@ -122,7 +122,7 @@ class NginxTest(unittest.IsolatedAsyncioTestCase):
 
     async def test_what_one_says_in_the_chat_reaches_the_other(self):
         alice, bob = await self.connect("/chat"), await self.connect("/chat")
-        await within(self.heard(bob, '"people"'))  # told on entering, after the handshake
+        await within(self.heard(bob, '"people"'))  # sent on entering, after the handshake
         await within(alice.send("hello from alice"))
         await within(self.heard(bob, "hello from alice"))
 
@@ -131,7 +131,7 @@ class NginxTest(unittest.IsolatedAsyncioTestCase):
             pass
 
 
-# What nginx 1.22 speaks unless told otherwise.
+# The version that nginx 1.22 speaks by default.
 over_tls(globals(), NginxTest, versions=[TLS_1_2])
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python3 -B
-# The demo server through the eyes of Node's "ws", which node_client.js drives.
+# The demo server as Node's "ws" sees it; node_client.js drives it.
 
 import json
 import pathlib

@@ -1,6 +1,5 @@
-# One program under test as a child process: its output is collected, a line of it
-# can be waited for, SIGTERM ends it. What the programs are is in the modules
-# that use this one.
+# One program under test as a child process: its output is collected, a line of it can be
+# waited for, SIGTERM ends it. Which programs, the modules that use this one decide.
 
 import re
 import signal
@@ -12,8 +11,8 @@ from deadline import DEADLINE
 
 
 class Program:
-    """A context manager. exit_code is what the program must end with after
-    SIGTERM, None if that does not matter."""
+    """A context manager. exit_code is the code the program must exit with after SIGTERM,
+    None for any."""
 
     def __init__(self, command, exit_code=0, **popen_options):
         self.command = [str(word) for word in command]
@@ -37,14 +36,14 @@ class Program:
 
     def __exit__(self, kind, error, traceback):
         code = self.stop()
-        # unittest --buffer shows this with the test that failed, else drops it.
+        # unittest --buffer shows this with a failed test and otherwise drops it.
         for line in self.lines["stderr"]:
             print(f"{self.command[0]}: {line}", file=sys.stderr)
         if error is None and self.exit_code is not None:
             assert code == self.exit_code, f"{self.command[0]} ended with {code}: {self.log()}"
 
     def wait_for_line(self, stream, pattern):
-        """The match of pattern in the first line of that stream that has one."""
+        """The match of pattern in the first line of this stream that matches."""
 
         def find():
             matches = (re.search(pattern, line) for line in self.lines[stream])
@@ -59,14 +58,14 @@ class Program:
         return match
 
     def ask_to_stop(self):
-        """SIGTERM, if it still runs; once, for the second may find a program that has put
-        the signal's disposition back already, and is about to end."""
+        """Sends SIGTERM if the program is running. Only once: a second one could come after
+        the program has restored the signal's disposition, just before its exit."""
         if not self.asked_to_stop and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         self.asked_to_stop = True
 
     def stop(self):
-        """Asks it to. Returns the exit code."""
+        """Asks it to stop. Returns the exit code."""
         self.ask_to_stop()
         try:
             code = self.process.wait(DEADLINE)

@@ -1,6 +1,5 @@
 #!/usr/bin/python3 -B
-# The demo server through the eyes of Python's "websockets" (10.4, the one
-# Debian 12 has).
+# The demo server as Python's "websockets" sees it (10.4, as in Debian 12).
 
 import asyncio
 import contextlib
@@ -25,7 +24,7 @@ class Case(unittest.IsolatedAsyncioTestCase):
         self.demo = self.enterContext(DemoServer(*self.options, certificate=certificate))
 
     async def asyncSetUp(self):
-        # unittest turns asyncio's debug mode on, which is far too slow for 10,000 messages.
+        # unittest turns on asyncio's debug mode, far too slow for 10,000 messages.
         asyncio.get_running_loop().set_debug(False)
 
     async def connect(self, path="/echo", **options):
@@ -121,7 +120,7 @@ class MessageTest(Case):
 class PingTest(Case):
     async def test_a_ping_is_answered_with_its_own_payload(self):
         client = await self.connect()
-        # websockets resolves this only for a Pong with the same payload.
+        # websockets resolves this only on a Pong with the same payload.
         await within(await within(client.ping(b"are you there?")))
 
     async def test_an_empty_ping_and_one_of_125_bytes_are_answered(self):

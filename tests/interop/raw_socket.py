@@ -1,5 +1,5 @@
-# WebSocket byte by byte, for what no WebSocket client would do: requests, frames and a
-# test case that connects plain sockets, or TLS over them, to the demo server.
+# WebSocket byte by byte, for what no WebSocket client would do: requests, frames and a test
+# case that connects to the demo server over plain sockets or TLS.
 
 import collections
 import socket
@@ -46,7 +46,7 @@ def frame(opcode, payload=b"", fin=FIN, reserved=0, mask=b"\x37\xfa\x21\x3d"):
 
 
 class Case(unittest.TestCase):
-    """connect() and what uses it speak TLS of tls_version, if there is one."""
+    """connect() and its users speak TLS of tls_version, or plain TCP if that is None."""
 
     tls_version = None
 
@@ -74,8 +74,8 @@ class Case(unittest.TestCase):
         return data
 
     def read_to_end(self, connection):
-        """Fails with an OSError when the end is not an orderly one: a reset, or with TLS
-        an end without close_notify."""
+        """Fails with an OSError unless the end is orderly: on a reset or, with TLS, on an
+        end without close_notify."""
         return b"".join(iter(lambda: connection.recv(65536), b""))
 
     def response(self, data):

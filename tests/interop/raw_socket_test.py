@@ -1,6 +1,6 @@
 #!/usr/bin/python3 -B
-# The demo server byte by byte: what no WebSocket client sends, and what plain
-# HTTP clients do; all of it again over TLS.
+# The demo server byte by byte: what no WebSocket client sends, and what plain HTTP clients do;
+# all of it again over TLS.
 
 import socket
 import ssl
@@ -50,7 +50,7 @@ class RefusedHandshakeTest(Case):
     def refusal(self, **changes):
         return self.ask(request("/echo", headers={**UPGRADE, **changes}))
 
-    def test_another_protocol_version_gets_426_and_the_version_that_is_spoken(self):
+    def test_another_protocol_version_gets_426_and_the_supported_version(self):
         answer = self.refusal(**{"Sec-WebSocket-Version": "8"})
         self.assertEqual(answer.status, 426)
         self.assertEqual(answer.headers["sec-websocket-version"], "13")
@@ -63,7 +63,7 @@ class RefusedHandshakeTest(Case):
     def test_headers_that_are_too_large_get_431(self):
         self.assertEqual(self.refusal(Cookie="c" * 20_000).status, 431)
 
-    def test_what_is_no_http_gets_400(self):
+    def test_a_request_that_is_not_http_gets_400(self):
         self.assertEqual(self.ask(b"\x00\x01\x02\x03\r\n\r\n").status, 400)
 
     def test_a_refused_client_can_read_the_whole_answer_although_it_sent_more(self):
@@ -94,7 +94,7 @@ class HandshakeTest(Case):
         self.assertEqual(answer.headers["connection"].lower(), "upgrade")
         self.assertNotIn("sec-websocket-extensions", answer.headers)
 
-    def test_frames_right_behind_the_request_are_answered(self):
+    def test_frames_right_after_the_request_are_answered(self):
         connection = self.upgrade(behind=frame(TEXT, b"early") + frame(PING, b"bird"))
         answers = {self.read_frame(connection), self.read_frame(connection)}
         self.assertEqual(answers, {Frame(FIN | TEXT, b"early"), Frame(FIN | PONG, b"bird")})
@@ -163,14 +163,14 @@ class CloseTest(Case):
     def test_a_reason_that_is_not_utf_8_is_not_accepted(self):
         self.assertEqual(self.close_code_after(frame(CLOSE, b"\x03\xe8\xff")), 1007)
 
-    def test_what_comes_behind_a_close_is_not_answered(self):
+    def test_frames_after_a_close_are_not_answered(self):
         connection = self.upgrade()
         connection.sendall(frame(CLOSE, b"\x03\xe8") + frame(TEXT, b"too late"))
         self.assertEqual(self.read_frame(connection), Frame(FIN | CLOSE, b"\x03\xe8"))
         self.assertEqual(self.read_to_end(connection), b"")
 
 
-# A send of one byte is a TLS record of one byte.
+# Sending one byte makes a TLS record of one byte.
 over_tls(globals(), PlainHttpTest, RefusedHandshakeTest, HandshakeTest, FramingTest, CloseTest)
 
 if __name__ == "__main__":

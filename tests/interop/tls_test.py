@@ -1,7 +1,7 @@
 #!/usr/bin/python3 -B
-# TLS itself, through the eyes of openssl s_client and of Python's ssl: what is
-# negotiated, who is let in, and how connections begin, end and break. What is said
-# inside of TLS is the other tests' matter, which run over it too.
+# TLS itself, as openssl s_client and Python's ssl see it: what is negotiated, who is let in,
+# and how connections begin, end and break. What is sent inside TLS is up to the other tests,
+# which run over it too.
 
 import contextlib
 import os
@@ -46,7 +46,7 @@ class Case(raw_socket.Case):
                 "-verify_return_error", "-CAfile", certificates.root().cert, *options]
 
     def s_client(self, *options, sent=request("/")):
-        """Sends that and reads until the server ends the connection."""
+        """Sends the request and reads until the server ends the connection."""
         return subprocess.run(self.s_client_command("-ign_eof", *options), input=sent,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=DEADLINE)
 
@@ -67,7 +67,7 @@ class Case(raw_socket.Case):
         return output
 
     def resumption(self, option, between=lambda: None):
-        """What the second of two connections says, the one with the session of the first."""
+        """What s_client prints for a second connection that offers the session of a first."""
         with tempfile.TemporaryDirectory(prefix="websock-session-") as directory:
             session = pathlib.Path(directory, "session.pem")
             self.assertRegex(self.accepted(option, "-sess_out", session), "(?m)^New, ")
@@ -90,7 +90,7 @@ class VersionTest(Case):
                 self.assertIn("HTTP/1.1 426 ", self.accepted(option))
 
     def test_tls_1_1_is_refused(self):
-        # OpenSSL's own client has it switched off, unless it is told so.
+        # OpenSSL's own client disables it unless told otherwise.
         self.refused(b"alert protocol version", "-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0")
         self.server.wait_for_line("stderr", "TLS handshake: .*unsupported protocol")
 
@@ -99,13 +99,13 @@ class MinVersionTest(Case):
     def options(self):
         return ["--min-version", "1.3"]
 
-    def test_tls_1_2_is_refused_where_1_3_is_the_least(self):
+    def test_tls_1_2_is_refused_if_1_3_is_the_minimum(self):
         self.refused(b"alert protocol version", "-tls1_2")
         self.opened("-tls1_3")
 
 
 class AlpnTest(Case):
-    def test_http_1_1_is_chosen_among_those_that_are_offered(self):
+    def test_http_1_1_is_chosen_among_the_protocols_offered(self):
         for offer in ("http/1.1", "h2,http/1.1", "http/1.1,h2"):
             with self.subTest(offer=offer):
                 self.assertIn("ALPN protocol: http/1.1", self.opened("-alpn", offer))
@@ -115,7 +115,7 @@ class AlpnTest(Case):
             with self.subTest(offer=offer):
                 self.refused(b"alert no application protocol", "-alpn", offer)
 
-    def test_no_offer_is_no_obstacle(self):
+    def test_an_offer_is_not_required(self):
         self.assertIn("No ALPN negotiated", self.opened())
 
 
@@ -137,8 +137,8 @@ class RenegotiationTest(Case):
         return self.enterContext(DemoServer(certificate=certificates.server()))
 
     def renegotiation(self):
-        """OpenSSL's word on why it failed."""
-        # To /stats the server sends by itself, and so its alert leaves too.
+        """The reason OpenSSL gives for the failure."""
+        # On /stats the server sends unasked, and so its alert leaves too.
         client = Program(self.s_client_command("-tls1_2"), exit_code=None, stdin=subprocess.PIPE)
         with client, client.process.stdin as typed:
             typed.write(request("/stats", headers=UPGRADE).decode())
@@ -149,14 +149,15 @@ class RenegotiationTest(Case):
             return client.wait_for_line("stderr", "no renegotiation|unexpected record")[0]
 
     def test_a_client_that_renegotiates_is_told_no_and_others_go_on(self):
-        # A message of the server's that crosses its request is unexpected to this client.
+        # If a message of the server's crosses the client's request, the client fails with
+        # another error.
         self.assertIn("no renegotiation", (self.renegotiation() for _ in range(20)))
         self.assertEqual(self.ask(request("/health")).status, 200)
 
 
 
 class CertificateTest(Case):
-    """Of the server: the chain, and which one (SNI)."""
+    """The server's certificate: its chain, and which one (SNI)."""
 
     CHAT, WILDCARD = "chat.example.org", "*.rooms.example.org"
 
@@ -170,7 +171,7 @@ class CertificateTest(Case):
     def assert_certificate(self, subject, *options):
         self.assertRegex(self.opened(*options), rf"(?m)^subject=CN = {re.escape(subject)}, ")
 
-    def test_the_certificates_between_it_and_the_root_are_sent_along(self):
+    def test_the_intermediate_certificates_are_sent_along(self):
         for host in ("localhost", self.CHAT):
             with self.subTest(host=host):
                 output = self.opened("-servername", host, "-verify_hostname", host)
@@ -188,7 +189,7 @@ class CertificateTest(Case):
                 self.assert_certificate(self.CHAT, "-servername", name, "-verify_hostname", name)
                 self.server.wait_for_line("stdout", f" server_name={name} ")
 
-    def test_the_asterisk_stands_for_any_one_label(self):
+    def test_an_asterisk_stands_for_exactly_one_label(self):
         name = "blue.rooms.example.org"
         self.assert_certificate(self.WILDCARD, "-servername", name, "-verify_hostname", name)
         for name in ("very.blue.rooms.example.org", "rooms.example.org"):
@@ -228,7 +229,7 @@ class OptionalClientCertificateTest(ClientCertificateCase):
                 self.refused(b"alert unknown ca", option, *self.showing(certificates.stranger()))
         self.server.wait_for_line("stderr", "TLS handshake: .*certificate verify failed")
 
-    def test_a_server_s_certificate_is_none_for_a_client(self):
+    def test_a_client_cannot_use_a_server_s_certificate(self):
         certificate = certificates.make("bob", certificates.SERVER, certificates.client_authority())
         self.refused(b"alert unsupported certificate", *self.showing(certificate))
 
@@ -264,7 +265,7 @@ class DemandedClientCertificateTest(ClientCertificateCase):
 
 
 class NoHandshakeTest(Case):
-    """What is no TLS, or not all of it."""
+    """Clients that send no TLS, or only part of a handshake."""
 
     HANDSHAKE_TIMEOUT_MS = 2000
 
@@ -304,7 +305,7 @@ class NoHandshakeTest(Case):
                     self.read_to_end(connection)
                 self.assert_echoes(other)
 
-    def test_who_does_not_complete_a_handshake_in_time_is_dropped_and_others_go_on(self):
+    def test_a_handshake_not_complete_in_time_is_dropped_and_others_go_on(self):
         other, hello = self.upgrade(), self.hello()
         silent = [self.connect_tcp(), self.sent(hello[:1]), self.sent(hello[:-1]), self.sent(hello)]
         no_request = self.connect()
@@ -314,7 +315,7 @@ class NoHandshakeTest(Case):
             self.assert_echoes(other)
             for connection in select.select(silent, [], [], 0.01)[0]:
                 with contextlib.suppress(ConnectionResetError):
-                    if connection.recv(65536):  # the server's part of the handshake
+                    if connection.recv(65536):  # the server's half of the handshake
                         continue
                 silent.remove(connection)
         self.assertEqual(self.response(self.read_to_end(no_request)).status, 408)
@@ -322,14 +323,14 @@ class NoHandshakeTest(Case):
 
 
 class EndTest(Case):
-    def test_both_sides_say_goodbye_behind_the_closing_handshake(self):
+    def test_both_sides_send_close_notify_after_the_closing_handshake(self):
         connection = self.upgrade()
         connection.sendall(CLOSE_1000)
         self.assertEqual(self.read_frame(connection), Frame(FIN | CLOSE, b"\x03\xe8"))
         connection.unwrap()  # sends close_notify, and fails without one from the server
         self.server.wait_for_line("stdout", "^close 1000 ")
 
-    def test_a_server_that_stops_says_goodbye_too(self):
+    def test_a_server_that_stops_sends_close_notify_too(self):
         connection = self.upgrade()
         self.server.ask_to_stop()
         self.assertEqual(self.read_frame(connection).payload[:2], b"\x03\xe9")
@@ -337,12 +338,12 @@ class EndTest(Case):
         self.assertEqual(self.read_to_end(connection), b"")
         self.server.wait_for_line("stdout", "^close 1001 ")
 
-    def test_goodbye_without_a_close_frame_is_1006(self):
+    def test_close_notify_without_a_close_frame_is_1006(self):
         connection = self.upgrade()
         connection.unwrap()
         self.server.wait_for_line("stdout", "^close 1006 the peer closed without a Close frame$")
 
-    def test_a_tcp_end_without_goodbye_is_1006_and_cut_off(self):
+    def test_a_tcp_end_without_close_notify_is_1006_and_cut_off(self):
         for part in (b"", b"\x17\x03\x03", b"\x17\x03\x03\x00\x20" + bytes(31)):
             with self.subTest(part=part):
                 self.setUp()
@@ -364,7 +365,7 @@ class EndTest(Case):
 
 
 class ReloadTest(Case):
-    """The demo server reads its certificate again at SIGHUP."""
+    """The demo server reads its certificate again on SIGHUP."""
 
     def start(self):
         directory = self.enterContext(tempfile.TemporaryDirectory(prefix="websock-reload-"))
