@@ -1,21 +1,21 @@
-# aead.py: how fast a processor could echo over TLS if it did nothing but encrypt and
-# decrypt, by the word of `openssl speed`.
+# aead.py: how fast a processor could echo over TLS if it only encrypted and decrypted,
+# according to `openssl speed`.
 
 import subprocess
 
 from servers import SERVER_CPU, settle_in
 
-RECORD = 16384  # RFC 8446 5.1: the most plaintext in one
+RECORD = 16384  # RFC 8446 5.1: the most plaintext in one record
 SECONDS = 2
 MIB = 1 << 20
 
-# OpenSSL's names of the cipher suites of TLS 1.3, and of their ciphers.
+# OpenSSL's names for the TLS 1.3 cipher suites and for their ciphers.
 CIPHERS = {"TLS_AES_256_GCM_SHA384": "aes-256-gcm", "TLS_AES_128_GCM_SHA256": "aes-128-gcm",
            "TLS_CHACHA20_POLY1305_SHA256": "chacha20-poly1305"}
 
 
 def aead_rate(suite, nice):
-    """MiB that a suite's cipher encrypts in a second of CPU time, records of full size."""
+    """MiB that a suite's cipher encrypts per second of CPU time, in full-size records."""
     cipher = CIPHERS[suite]
     done = subprocess.run(["openssl", "speed", "-mr", "-evp", cipher, "-bytes", str(RECORD),
                            "-seconds", str(SECONDS)], check=True, text=True,
@@ -29,9 +29,9 @@ def aead_rate(suite, nice):
 
 
 def compare_with_bound(payload, results, suite, rate):
-    """MiB echoed per second of the server's CPU time, and what part that is of what is possible:
-    every byte is decrypted once and encrypted once, and plain WebSocket is free (bound) or
-    costs what it costs (bound_with_plain)."""
+    """MiB echoed per second of the server's CPU time, and what share of the possible that is.
+    Every byte is decrypted once and encrypted once; plain WebSocket is free (bound) or
+    costs what was measured (bound_with_plain)."""
     per_cpu_second = {name: payload / MIB / (result["server_us"]["median"] / 1e6)
                       for name, result in results.items()}
     tls, plain = per_cpu_second["libwebsock TLS"], per_cpu_second["libwebsock"]

@@ -1,7 +1,7 @@
-# charts.py: the figures of a bench.json as pictures, by gnuplot: one PNG each, a bar for
-# every server, the best at the top. Drawn by run.py in the end; on its own:
+# charts.py: draws the figures of a bench.json with gnuplot: one PNG each, a bar for every
+# server, the best at the top. run.py calls it at the end; on its own:
 #   charts.py BENCH_JSON DIRECTORY
-# What the figures mean is run.py's.
+# What the figures mean is explained by run.py.
 
 import collections
 import json
@@ -11,14 +11,15 @@ import sys
 
 from cases import FLOORS, OURS, OURS_TLS
 
-WIDTH, TOP, BOTTOM, BAR, HEAD = 1200, 112, 22, 34, 58  # pixels; BAR and HEAD: of a panel
-LEFT = 0.15  # of the width: the names of the servers
+# pixels; BAR and HEAD are per bar and per panel
+WIDTH, TOP, BOTTOM, BAR, HEAD = 1200, 112, 22, 34, 58
+LEFT = 0.15  # share of the width, for the names of the servers
 INK, PALE, SOFT = "#333333", "#e3e3e3", "#777777"
 COLORS = {"ours": "#1f6fb4", "TLS": "#7fb2dd", "floor": "#b5bac0", "peer": "#d9a441"}
 MIB = 1 << 20
 
-# cases: heading of a panel by the name of its case. figure: of a server's result; or, where a
-# case measures something else, the kind of memory. factor: to the unit of the title.
+# cases: a panel's heading by case name. figure: which figure of a server's result or, where a
+# case measures something else, which kind of memory. factor: converts to the title's unit.
 Chart = collections.namedtuple("Chart", "file title note cases figure less factor digits",
                                defaults=(False, 1, 0))
 
@@ -89,20 +90,20 @@ unset label 2
 
 
 def kind_of(name):
-    """And so its color."""
+    """The kind of server, which decides its color."""
     if name in FLOORS:
         return "floor"
     return {OURS: "ours", OURS_TLS: "TLS"}.get(name, "peer")
 
 
 def escape(text):
-    """For gnuplot's enhanced text in double quotes."""
+    """Escapes for gnuplot's enhanced text in double quotes."""
     return "".join("\\\\" + char if char in "_^@&~{}" else char
                    for char in text.replace("\n", "\0")).replace("\0", "\\n")
 
 
 def bars(chart, servers):
-    """(name, median, least, most) of each server, the best first."""
+    """(name, median, least, most) for each server, best first."""
     found = []
     for name, result in servers.items():
         if chart.figure in result:
@@ -117,7 +118,7 @@ def label(name):
 
 
 def data(number, chart, rows):
-    """Their columns: row, name, median, least, most, color, the median as text."""
+    """The panel's data columns: row, name, median, least, most, color, the median as text."""
     lines = [f"$panel{number} << END"]
     for i, (name, middle, least, most) in enumerate(rows, 1):
         color = int(COLORS[kind_of(name)][1:], 16)
@@ -127,7 +128,7 @@ def data(number, chart, rows):
 
 
 def note_of(chart, rows):
-    """In two lines."""
+    """The chart's note, in two lines."""
     kinds = {kind_of(bar[0]) for bars_of in rows for bar in bars_of}
     floors = " Grey: bare TCP, without WebSocket." if "floor" in kinds else ""
     return (f"{chart.note}\n{FEWER if chart.less else MORE}{floors}"
@@ -135,7 +136,7 @@ def note_of(chart, rows):
 
 
 def script(chart, panels, file):
-    """panels: heading and bars of each."""
+    """panels: (heading, bars) for each."""
     height = TOP + BOTTOM + sum(HEAD + BAR * len(rows) for _, rows in panels)
     lines = [data(i, chart, rows) for i, (_, rows) in enumerate(panels)]
     lines.append(SETUP.format(width=WIDTH, height=height, file=file, ink=INK, soft=SOFT, pale=PALE,
@@ -153,7 +154,7 @@ def script(chart, panels, file):
 
 
 def draw(chart, report, file):
-    """False: nothing of it was measured."""
+    """Returns False if nothing of the chart was measured."""
     measured = {**report["cases"], **report["memory"]}
     panels = [(heading, bars(chart, measured[case]["servers"]))
               for case, heading in chart.cases.items() if case in measured]

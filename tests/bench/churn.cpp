@@ -1,7 +1,7 @@
-// churn.cpp: whole sessions, some at a time, from one thread: connect, opening handshake,
+// churn.cpp: whole sessions, several at a time, from one thread: connect, opening handshake,
 // one echo, closing handshake, end. Without WebSocket (--raw): connect, one echo, end. With
-// TLS its handshake comes first; --until ends a session there, or after the opening one.
-// The client ends first; prints one line of JSON.
+// TLS its handshake comes first; --until ends a session after it or after the opening
+// handshake. The client closes first. Prints one line of JSON.
 #include "exchange.h"
 #include "meter.h"
 
@@ -82,7 +82,7 @@ void Churn::run()
     std::printf("}\n");
 }
 
-// From a session that is not measured.
+// Taken from a session that is not measured.
 void Churn::get_ticket()
 {
     Stream stream = connect_and_secure(settings_, &*tls_);
@@ -139,7 +139,7 @@ void Churn::secure(Session &session)
         finish(session);
     else
         open(session);
-    // Tickets may be there already.
+    // Tickets may already have arrived.
     if (session.stream.has_more())
         receive_all(session);
 }
@@ -168,13 +168,13 @@ void Churn::receive(Session &session)
     if (n == 0 && session.step == Session::ended)
         return end(session);
     if (n <= 0 || session.step == Session::ended)
-        give_up("a session did not end as it should");
+        give_up("a session ended wrongly");
     session.received.append(bytes, static_cast<size_t>(n));
     if (finish_step(session))
         session.received.clear();
 }
 
-// False: there is more to come.
+// False: more is to come.
 bool Churn::finish_step(Session &session)
 {
     const std::string &received = session.received;
@@ -192,7 +192,7 @@ bool Churn::finish_step(Session &session)
     const std::string_view expected =
         session.step == Session::echoing ? exchange_.answer(session.number) : kCloseAnswer;
     if (!expected.starts_with(received))
-        give_up("wrong bytes have come back");
+        give_up("wrong bytes came back");
     if (received.size() < expected.size())
         return false;
     if (session.step == Session::closing) {
@@ -212,7 +212,7 @@ void Churn::say(Session &session, std::string_view bytes, Session::Step next)
         give_up("cannot send");
 }
 
-// The server ends too, then.
+// The server then ends too.
 void Churn::finish(Session &session)
 {
     session.step = Session::ended;

@@ -1,7 +1,7 @@
-// crowd.cpp: very many connections that all echo, one message in flight each and in turn,
-// at a --rate of messages a second over all of them. Latency counts from the moment a
-// message was due, so that a server that cannot keep up shows it. A connection that breaks
-// or brings wrong bytes is an error, counted and left out. Prints one line of JSON.
+// crowd.cpp: very many connections that all echo, in turn and with one message in flight each,
+// at a total --rate of messages a second. Latency counts from the moment a message was due, so
+// a server that cannot keep up shows it. A connection that breaks or brings wrong bytes is
+// counted as an error and left out. Prints one line of JSON.
 #include "meter.h"
 #include "peers.h"
 
@@ -13,7 +13,7 @@ namespace bench {
 namespace {
 
 constexpr int64_t kMostWaitNs = 100'000'000;
-constexpr size_t kBurst = 64; // sent without looking at what comes back
+constexpr size_t kBurst = 64; // messages sent before looking at answers
 
 struct Member : Peer {
     int64_t due_at = 0; // of the message in flight
@@ -53,7 +53,7 @@ class Crowd
     Histogram latencies_;
     size_t up_;
     uint64_t errors_ = 0;
-    size_t turn_ = 0; // whose it is
+    size_t turn_ = 0; // whose turn it is
     uint64_t sent_ = 0;
     int64_t began_at_ = 0;
 };
@@ -86,7 +86,7 @@ void Crowd::send_what_is_due()
             return;
 }
 
-// False: the one whose turn it is still waits for an answer, and so must all others.
+// False: the one whose turn it is still waits for an answer, so all must wait.
 bool Crowd::send_next()
 {
     if (up_ == 0)
@@ -130,7 +130,7 @@ void Crowd::drop(Member &member)
     member.up = false;
     member.to_receive.message = member.to_send.message;
     member.blocked = false;
-    member.stream.close(); // which takes it out of the epoll
+    member.stream.close(); // also takes it out of the epoll
 }
 
 void Crowd::report(const CpuMeter::Figures &figures) const

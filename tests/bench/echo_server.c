@@ -1,6 +1,6 @@
-/* echo_server.c: libwebsock as it is measured: echo_server WORK [KEY CERTIFICATE], where
- * WORK is work.h's. With a key's and a certificate's file it speaks TLS. Prints "port N"
- * and serves until SIGTERM. */
+/* echo_server.c: libwebsock as the benchmark measures it: echo_server WORK [KEY CERTIFICATE],
+ * with WORK as in work.h. Given the files of a key and a certificate it speaks TLS. Prints
+ * "port N" and serves until SIGTERM. */
 #include "work.h"
 
 #include <websock/websock.h>

@@ -1,6 +1,6 @@
-// epoll_floor.cpp: the other floor: one thread, epoll (level-triggered) and sockets that do
-// not block. What goes back is raw_echo.h's, which also has the command line. A connection
-// whose answer does not fit into its socket is not read until it does.
+// epoll_floor.cpp: the other floor: one thread, level-triggered epoll and non-blocking
+// sockets. raw_echo.h decides what is echoed and parses the command line. A connection whose
+// answer does not fit into its socket is not read until it does.
 #include "raw_echo.h"
 
 #include <cerrno>
@@ -21,7 +21,7 @@ struct Connection {
 
 bench::RawEcho echo;
 int epoll_fd = -1;
-char bytes[bench::kReadBytes]; // of the one connection that is being served
+char bytes[bench::kReadBytes]; // of the one connection being served
 
 void watch(int operation, int fd, uint32_t events, Connection *connection)
 {
@@ -32,7 +32,7 @@ void watch(int operation, int fd, uint32_t events, Connection *connection)
     }
 }
 
-// How many bytes the socket took; -1: the connection is broken.
+// Bytes the socket took; -1 if the connection is broken.
 ssize_t send_some(int fd, const char *data, size_t n)
 {
     const ssize_t sent = send(fd, data, n, MSG_NOSIGNAL);

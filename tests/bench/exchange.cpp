@@ -20,7 +20,7 @@ namespace {
 constexpr size_t kMaskBytes = 4;
 constexpr unsigned char kMask[kMaskBytes] = {0x37, 0xfa, 0x21, 0x3d}; // RFC 6455 5.7
 constexpr int kSetupSeconds = 10;
-constexpr size_t kPortsPerAddress = 20000; // some 28,000 less what others use
+constexpr size_t kPortsPerAddress = 20000; // of some 28,000; others need some
 constexpr rlim_t kOtherFiles = 32;
 
 // RFC 6455 5.2.
@@ -44,7 +44,7 @@ std::string header(bool text, size_t payload_len, bool masked)
     return bytes;
 }
 
-// ASCII, so that it may be text, and no two variants share a byte at the same place.
+// ASCII, so that it may be text; no two variants share a byte at the same place.
 std::string payload_of(size_t variant, size_t length)
 {
     std::string payload(length, '\0');
@@ -71,7 +71,7 @@ sockaddr_in loopback(uint16_t port, uint32_t host = 0)
 
 void bind_source(int fd, size_t number)
 {
-    const int on = 1; // else the port is taken for every address there is to connect to
+    const int on = 1; // otherwise the port is taken for every destination
     (void)setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
     const sockaddr_in address = loopback(0, 1 + static_cast<uint32_t>(number / kPortsPerAddress));
     if (bind(fd, reinterpret_cast<const sockaddr *>(&address), sizeof address) != 0)
@@ -100,7 +100,7 @@ void open_websocket(Stream &stream)
 {
     if (!stream.send_all(kHandshake))
         give_up("handshake: cannot send");
-    // Nothing follows the response by itself: the server only answers.
+    // The server only answers, so nothing follows the response.
     std::string response;
     char bytes[2048];
     while (response.find("\r\n\r\n") == response.npos) {
@@ -133,7 +133,7 @@ bool accepts_upgrade(std::string_view response)
 
 Exchange::Exchange(const Settings &settings)
 {
-    // Few when they are large: the client's own cache misses are not to be measured.
+    // Few when they are large, so that the client's own cache misses are not measured.
     const size_t count = settings.payload <= 4096 ? 7 : 2;
     for (size_t variant = 0; variant < count; ++variant) {
         const std::string payload = payload_of(variant, settings.payload);

@@ -1,5 +1,5 @@
-// exchange.h: the bytes of the benchmark: what a client sends, what must come back, and
-// how a connection is made. When they are sent is the clients' own.
+// exchange.h: the bytes of the benchmark: what a client sends, what must come back, and how a
+// connection is made. When they are sent is up to each client.
 #pragma once
 
 #include "stream.h"
@@ -11,10 +11,9 @@
 
 namespace bench {
 
-// One message in several variants, so that one lost, doubled or sent to somebody else
-// is noticed. A request is a masked frame and its answer the same frame unmasked. For
-// raw the request has just as many bytes, and the answer, its beginning, as many as the
-// unmasked frame.
+// One message in several variants, so that a lost, doubled or misdelivered one is noticed. A
+// request is a masked frame and its answer the same frame unmasked. For raw, the request has
+// the same size, and the answer is as much of its beginning as the unmasked frame has bytes.
 class Exchange
 {
   public:
@@ -34,10 +33,10 @@ struct Cursor {
     size_t message = 0;
     size_t offset = 0;
 
-    // The next bytes to be sent, of the messages before `end`; at most parts.size() pieces.
+    // The next bytes to send of the messages before `end`, in at most parts.size() pieces.
     size_t gather(const Exchange &exchange, size_t end, std::span<iovec> parts) const;
     void sent(const Exchange &exchange, size_t bytes);
-    // Steps over what was received. False: it is not what must come.
+    // Steps over what was received. False if that is not what must come.
     bool received(const Exchange &exchange, std::string_view bytes);
 };
 

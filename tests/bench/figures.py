@@ -1,4 +1,4 @@
-# figures.py: from samples to figures: medians, spreads and ratios.
+# figures.py: turns samples into figures: medians, spreads and ratios.
 
 import statistics
 
@@ -6,13 +6,13 @@ from cases import BASES
 
 
 def spread(values):
-    """How far from the median they are, as a part of it."""
+    """Half the distance between the least and the most, as a share of the median."""
     middle = statistics.median(values)
     return round((max(values) - min(values)) / middle / 2, 3) if middle else 0
 
 
 def summary(samples):
-    """Of every figure the median, the spread and all samples."""
+    """For every figure the median, the spread and all samples."""
     result = {}
     for key in samples[0]:
         values = [sample[key] for sample in samples]
@@ -22,8 +22,8 @@ def summary(samples):
 
 
 def ratios(results, name, figure):
-    """Of one server's figure to those of the servers that are compared with, by their names.
-    Round by round, so that a slow moment of the machine counts on both sides."""
+    """Ratios of one server's figure to those of the servers it is compared with, by name.
+    Taken round by round, so that a slow moment of the machine counts on both sides."""
     found = {}
     for base in BASES:
         if base == name or base not in results:

@@ -1,6 +1,6 @@
-// idle.cpp: opens connections, has each make one echo, says "open N" and keeps them,
-// silent, until its standard input ends. Whoever started it measures the memory; what a
-// client needs for TLS is no part of that, so it is freed before anybody counts.
+// idle.cpp: opens connections, makes one echo on each, prints "open N" and keeps them, silent,
+// until its standard input ends. Whoever started it measures the memory. What a client needs
+// for TLS does not belong to that, so it is freed before anybody measures.
 #include "exchange.h"
 
 #include <cstdio>

@@ -1,7 +1,7 @@
 // load.cpp: a closed loop of echoes over many connections, from one thread, checking every
-// byte that comes back. Prints one line of JSON: how many messages, how late, and what
-// they cost the server's process in CPU time; least_served is how many messages the
-// slowest connection had, as a part of the average one's.
+// byte that comes back. Prints one line of JSON: the number of messages, their latency, and
+// their cost in CPU time of the server's process. least_served is how many messages the
+// slowest connection had, as a share of the average.
 #include "meter.h"
 #include "peers.h"
 
@@ -78,7 +78,7 @@ void Load::receive(Echoer &echoer)
     const size_t before = echoer.to_receive.message;
     peers_.receive_all(echoer);
     if (echoer.to_receive.message > echoer.to_send.message)
-        give_up("an answer has come to what was not sent");
+        give_up("an answer came to something not sent");
     for (size_t i = before; i < echoer.to_receive.message; ++i)
         latencies_.add(peers_.last_receipt_at() - echoer.sent_at[i % settings_.depth]);
 }
@@ -121,5 +121,5 @@ int main(int argc, char **argv)
     const bench::Settings settings = bench::parse_settings(argc, argv);
     bench::allow_files(settings.connections);
     bench::Load(settings).run();
-    return 0; // the sockets are closed with the process, as by a client that goes away
+    return 0; // the kernel closes the sockets, as for any client that goes away
 }

@@ -1,5 +1,5 @@
-# machine.py: on what, of what and when a benchmark was run, for bench.json, and the limits
-# that it needs of the machine.
+# machine.py: records where, with what commit and when a benchmark was run, for bench.json, and
+# raises the limits it needs.
 
 import datetime
 import os
@@ -18,7 +18,7 @@ def cpu_model():
 
 
 def commit(root):
-    """None: not in a clone, or without git."""
+    """None outside a clone or without git."""
     try:
         done = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=root, text=True,
                               capture_output=True, check=False)
@@ -36,6 +36,6 @@ def describe(root):
 
 
 def allow_files():
-    """The servers inherit it: as many open files as this process may allow itself."""
+    """Raises this process's limit of open files to the hard limit; the servers inherit it."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

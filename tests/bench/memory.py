@@ -1,6 +1,6 @@
-# memory.py: what an idle connection takes, and what a server gives back when they have all
-# gone. The clients are idle.cpp's; a client's own memory is not counted, but the kernel's
-# for its end of the connection is.
+# memory.py: the memory an idle connection takes, and what a server gives back when all have
+# gone. The clients are idle.cpp. A client's own memory is not counted; the kernel's memory for
+# its end of the connection is.
 
 import contextlib
 import subprocess
@@ -8,10 +8,10 @@ import time
 
 from servers import client_command, start
 
-CLIENT_CONNECTIONS = 5000  # of one idle client process: well below its limit of files
+CLIENT_CONNECTIONS = 5000  # per idle client process: well below its limit of files
 SETTLE_SECONDS = 1.5  # until the kernel's per-processor counters of memory are up to date
-GIVE_BACK_SECONDS = 45  # that a server has to give memory back
-QUIET_SECONDS = 14  # threads that are not needed leave after ten, and the heap is trimmed then
+GIVE_BACK_SECONDS = 45  # time a server has to give memory back
+QUIET_SECONDS = 14  # spare threads leave after ten, then the heap is trimmed
 KINDS = ("sum", "process", "stacks", "slab", "tables", "available")
 
 
@@ -44,8 +44,8 @@ def start_idle(build, running, count):
 
 @contextlib.contextmanager
 def warmed_up(server, args):
-    """The first connections make the server allocate what it has only one of, and the clients
-    are there before they count."""
+    """Makes the server allocate what it has only once, and starts the clients, before
+    anything is counted."""
     with start(server, args) as running:
         warm = start_idle(args.build, running, 8)
         try:
@@ -62,7 +62,7 @@ def end(client):
 
 @contextlib.contextmanager
 def connected(running, server, count, args):
-    """So many connections, each after one echo."""
+    """Opens this many connections, each after one echo."""
     clients = []
     try:
         for begun in range(0, count, CLIENT_CONNECTIONS):
@@ -77,7 +77,7 @@ def connected(running, server, count, args):
 
 
 def measure_idle(server, count, args):
-    """KiB per connection, of each kind."""
+    """KiB per connection for each kind of memory."""
     with warmed_up(server, args) as running:
         before = memory(running.pid)
         with connected(running, server, count, args):
@@ -86,7 +86,7 @@ def measure_idle(server, count, args):
 
 
 def wait_until_given_back(pid):
-    """Until the process's memory has not fallen for a while; seconds till it last fell."""
+    """Waits until the process's memory stops falling; returns the seconds until it last fell."""
     began = time.monotonic()
     least, fell_at = rollup(pid)["process"], began
     while time.monotonic() < min(fell_at + QUIET_SECONDS, began + GIVE_BACK_SECONDS):
@@ -98,8 +98,8 @@ def wait_until_given_back(pid):
 
 
 def measure_given_back(server, count, args):
-    """KiB of the server's own (Private) memory before, with and after so many connections.
-    kept_of_system: what the kind "sum" has more after than before, the kernel's part included."""
+    """KiB of the server's own (Private) memory before, with and after this many connections.
+    kept_of_system: how much larger "sum", the kernel's part included, is after than before."""
     with warmed_up(server, args) as running:
         before = memory(running.pid)
         with connected(running, server, count, args):

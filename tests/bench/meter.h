@@ -1,5 +1,5 @@
-// meter.h: what the benchmark's clients measure with: latencies and CPU time, and how
-// they tell of them.
+// meter.h: what the benchmark's clients measure with, latencies and CPU time, and how they
+// print it.
 #pragma once
 
 #include "settings.h"
@@ -21,8 +21,8 @@ inline int64_t nanoseconds(clockid_t clock)
 
 inline int64_t now_ns() { return nanoseconds(CLOCK_MONOTONIC); }
 
-// CPU time of all threads of a process, those that have ended included, user and system:
-// the utime and stime of /proc/PID/stat, but in nanoseconds.
+// CPU time, user and system, of all threads of a process, including those that have ended:
+// utime and stime of /proc/PID/stat, but in nanoseconds.
 class CpuMeter
 {
   public:
@@ -74,7 +74,7 @@ class Histogram
     void clear() { *this = Histogram(); }
     uint64_t total() const { return total_; }
 
-    // In microseconds: at least this fraction of all is not above it.
+    // In microseconds: at least this fraction of all latencies is no larger.
     double quantile(double fraction) const
     {
         const auto wanted = static_cast<uint64_t>(fraction * static_cast<double>(total_));
@@ -109,7 +109,7 @@ class Histogram
     uint64_t total_ = 0;
 };
 
-// Warms up, calls begin, and measures; step is called over and over to do the work.
+// Warms up, calls begin, then measures; calls step repeatedly to do the work.
 template<class Step, class Begin>
 CpuMeter::Figures measure(const Settings &settings, const Step &step, const Begin &begin)
 {
@@ -126,7 +126,7 @@ CpuMeter::Figures measure(const Settings &settings, const Step &step, const Begi
     return cpu.stop();
 }
 
-// Members of the clients' JSON: how late, and what one of so many took.
+// Members of the clients' JSON: the latencies, and the cost per message.
 void print_latencies(const Histogram &latencies);
 void print_costs(const CpuMeter::Figures &figures, double count);
 

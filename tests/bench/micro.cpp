@@ -1,11 +1,11 @@
-// micro.cpp: the inner loops of the library alone, in one thread and without a socket:
-// unmasking, UTF-8 validation and the whole decoder. A table on stderr, one line of JSON
-// on stdout; medians of several samples, some two seconds in all.
+// micro.cpp: the library's inner loops alone, in one thread and without a socket: unmasking,
+// UTF-8 validation and the whole decoder. A table on stderr, one line of JSON on stdout;
+// medians of several samples, about two seconds in all.
 //
-// "plain" is the loop one writes without thinking, a byte at a time, and compiled like
-// everything else here: at -O2 gcc (since 12) and clang may vectorise it if they can, and
-// nothing is done to help or to hinder them. It is only kept from being inlined, as the
-// library's is by being elsewhere.
+// "plain" is the loop one writes without thinking, a byte at a time. It is compiled like
+// everything else here: at -O2, gcc (since 12) and clang may vectorise it, and nothing helps
+// or hinders them. It is only kept from being inlined, since the library's code, being in
+// another file, is not inlined either.
 #include "base/utf8.h"
 #include "protocol/frame.h"
 
@@ -33,7 +33,7 @@ constexpr uint8_t kKey[4] = {0x37, 0xfa, 0x21, 0x3d}; // RFC 6455 5.7
         dst[i] = static_cast<uint8_t>(src[i] ^ key[(phase + i) & 3]);
 }
 
-// RFC 3629 section 4, as it is read aloud.
+// RFC 3629 section 4, written out.
 [[gnu::noinline]] bool plain_is_valid_utf8(const uint8_t *bytes, size_t len)
 {
     size_t left = 0;
@@ -64,7 +64,7 @@ constexpr uint8_t kKey[4] = {0x37, 0xfa, 0x21, 0x3d}; // RFC 6455 5.7
     return left == 0;
 }
 
-// The compiler must take it that somebody looks at the memory behind the pointer.
+// Makes the compiler assume that somebody reads the memory behind the pointer.
 void is_looked_at(const void *memory) { asm volatile("" : : "r"(memory) : "memory"); }
 
 double now_ns()
@@ -87,7 +87,7 @@ double median(std::vector<double> samples)
     return samples[samples.size() / 2];
 }
 
-// Of one call.
+// Time of one call.
 template<class Work> double nanoseconds(const Work &work)
 {
     size_t times = 1;
@@ -112,9 +112,9 @@ void row(const std::string &what, double ours, double plain)
 
 struct Layout {
     const char *name;
-    size_t dst, src; // in a buffer that begins at the beginning of a cache line
+    size_t dst, src; // offsets in a buffer aligned to a cache line
 };
-// The last: the header of a short frame is six bytes long, and the decoder moves the payload
+// The last one: a short frame's header is six bytes long, and the decoder moves the payload
 // over the mask key.
 constexpr Layout kLayouts[] = {{"aligned", 0, 0}, {"unaligned", 3, 3}, {"over the key", 2, 6}};
 
@@ -140,7 +140,7 @@ void measure_unmask(size_t bytes, const Layout &layout, bool first)
                 first ? "" : ", ", bytes, layout.name, ours, plain);
 }
 
-// Characters of one to four bytes; of those that are not ASCII as many of each length.
+// Characters of one to four bytes; the non-ASCII ones are spread evenly over the lengths.
 std::string text_of(double ascii)
 {
     const char *const others[] = {"\u00e9", "\u4e2d", "\U0001f600"};
@@ -162,7 +162,7 @@ void measure_utf8(const char *name, double ascii, bool first)
     const auto *bytes = reinterpret_cast<const uint8_t *>(text.data());
     const auto with = [&](auto function) {
         return gib_per_second(text.size(), [&] {
-            is_looked_at(bytes); // and perhaps changed: the verdict must be found anew
+            is_looked_at(bytes); // and perhaps changed, so the verdict cannot be reused
             const bool valid = function(bytes, text.size());
             is_looked_at(&valid);
         });
@@ -203,7 +203,7 @@ size_t decode_all(std::span<uint8_t> bytes)
     return frames;
 }
 
-// Per frame. The bytes are decoded in place, so each time they are put there anew, untimed.
+// Per frame. Decoding is in place, so the bytes are put back each time, untimed.
 double decoder_ns(size_t payload)
 {
     const std::vector<uint8_t> original = full_of_frames(payload);
@@ -215,7 +215,7 @@ double decoder_ns(size_t payload)
         const size_t frames = decode_all(bytes);
         const double took = now_ns() - began;
         if (frames != original.size() / (payload + 6))
-            return 0; // not a decoder's
+            return 0; // decoding failed
         samples.push_back(took / static_cast<double>(frames));
         spent += took;
     }

@@ -11,7 +11,7 @@ namespace bench {
 
 namespace {
 
-constexpr int64_t kStallNs = 10'000'000'000; // nothing came for so long: it hangs
+constexpr int64_t kStallNs = 10'000'000'000; // after this long without data the server hangs
 
 } // namespace
 
@@ -35,7 +35,7 @@ void Peers::open(Peer &peer, size_t number)
 
 std::span<const epoll_event> Peers::wait(int64_t most_ns, bool may_be_silent)
 {
-    // epoll_wait knows milliseconds only, too coarse for a pace.
+    // epoll_wait's milliseconds are too coarse for a pace.
     if (most_ns % 1'000'000 != 0) {
         pollfd ready{.fd = epoll_, .events = POLLIN, .revents = 0};
         const timespec limit{.tv_sec = static_cast<time_t>(most_ns / 1'000'000'000),
@@ -45,7 +45,7 @@ std::span<const epoll_event> Peers::wait(int64_t most_ns, bool may_be_silent)
     }
     const int count = epoll_wait(epoll_, events_, kEvents, static_cast<int>(most_ns / 1'000'000));
     if (!may_be_silent && now_ns() - last_receipt_at_ > kStallNs)
-        give_up("nothing has come back for ten seconds");
+        give_up("nothing came back for ten seconds");
     return {events_, static_cast<size_t>(std::max(count, 0))};
 }
 
@@ -67,9 +67,9 @@ void Peers::receive_all(Peer &peer)
     do {
         const Received received = receive(peer);
         if (received == Received::end)
-            give_up("the server has closed a connection");
+            give_up("the server closed a connection");
         if (received == Received::wrong)
-            give_up("wrong bytes have come back");
+            give_up("wrong bytes came back");
     } while (peer.stream.has_more());
 }
 

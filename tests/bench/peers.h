@@ -1,5 +1,5 @@
-// peers.h: the connections of a client that keeps them, each with its place in the exchange,
-// all in one epoll. When something is sent is load.cpp's, fanout.cpp's and crowd.cpp's.
+// peers.h: connections that stay open, each with its place in the exchange, all in one epoll.
+// When to send is up to load.cpp, fanout.cpp and crowd.cpp.
 #pragma once
 
 #include "exchange.h"
@@ -22,18 +22,20 @@ class Peers
   public:
     explicit Peers(const Settings &settings);
 
-    // Connects, makes the handshakes and has wait() tell of it; number is its place among all.
+    // Connects, makes the handshakes and adds the peer to the epoll; number is its place among
+    // all.
     void open(Peer &peer, size_t number);
 
-    // What has happened to whom, after at most so long: data.ptr is the Peer. Gives up
-    // when nothing has come for ten seconds, unless the caller says that this is no wonder.
+    // Events after at most this long: data.ptr is the Peer. Gives up when nothing has come for
+    // ten seconds, unless the caller expects silence.
     std::span<const epoll_event> wait(int64_t most_ns, bool may_be_silent = false);
 
     enum class Received { nothing, bytes, end, wrong };
     Received receive(Peer &peer);
-    // All that is there; gives up when that is not what must come.
+    // Receives all that is there; gives up if it is not what must come.
     void receive_all(Peer &peer);
-    // The messages before `end`, as far as the socket takes them now. False: it is broken.
+    // Sends the messages before `end`, as far as the socket takes them now. False if it is
+    // broken.
     bool send(Peer &peer, size_t end);
 
     const Exchange &exchange() const { return exchange_; }

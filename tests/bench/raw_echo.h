@@ -1,7 +1,7 @@
-// raw_echo.h: what the two floors, thread_floor.cpp and epoll_floor.cpp, have in common:
-// bare TCP, and which of the bytes that come go back. A floor knows no protocol; but since a
-// server's frames are four bytes shorter than a client's, it is told both sizes, and leaves
-// those four out, so that just as many bytes go either way as with WebSocket.
+// raw_echo.h: what the two floors, thread_floor.cpp and epoll_floor.cpp, share: bare TCP, and
+// which of the received bytes are echoed. A floor knows no protocol. But a server's frames are
+// four bytes shorter than a client's, so it is told both sizes and leaves four bytes out: as
+// many bytes go each way as with WebSocket.
 //   PROGRAM REQUEST_BYTES ANSWER_BYTES [MILLISECONDS to block before each answer]
 // Both print "port N" and serve until they are killed.
 #pragma once

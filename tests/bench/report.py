@@ -1,6 +1,6 @@
 #!/usr/bin/python3 -B
-# Prints a bench.json as Markdown tables, for a README: a case per row, a server per column,
-# medians; and what ours are of the floors'.
+# Prints a bench.json as Markdown tables for a README: a row per case, a column per server,
+# medians, and libwebsock's ratio to the floors.
 #   report.py [BENCH_JSON]
 
 import json
@@ -14,7 +14,7 @@ ABSENT = "\u2013"
 
 
 def quantity(value):
-    """Three digits that count."""
+    """Three significant digits."""
     if value >= 1e6:
         return f"{value / 1e6:.2f} M"
     if value >= 1e4:
@@ -36,7 +36,7 @@ def line(cells):
 
 
 def rows(report):
-    """(name, figure, results by server) of all that is one figure per server."""
+    """(name, figure, results by server) for each case with one figure per server."""
     for name, case in report["cases"].items():
         yield name, case["compared"], case["servers"]
     for name, case in report["memory"].items():

@@ -1,5 +1,5 @@
-# servers.py: the servers that run.py compares: how each is started, and how it ends. A
-# fresh process each time, on a processor of its own. What is asked of them is run.py's.
+# servers.py: the servers that run.py compares: how each is started and stopped. A fresh
+# process each time, on a processor of its own. What they are asked to do is up to run.py.
 
 import collections
 import os
@@ -15,9 +15,9 @@ START_SECONDS = 10
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PEERS = ROOT / "tests" / "bench" / "peers"
 
-# options are the client's. command is given (build directory, request bytes, answer bytes,
-# work); nginx has none. is_there, given the build directory: whether it has been built, or is
-# installed. Another server is one more line here; see its command line in work.h.
+# options are the client's. command gets the build directory, request bytes, answer bytes and
+# work; nginx has none. is_there gets the build directory and says whether the server is built
+# or installed. Another server is one more line here; see its command line in work.h.
 Server = collections.namedtuple("Server", "name options command is_there")
 
 
@@ -73,11 +73,11 @@ SERVERS = {server.name: server for server in (
     peer("websocketpp", "websocketpp"),
     Server("node ws", [], node_command, node_has_ws),
 )}
-# It only does handshakes.
+# Only does handshakes.
 NGINX = Server("nginx TLS", ["--tls"], None, lambda _: nginx_program() is not None)
 
 
-# Answers every request as exchange.cpp's handshake must be answered, and then ends.
+# Answers every request as exchange.cpp's handshake must be answered, then closes.
 NGINX_CONFIG = """\
 daemon off;
 worker_processes 1;
@@ -108,7 +108,7 @@ http {{
 
 
 def frame_sizes(payload):
-    """Bytes of a client's frame and of a server's (RFC 6455 5.2)."""
+    """Bytes of a client's frame and of the server's (RFC 6455 5.2)."""
     answer = payload + (2 if payload <= 125 else 4 if payload <= 0xFFFF else 10)
     return answer + 4, answer
 
@@ -118,7 +118,7 @@ def settle_in(cpu, nice):
     if not nice:
         return
     os.nice(nice)
-    # Where sessions are scheduled as groups, nice alone counts only within ours.
+    # Where the scheduler groups by session, nice alone counts only within our own.
     try:
         os.setsid()
         with open("/proc/self/autogroup", "w", encoding="ascii") as file:
@@ -128,14 +128,14 @@ def settle_in(cpu, nice):
 
 
 def certificate(build):
-    """The files of a key (EC P-256) and its certificate, which all servers share."""
+    """A key (EC P-256) and its certificate as files, shared by all servers."""
     key, cert = (str(pathlib.Path(build).resolve() / f"bench.{end}") for end in ("key", "crt"))
     subprocess.run(["sh", ROOT / "demo" / "certificate.sh", key, cert], check=True)
     return key, cert
 
 
 class Running:
-    """A server process, from its "port N" on."""
+    """A server process, from its "port N" line on."""
 
     def __init__(self, server, build, payload, work, nice):
         self.options = server.options
@@ -179,7 +179,7 @@ class RunningNginx(Running):
         self.pid = self.worker()
 
     def worker(self):
-        """The worker's pid. The master listens before it has one."""
+        """The worker's pid. The master listens before its worker exists."""
         deadline = time.monotonic() + START_SECONDS
         children = f"/proc/{self.process.pid}/task/{self.process.pid}/children"
         while time.monotonic() < deadline and self.process.poll() is None:
@@ -198,13 +198,14 @@ def free_port():
 
 
 def nginx_program():
-    """None: it is not there. Debian keeps it out of users' PATH, deps.sh out of the system."""
+    """None if there is no nginx. Debian installs it outside users' PATH; deps.sh puts it in
+    build/ without installing it."""
     return shutil.which("nginx", path=os.environ["PATH"] + ":/usr/local/sbin:/usr/sbin:/sbin:" +
                         str(ROOT / "build"))
 
 
 def start(server, args, payload=20, work="echo"):
-    """work is what is asked of it: echo, fanout or block=MS."""
+    """work is what the server is to do: echo, fanout or block=MS."""
     if server.name == NGINX.name:
         return RunningNginx(server, args.build, args.nice)
     return Running(server, args.build, payload, work, args.nice)

@@ -12,8 +12,8 @@ namespace bench {
 
 namespace {
 
-constexpr size_t kRecord = 16384; // RFC 8446 5.1: the most plaintext in one
-// As much as is received at once: a client must not need more system calls than a server.
+constexpr size_t kRecord = 16384; // RFC 8446 5.1: the most plaintext in one record
+// Received at once: a client must not need more system calls than a server.
 constexpr size_t kReadAhead = 64 * 1024;
 
 } // namespace
@@ -26,25 +26,25 @@ TlsClient::TlsClient(const Settings &settings) : context_(SSL_CTX_new(TLS_client
     SSL_CTX_set_read_ahead(context, 1);
     SSL_CTX_set_default_read_buffer_len(context, kReadAhead);
     SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    SSL_CTX_set_options(context, SSL_OP_IGNORE_UNEXPECTED_EOF); // an end is an end here
+    SSL_CTX_set_options(context, SSL_OP_IGNORE_UNEXPECTED_EOF); // any end will do
     if (settings.resumed) {
         SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
         SSL_CTX_set_app_data(context, this);
         SSL_CTX_sess_set_new_cb(context, keep);
     }
-    std::signal(SIGPIPE, SIG_IGN); // OpenSSL writes with write(2)
+    std::signal(SIGPIPE, SIG_IGN); // OpenSSL writes with write(2), which raises it
 }
 
 int TlsClient::keep(SSL *ssl, SSL_SESSION *session)
 {
     auto &self = *static_cast<TlsClient *>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
     self.session_.reset(session);
-    return 1; // it is ours
+    return 1; // we keep the reference
 }
 
 bool TlsClient::resume()
 {
-    // OpenSSL would take a session out of use for the next ticket.
+    // OpenSSL would drop the session when the next ticket comes.
     SSL_CTX_set_session_cache_mode(context_.get(), SSL_SESS_CACHE_OFF);
     resumes_ = session_ != nullptr;
     return resumes_;
@@ -86,9 +86,9 @@ bool Stream::secure()
             return false;
         give_up("TLS handshake");
     }
-    // What is measured must be what the figures say.
+    // Measure only what was asked for.
     if (resumes_ != (SSL_session_reused(ssl_.get()) == 1))
-        give_up("TLS handshake: in full or resumed, and that was not asked for");
+        give_up("TLS handshake: full instead of resumed, or the other way round");
     has_more_ = SSL_has_pending(ssl_.get());
     return true;
 }
@@ -106,11 +106,11 @@ ssize_t Stream::receive(std::span<char> into)
         if (result == 1)
             continue;
         if (total > 0 || SSL_get_error(ssl_.get(), result) == SSL_ERROR_ZERO_RETURN)
-            break; // what else there is to be told comes again
+            break; // any other error shows again
         errno = would_block(result) ? EAGAIN : EPROTO;
         return -1;
     } while (total < into.size() && SSL_has_pending(ssl_.get()));
-    // A record of which a part is still to come would be pending too.
+    // A partly received record would be pending, too.
     has_more_ = total == into.size() && SSL_has_pending(ssl_.get());
     return static_cast<ssize_t>(total);
 }
@@ -158,7 +158,7 @@ void Stream::end()
 
 void Stream::close()
 {
-    // Or OpenSSL may take the session for one that has broken, and not resume it again.
+    // Otherwise OpenSSL may consider the session broken, and not resume it.
     if (ssl_)
         SSL_set_shutdown(ssl_.get(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     ssl_.reset();
@@ -174,7 +174,8 @@ bool Stream::would_block(int result) const
     return error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE;
 }
 
-// What follows the first `done` bytes of parts: joined, unless the first piece fills it.
+// The bytes of parts after the first `done`: joined into a record, unless the first piece
+// fills one.
 std::span<const char> Stream::next_record(std::span<const iovec> parts, size_t done)
 {
     while (!parts.empty() && done >= parts.front().iov_len) {

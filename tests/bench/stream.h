@@ -1,5 +1,5 @@
-// stream.h: one connection of a benchmark's client, TCP or TLS over it. What is said
-// through it is exchange.h's. A failure that a benchmark cannot measure ends the program.
+// stream.h: one connection of a benchmark client, TCP or TLS over it. exchange.h has the bytes
+// sent through it. A failure that a benchmark cannot measure ends the program.
 #pragma once
 
 #include "settings.h"
@@ -19,8 +19,8 @@ template<auto free> struct FreedBy {
 };
 using OwnedSsl = std::unique_ptr<SSL, FreedBy<SSL_free>>;
 
-// What all TLS connections of a client share: TLS 1.3, OpenSSL's default ciphers. The
-// certificate is not verified: the server's is made for the occasion.
+// What all TLS connections of a client share: TLS 1.3 and OpenSSL's default ciphers. The
+// certificate is not verified: it is made for this run.
 class TlsClient
 {
   public:
@@ -29,8 +29,8 @@ class TlsClient
     TlsClient &operator=(const TlsClient &) = delete;
 
     OwnedSsl make(int fd);
-    // From now on every connection resumes the session of the ticket that came last, which
-    // without early data is good any number of times. False: none has come.
+    // From now on every connection resumes the session of the latest ticket; without early
+    // data it can be used any number of times. False if no ticket has come.
     bool resume();
     bool resumes() const { return resumes_; }
 
@@ -42,13 +42,13 @@ class TlsClient
     bool resumes_ = false;
 };
 
-// Closes its socket in the end. Does not wait when the socket does not block: -1 with
-// EAGAIN then, as of recv(2) and sendmsg(2).
+// Owns the socket. On a non-blocking socket it does not wait, but returns -1 with EAGAIN, like
+// recv(2) and sendmsg(2).
 class Stream
 {
   public:
     Stream() = default;
-    // tls: nullptr for TCP alone.
+    // tls: nullptr for plain TCP.
     Stream(int fd, TlsClient *tls);
     Stream(Stream &&other) noexcept { *this = std::move(other); }
     Stream &operator=(Stream &&other) noexcept;
@@ -56,19 +56,19 @@ class Stream
 
     int fd() const { return fd_; }
 
-    // The TLS handshake, as far as it goes now. True: it is complete, or there is none.
+    // The TLS handshake, as far as it goes now. True if it is complete, or there is none.
     bool secure();
     ssize_t receive(std::span<char> into);
-    // More can be received without the socket's being readable.
+    // More can be received although the socket is not readable.
     bool has_more() const { return has_more_; }
-    // After EAGAIN what follows must begin with the same bytes.
+    // After EAGAIN the next call must begin with the same bytes.
     ssize_t send(std::span<const iovec> parts);
-    // False: not all of it was taken.
+    // False if not all of it was taken.
     bool send_all(std::string_view bytes);
-    // Says that nothing follows. The peer can still be received from.
+    // Tells the peer that nothing follows. Receiving still works.
     void end();
     void close();
-    // Frees the memory that TLS takes, and leaves the connection as it is, for good.
+    // Frees the memory that TLS takes; the connection can no longer be used.
     void leave() { ssl_.reset(); }
 
     const char *cipher() const { return ssl_ ? SSL_get_cipher_name(ssl_.get()) : ""; }
@@ -81,7 +81,7 @@ class Stream
     bool resumes_ = false;
     bool has_more_ = false;
     OwnedSsl ssl_;
-    std::string record_; // plaintext of one, joined
+    std::string record_; // plaintext of one record, joined
 };
 
 } // namespace bench

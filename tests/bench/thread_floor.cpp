@@ -1,6 +1,5 @@
-// thread_floor.cpp: what is compared with: a naive blocking thread per connection on bare
-// TCP that reads what comes and writes it back. What goes back is raw_echo.h's, which also
-// has the command line.
+// thread_floor.cpp: the baseline: a simple blocking thread per connection on bare TCP that
+// reads and writes back. raw_echo.h decides what is echoed and parses the command line.
 #include "raw_echo.h"
 
 #include <sys/socket.h>
@@ -25,7 +24,7 @@ bool write_all(int fd, const char *bytes, size_t n)
 
 void serve(int fd)
 {
-    char bytes[bench::kReadBytes]; // untouched as far as nothing is read into it
+    char bytes[bench::kReadBytes]; // pages that nothing is read into stay untouched
     bench::RawRequests requests(echo);
     for (;;) {
         const ssize_t n = recv(fd, bytes, sizeof bytes, 0);

@@ -1,6 +1,6 @@
-/* work.h: what every WebSocket server of the benchmark is told on its command line, and
- * what else they have in common, in C and C++: PROGRAM WORK, where WORK is echo, fanout
- * (each message goes to all clients), or block=MILLISECONDS before each echo. */
+/* work.h: the command line of every WebSocket server in the benchmark, and what else they
+ * share, in C and C++: PROGRAM WORK, where WORK is echo, fanout (each message goes to all
+ * clients), or block=MILLISECONDS before each echo. */
 #ifndef BENCH_WORK_H
 #define BENCH_WORK_H
 
@@ -33,7 +33,7 @@ static inline struct bench_work parse_work(int argc, char **argv)
     return work;
 }
 
-/* What a callback does that asks a database: its thread waits. */
+/* Stands for a callback that asks a database: its thread waits. */
 static inline void block_thread(int ms)
 {
     struct timespec time;
@@ -46,14 +46,14 @@ static inline void block_thread(int ms)
     nanosleep(&time, NULL);
 }
 
-/* A connection is a file, and the usual limit of 1024 is only the soft one. */
+/* A connection needs a file, and the usual limit of 1024 is only the soft one. */
 static inline void raise_file_limit(void)
 {
     struct rlimit limit;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
         limit.rlim_cur = limit.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &limit); /* it goes on with what there is */
+        (void)setrlimit(RLIMIT_NOFILE, &limit); /* otherwise it makes do with fewer */
     }
 }
 

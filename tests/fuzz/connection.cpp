@@ -2,9 +2,9 @@
 // onclose, with a server that lives as long as the process. What the server delivers and
 // answers is compared with what the reference reads in the same bytes.
 //
-// Input: a byte of choices (below), the chunk lengths, what the client sends. A chunk is
-// sent when the server has taken the one before. Binary messages that begin with one of
-// the letters in act() make a callback do something else than echo.
+// Input: a byte of choices (below), the chunk lengths, what the client sends. A chunk is sent
+// once the server has taken the one before. Binary messages that begin with one of the letters
+// in act() make a callback do something other than echo.
 #include "http.h"
 #include "reference.h"
 
@@ -24,12 +24,12 @@ using namespace fuzz;
 
 namespace {
 
-constexpr uint8_t kRaw = 1;       // no request goes before what the client sends
+constexpr uint8_t kRaw = 1;       // what the client sends has no request in front
 constexpr uint8_t kOther = 2;     // the server with concurrent_events and a hook
 constexpr uint8_t kHardClose = 4; // the client closes without reading to the end
 
 constexpr size_t kMostChunks = 48;
-constexpr int kPatienceMs = 10000; // what takes longer does not end
+constexpr int kPatienceMs = 10000; // ms; whatever takes longer never ends
 
 constexpr PlainLimits kSmallLimits = {1000, 3000};
 constexpr PlainLimits kDefaultLimits = {16 << 20, 16 << 20};
@@ -48,7 +48,7 @@ struct Message {
     auto operator<=>(const Message &) const = default;
 };
 
-// What the callbacks of the one connection there is have seen.
+// What the callbacks of the only connection have seen.
 struct Seen {
     std::mutex mutex;
     unsigned opened = 0;
@@ -103,7 +103,7 @@ void act(libwebsock_client_state *client, const Message &command)
         (void)libwebsock_send_all_binary(client->ctx, rest.data(), rest.size());
         return;
     case 'T':
-        throw std::runtime_error("as the client has asked for");
+        throw std::runtime_error("as the client asked");
     case 'R':
         return retain(client);
     default: // nothing
@@ -113,7 +113,7 @@ void act(libwebsock_client_state *client, const Message &command)
 
 int onmessage(libwebsock_client_state *client, libwebsock_message *msg)
 {
-    require(msg->payload[msg->payload_len] == '\0', "a payload has no NUL behind it");
+    require(msg->payload[msg->payload_len] == '\0', "a payload has no NUL after it");
     const Message message{msg->opcode, {msg->payload, msg->payload + msg->payload_len}};
     {
         const auto lock = seen_while_open();
@@ -171,7 +171,7 @@ int onrequest(libwebsock_client_state *client, const libwebsock_request *request
     return path == "/4" ? 404 : 0;
 }
 
-// What a client sends must not look like lines of its own in a log file.
+// What a client sends must not pass for separate lines in a log file.
 void onlog(libwebsock_context *, int, const char *text)
 {
     for (; *text != '\0'; ++text)
@@ -205,14 +205,14 @@ class Server
     Server(const Server &) = delete;
     Server &operator=(const Server &) = delete;
 
-    void serve(int fd) { require(libwebsock_bind_socket(ctx, fd) == 0, "a socket is not taken"); }
+    void serve(int fd) { require(libwebsock_bind_socket(ctx, fd) == 0, "a socket is refused"); }
 
-    // Until onclose has run and the connection's thread has ended.
+    // Returns after onclose has run and the connection's thread has ended.
     void wait_for_end()
     {
         websock::Registry &registry = websock::Context::of(ctx)->engine().registry;
         require(registry.wait_until_empty(websock::in_ms(kPatienceMs)),
-                "a connection does not end, though its client has");
+                "a connection outlives its client");
     }
 
     const PlainLimits limits;
@@ -221,7 +221,7 @@ class Server
     libwebsock_context *const ctx;
 };
 
-// The client's end of the socket pair. It reads whatever comes meanwhile.
+// The client's end of the socket pair. It reads whatever comes while it sends or waits.
 class Client
 {
   public:
@@ -246,7 +246,7 @@ class Client
         }
     }
 
-    // Until the server has read what was sent.
+    // Returns when the server has read what was sent.
     void wait_until_taken()
     {
         const websock::TimePoint deadline = websock::in_ms(kPatienceMs);
@@ -297,17 +297,17 @@ class Client
     std::string received_;
 };
 
-// What the reference makes of the client's frames.
+// What the reference reads in the client's frames.
 struct Expected {
     std::vector<Message> messages;
     std::vector<Message> controls;
     bool too_large = false;
-    uint16_t fails_with = 0;                    // what the server closes with, 0: nothing
+    uint16_t fails_with = 0;                    // what the server closes with; 0: it does not
     unsigned short close_code = WS_CLOSE_DIRTY; // as onclose is told
-    bool commands = false;                      // callbacks do something else
+    bool commands = false;                      // callbacks do something other than echo
 };
 
-// False: a Close frame, after which nothing counts.
+// False for a Close frame, after which nothing counts.
 bool expect_frame(Expected &expected, const PlainFrame &frame, std::string &message)
 {
     if (frame.opcode < WS_OPCODE_CLOSE) {
@@ -349,7 +349,7 @@ Expected expect(Bytes frames, PlainLimits limits)
     return expected;
 }
 
-// What the server has sent behind the 101.
+// What the server sent after the 101.
 struct Sent {
     std::vector<Message> messages;
     std::vector<Message> controls;
@@ -364,12 +364,12 @@ Sent read_frames(Bytes stream)
     PlainFrame frame;
     std::string message;
     while (reader.next(frame)) {
-        require(frame.kind == PlainFrame::frame, "the server has sent an invalid frame");
-        require(!sent.closes, "the server has sent a frame behind its Close frame");
+        require(frame.kind == PlainFrame::frame, "the server sent an invalid frame");
+        require(!sent.closes, "the server sent a frame after its Close frame");
         if (frame.opcode == WS_OPCODE_CLOSE) {
             sent.closes = true;
             sent.close_code = plain_close_code(bytes_of(frame.payload));
-            require(sent.close_code != 0, "the server has sent an invalid Close frame");
+            require(sent.close_code != 0, "the server sent an invalid Close frame");
         } else if (frame.opcode > WS_OPCODE_CLOSE) {
             sent.controls.push_back({frame.opcode, frame.payload});
         } else {
@@ -380,11 +380,11 @@ Sent read_frames(Bytes stream)
                 message.clear();
         }
     }
-    require(reader.rest().empty(), "the server has sent half a frame");
+    require(reader.rest().empty(), "the server sent half a frame");
     return sent;
 }
 
-// Whether whole begins with part; or, if they are in no order, has all of it.
+// Whether whole begins with part or, without order, contains all of it.
 bool is_front(std::vector<Message> part, std::vector<Message> whole, bool in_order)
 {
     if (!in_order) {
@@ -395,25 +395,27 @@ bool is_front(std::vector<Message> part, std::vector<Message> whole, bool in_ord
     return part.size() <= whole.size() && std::equal(part.begin(), part.end(), whole.begin());
 }
 
-// commands may have closed the connection from our side, a hard close cuts off what was
+// commands may have closed the connection from our side, and a hard close cuts off what was
 // still to be sent: then less than everything is seen.
 void compare(const Expected &expected, const Sent *sent, bool in_order)
 {
     require(is_front(seen->messages, expected.messages, in_order),
-            "messages are delivered that the client has not sent");
+            "messages are delivered that the client did not send");
     require(is_front(seen->controls, expected.controls, true),
-            "control frames are delivered that the client has not sent");
+            "control frames are delivered that the client did not send");
     if (!sent || expected.commands)
         return;
     require(seen->messages.size() == expected.messages.size(), "a message is not delivered");
     require(seen->controls.size() == expected.controls.size(), "a control frame is not delivered");
-    require(seen->too_large == (expected.too_large ? 1 : 0), "onframetoolarge: not as often");
-    require(seen->close_code == expected.close_code, "onclose is told another code");
+    require(seen->too_large == (expected.too_large ? 1 : 0),
+            "onframetoolarge ran too often or not at all");
+    require(seen->close_code == expected.close_code, "onclose is told a different code");
     require(sent->closes == (expected.fails_with != 0) && sent->close_code == expected.fails_with,
-            "the server closes with another code");
-    require(is_front(sent->messages, expected.messages, in_order), "an echo is none");
+            "the server closes with a different code");
+    require(is_front(sent->messages, expected.messages, in_order),
+            "an echo differs from its message");
     for (const Message &pong : sent->controls) {
-        require(pong.opcode == WS_OPCODE_PONG, "the server has sent a ping");
+        require(pong.opcode == WS_OPCODE_PONG, "the server sent a ping");
         const Message ping{WS_OPCODE_PING, pong.payload};
         require(std::find(expected.controls.begin(), expected.controls.end(), ping) !=
                     expected.controls.end(),
@@ -421,7 +423,7 @@ void compare(const Expected &expected, const Sent *sent, bool in_order)
     }
 }
 
-// Everything the server has sent to a client that has read it to the end.
+// Everything that the server sent to a client that reads to the end.
 std::unique_ptr<Sent> read_sent(const std::string &received, bool head_request)
 {
     if (received.empty())
@@ -431,7 +433,7 @@ std::unique_ptr<Sent> read_sent(const std::string &received, bool head_request)
         return std::make_unique<Sent>(read_frames(bytes_of(std::string(answer.rest))));
     require(answer.has_length, "an answer has no length");
     require(answer.rest.size() == (head_request && answer.rest.empty() ? 0 : answer.content_length),
-            "a body is not as long as it says");
+            "a body's length is not as announced");
     return nullptr;
 }
 
@@ -487,14 +489,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         client.half_close_and_read();
     server.wait_for_end();
 
-    require(fresh.opened <= 1 && fresh.closed == fresh.opened, "onclose: not once per onopen");
+    require(fresh.opened <= 1 && fresh.closed == fresh.opened, "onclose does not match onopen");
     require(fresh.out_of_order == 0, "a callback before onopen or after onclose");
     check_retained();
     std::unique_ptr<Sent> sent;
     if (!hard_close) {
         const bool head_request = text_of(stream).starts_with("HEAD ");
         sent = read_sent(client.received(), head_request);
-        require((fresh.opened == 1) == (sent != nullptr), "onopen: not once per 101");
+        require((fresh.opened == 1) == (sent != nullptr), "onopen does not match the 101");
     }
     if (!raw)
         compare(expect(stream, server.limits), sent.get(), (choices & kOther) == 0);

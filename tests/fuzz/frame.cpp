@@ -1,6 +1,6 @@
-// frame.cpp: fuzz target: the frame decoder. A stream is decoded whole and in chunks, each
-// time in memory that ends with what has arrived, and by the reference: all three must
-// agree, and nothing but the frame itself may be written to.
+// frame.cpp: fuzz target: the frame decoder. A stream is decoded whole, in chunks (each time
+// in memory that ends with what has arrived) and by the reference: all three must agree, and
+// nothing but the frame itself may be written to.
 //
 // Input: a byte for the limits, the chunk lengths, the stream.
 #include "reference.h"
@@ -18,18 +18,18 @@ constexpr FrameLimits kLimits[] = {
     {1 << 20, 1 << 20}, {125, 300}, {1000, 1000}, {70000, 200}, {1, 1}, {UINT64_MAX, UINT64_MAX},
 };
 
-// Checks what the decoder says of a frame that begins with bytes, and of which before is a
-// copy from before the call.
+// Checks the decoder's result for a frame at the start of bytes; before is a copy made before
+// the call.
 void check_frame(const Decoded &result, std::span<uint8_t> bytes, Bytes before)
 {
     require(result.frame_len <= bytes.size(), "a frame is longer than its bytes");
     require(result.payload >= bytes.data(), "a payload begins before its frame");
     const uint8_t *nul = result.payload + result.payload_len;
-    require(nul < bytes.data() + result.frame_len, "a NUL is behind its frame");
-    require(*nul == 0, "a payload has no NUL behind it");
+    require(nul < bytes.data() + result.frame_len, "a NUL is beyond its frame");
+    require(*nul == 0, "a payload has no NUL after it");
     const uint64_t header_len = result.frame_len - result.payload_len;
     require(header_len == 6 || header_len == 8 || header_len == 14,
-            "header and payload are not the frame");
+            "header and payload do not make up the frame");
     const size_t behind = bytes.size() - result.frame_len;
     require(
         std::memcmp(bytes.data() + result.frame_len, before.data() + result.frame_len, behind) == 0,
@@ -53,12 +53,12 @@ PlainFrame plain(const Decoded &result)
     return frame;
 }
 
-// need_more: whether the header it tells of, if it tells of one, is that of bytes.
+// need_more: any header that it reports must be that of bytes.
 void check_need_more(const Decoded &result, Bytes bytes)
 {
     if (result.frame_len == 0)
         return;
-    require(result.frame_len > bytes.size(), "a whole frame is there, but more is wanted");
+    require(result.frame_len > bytes.size(), "the frame is whole, but more is wanted");
     require(bytes.size() >= 2 && result.fin == (bytes[0] >= 0x80) &&
                 static_cast<uint8_t>(result.opcode) == (bytes[0] & 0x0f),
             "a header is described wrongly");
@@ -109,10 +109,10 @@ void check_close(const PlainFrame &frame)
     const uint16_t code = plain_close_code(bytes_of(frame.payload));
     require(close.ok == (code != 0), "a Close payload is judged differently by the reference");
     require(close.ok || close.close_code == 1002 || close.close_code == 1007,
-            "a bad Close payload fails with no code for it");
+            "a bad Close payload fails with an unsuitable code");
     if (!close.ok)
         return;
-    require(close.code == code, "a Close code is not the reference's");
+    require(close.code == code, "a Close code differs from the reference's");
     Exact encoded(kMaxControlPayload);
     const size_t len = encode_close(encoded.data(), close.code, close.reason);
     require(text_of(encoded.span().first(len)) == frame.payload,
@@ -127,8 +127,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const FrameLimits &limits = kLimits[input.byte() % std::size(kLimits)];
     Chunking chunking(input);
     const std::vector<PlainFrame> whole = decode(input.rest(), limits, nullptr);
-    require(decode(input.rest(), limits, &chunking) == whole, "chunks make a difference");
-    require(reference(input.rest(), limits) == whole, "the reference sees other frames");
+    require(decode(input.rest(), limits, &chunking) == whole, "chunks change the result");
+    require(reference(input.rest(), limits) == whole, "the reference sees different frames");
     for (const PlainFrame &frame : whole) {
         if (frame.kind == PlainFrame::frame && frame.opcode == static_cast<uint8_t>(Opcode::close))
             check_close(frame);

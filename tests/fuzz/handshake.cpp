@@ -1,6 +1,6 @@
 // handshake.cpp: fuzz target: where a request's header block ends, what is in it, and the
-// answers that are made of it. What the scanner finds may not depend on the chunks; what is
-// parsed must be clean; no byte of a request may become a line of an answer.
+// answers made from it. What the scanner finds may not depend on the chunks; what is parsed
+// must be clean; no byte of a request may become a line of an answer.
 //
 // Input: a byte for the limit, the chunk lengths, the bytes a client sends.
 #include "http.h"
@@ -54,15 +54,15 @@ void check_scanned(const Scanned &scanned, Bytes stream, size_t limit)
     using Result = HeaderScanner::Result;
     require(scanned.length <= std::min(stream.size(), limit), "more was scanned than is there");
     require((scanned.result == Result::refused) == (scanned.status != 0),
-            "refused, and not refused");
+            "a refusal without a status, or a status without a refusal");
     require(scanned.status == 0 || scanned.status == 400 || scanned.status == 431,
             "an unknown status");
     const std::string_view text = as_text(stream);
     const size_t end = text.find("\r\n\r\n");
     if (scanned.result == Result::complete)
-        require(end != text.npos && scanned.length == end + 4, "the block ends elsewhere");
+        require(end != text.npos && scanned.length == end + 4, "the block's end is wrong");
     if (scanned.result == Result::need_more)
-        require(end == text.npos && stream.size() < limit, "the end was overlooked");
+        require(end == text.npos && stream.size() < limit, "the end was missed");
 }
 
 bool has_control(std::string_view text)
@@ -72,13 +72,13 @@ bool has_control(std::string_view text)
     });
 }
 
-// Joined values, of which the last is empty, end with what joins them.
+// Joined values, the last one empty, end with the separator.
 bool is_trimmed(std::string_view value)
 {
     return !value.starts_with(' ') && (!value.ends_with(' ') || value.ends_with(", "));
 }
 
-// What is read out, before a refusal too.
+// Checks what is read out of a request, even before a refusal.
 void check_strings(const Request &request)
 {
     require(!has_control(request.method()), "the method has a control character");
@@ -90,14 +90,14 @@ void check_strings(const Request &request)
         std::string other_case = name;
         for (char &c : other_case)
             c = static_cast<char>(c ^ (c == '-' ? 0 : 0x20));
-        require(value == request.header(other_case), "the case of a name makes a difference");
+        require(value == request.header(other_case), "the case of a name matters");
         require(!value || !has_control(value), "a value has a control character");
         if (value && *value)
             require(is_trimmed(value), "a value has white space around it");
     }
 }
 
-// What stands between the commas, without the white space around it.
+// The elements between the commas, without the white space around them.
 std::vector<std::string> elements(std::string_view list)
 {
     std::vector<std::string> all(1);
@@ -115,7 +115,7 @@ std::vector<std::string> elements(std::string_view list)
     return all;
 }
 
-// The first name that can be chosen, "" if there is none.
+// The first name that can be chosen, or "".
 std::string first_protocol(const Request &request)
 {
     const char *offered = request.header("Sec-WebSocket-Protocol");
@@ -124,11 +124,11 @@ std::string first_protocol(const Request &request)
         const bool is_visible = !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
             return c >= 0x20 && c < 0x7f;
         });
-        require(request.offers_protocol(name) == is_visible, "a name is offered, and is not");
+        require(request.offers_protocol(name) == is_visible, "a name is offered and not offered");
         if (is_visible && first.empty())
             first = name;
     }
-    require(!request.offers_protocol(first + ","), "what is not offered is");
+    require(!request.offers_protocol(first + ","), "a name that is not offered can be chosen");
     return first;
 }
 
@@ -140,18 +140,18 @@ void check_extensions(const Request &request)
     const char *at = list.data();
     for (const std::string_view offer : request.extension_offers()) {
         require(offer.data() >= at && offer.data() + offer.size() <= list.data() + list.size(),
-                "an offer is no part of the header, or out of order");
+                "an offer is not in the header, or out of order");
         at = offer.data() + offer.size();
         const std::string name = elements(offer.substr(0, offer.find(';'))).front();
-        require(is_header_token(name), "an extension's name is no token");
-        require(offer.find(',') == offer.npos, "a comma in an offer that can be parsed");
+        require(is_header_token(name), "an extension's name is not a token");
+        require(offer.find(',') == offer.npos, "an offer that can be parsed has a comma");
         require(std::count(offer.begin(), offer.end(), '"') % 2 == 0, "a quote has no end");
     }
 }
 
 void check_upgrade(const Request &request)
 {
-    require(std::strcmp(request.method(), "GET") == 0, "an upgrade that is no GET");
+    require(std::strcmp(request.method(), "GET") == 0, "an upgrade that is not a GET");
     require(!request.header("Transfer-Encoding"), "an upgrade with a body");
     const char *key = request.header("Sec-WebSocket-Key");
     require(key && std::strlen(key) == 24, "an upgrade without a key");
@@ -160,9 +160,9 @@ void check_upgrade(const Request &request)
     const std::string text = upgrade_response(request, protocol, {});
     const Answer answer = read_answer(text);
     require(answer.status == 101 && answer.rest.empty() && !answer.has_length,
-            "the answer to an upgrade is no 101");
+            "the answer to an upgrade is not a 101");
     const auto lines = std::count(answer.head.begin(), answer.head.end(), '\n');
-    require(lines == (protocol.empty() ? 5 : 6), "the 101 has other lines than its own");
+    require(lines == (protocol.empty() ? 5 : 6), "the 101 has extra lines");
 }
 
 void check_refusal(const Refusal &refusal, bool head_only)
@@ -172,9 +172,10 @@ void check_refusal(const Refusal &refusal, bool head_only)
             "refused with an unknown status");
     const std::string text = refusal_response(refusal, head_only);
     const Answer answer = read_answer(text);
-    require(answer.status == refusal.status && answer.has_length, "another status is answered");
+    require(answer.status == refusal.status && answer.has_length,
+            "the answer has a different status");
     require(answer.rest.size() == (head_only ? 0 : answer.content_length),
-            "the body is not as long as it says");
+            "the body's length is not as announced");
 }
 
 bool is_http_1_0(std::string_view block)
@@ -190,12 +191,12 @@ void parse(Bytes stream)
     Request request;
     const Refusal refusal = request.parse(block);
     check_strings(request);
-    require(!(refusal.status != 0 && request.is_websocket()), "refused, and an upgrade");
+    require(!(refusal.status != 0 && request.is_websocket()), "an upgrade that is also refused");
     if (refusal.status != 0)
         return check_refusal(refusal, request.is_head());
-    require(is_header_token(request.method()), "the method is no token");
+    require(is_header_token(request.method()), "the method is not a token");
     require(request.path()[0] == '/', "the path does not begin with a slash");
-    require(!std::strpbrk(request.path(), " ?#"), "the path has what belongs behind it");
+    require(!std::strpbrk(request.path(), " ?#"), "the path contains what belongs after it");
     require(!std::strchr(request.query(), '#'), "the query has a fragment");
     require(request.header("Host") || is_http_1_0(block), "a request without a Host");
     if (request.is_websocket()) {
@@ -214,7 +215,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     Chunking chunking(input);
     const Bytes stream = input.rest();
     const Scanned whole = scan(stream, limit, nullptr);
-    require(scan(stream, limit, &chunking) == whole, "chunks make a difference");
+    require(scan(stream, limit, &chunking) == whole, "chunks change the result");
     check_scanned(whole, stream, limit);
     if (whole.result == HeaderScanner::Result::complete)
         parse(stream.first(whole.length));

@@ -19,7 +19,7 @@ int read_status(std::string_view line)
             "an answer has no status line");
     int status = 0;
     for (char c : line.substr(9, 3)) {
-        require(is_digit(c), "a status is no number");
+        require(is_digit(c), "a status is not a number");
         status = 10 * status + (c - '0');
     }
     return status;
@@ -28,14 +28,14 @@ int read_status(std::string_view line)
 void read_header(std::string_view line, Answer &answer)
 {
     const size_t colon = line.find(": ");
-    require(colon != line.npos && colon > 0, "a line of an answer is no header");
+    require(colon != line.npos && colon > 0, "a line of an answer is not a header");
     require(is_printable(line), "a header of an answer has control characters");
     if (line.substr(0, colon) != "Content-Length")
         return;
     require(!answer.has_length, "an answer has two lengths");
     answer.has_length = true;
     for (char c : line.substr(colon + 2)) {
-        require(is_digit(c), "a length is no number");
+        require(is_digit(c), "a length is not a number");
         answer.content_length = 10 * answer.content_length + static_cast<size_t>(c - '0');
     }
 }

@@ -1,5 +1,5 @@
-// http.h: an HTTP answer of the server's, taken apart strictly. Shared by the targets in
-// which one is made.
+// http.h: takes a server's HTTP answer apart, strictly. Shared by the targets that produce
+// one.
 #pragma once
 
 #include "target.h"
@@ -16,8 +16,8 @@ struct Answer {
     size_t content_length = 0;
 };
 
-// Breaks a promise if text, which is all the server has sent, does not begin with a whole
-// and correct HTTP/1.1 head. The answer points into text.
+// Breaks a promise unless text, all that the server sent, begins with a whole and correct
+// HTTP/1.1 head. The answer points into text.
 Answer read_answer(std::string_view text);
 
 } // namespace fuzz

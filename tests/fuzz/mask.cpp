@@ -1,7 +1,7 @@
-// mask.cpp: fuzz target: the unmasking in words against a plain loop, for every alignment,
-// phase and overlap, in one piece and in two.
+// mask.cpp: fuzz target: unmasking in words against a plain loop, for every alignment, phase
+// and overlap, in one piece and in two.
 //
-// Input: the key, the phase, where the destination is, where it is cut, the bytes.
+// Input: the key, the phase, the destination's offset, the place of the cut, the bytes.
 #include "reference.h"
 
 #include "protocol/frame.h"
@@ -13,8 +13,8 @@ namespace {
 
 constexpr uint8_t kAround = 0xa5;
 
-// Unmasks bytes that stand shift behind where they go, with margins in front and behind,
-// in a block that is aligned and ends differently for each margin.
+// Unmasks bytes that lie shift behind their destination, with margins on both sides, in a
+// block whose alignment and end depend on the margins.
 std::string unmask_in_place(Bytes masked, const uint8_t *key, size_t phase, size_t shift,
                             size_t margin, size_t cut)
 {
@@ -33,7 +33,7 @@ std::string unmask_in_place(Bytes masked, const uint8_t *key, size_t phase, size
     for (size_t i = margin + masked.size(); i < all.size(); ++i) {
         const size_t in_source = i - margin - shift;
         const uint8_t expected = i < margin + shift ? kAround : masked[in_source];
-        require(all[i] == expected, "a byte behind the destination was changed");
+        require(all[i] == expected, "a byte after the destination was changed");
     }
     return text_of(all.subspan(margin, masked.size()));
 }
@@ -67,6 +67,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     require(unmask_in_place(masked, key, phase, 4, margin, 0) == expected,
             "unmasking over the key differs from a plain loop");
     require(unmask_apart(masked, key, phase) == expected,
-            "unmasking to elsewhere differs from a plain loop");
+            "unmasking to another place differs from a plain loop");
     return 0;
 }

@@ -6,9 +6,9 @@ namespace fuzz {
 namespace {
 
 struct Lead {
-    size_t length; // of the character, 0 if none begins so
+    size_t length; // of the character; 0 if no character begins like this
     uint32_t bits;
-    uint32_t least; // what is smaller has a shorter form
+    uint32_t least; // anything smaller has a shorter form
 };
 
 Lead lead_of(uint8_t byte)
@@ -24,7 +24,7 @@ Lead lead_of(uint8_t byte)
     return {0, 0, 0};
 }
 
-// Whether some character is left for a number of which the lower bits are still to come.
+// Whether a character is possible for a number whose lower bits are still to come.
 bool is_possible(const Lead &lead, uint32_t number, size_t missing)
 {
     const uint32_t low = number << (6 * missing);
@@ -89,7 +89,7 @@ bool PlainReader::fail(PlainFrame &frame, uint16_t close_code)
     return true;
 }
 
-// RFC 6455 5.2 to 5.6. Everything is refused as early as it can be known.
+// RFC 6455 5.2 to 5.6. Everything is refused as early as possible.
 bool PlainReader::next(PlainFrame &frame)
 {
     if (ended_ || rest_.empty())

@@ -1,5 +1,5 @@
-// reference.h: RFC 3629 and RFC 6455 read plainly, a byte at a time and with no regard to
-// speed, for comparison with the library. Nothing of the library is used here.
+// reference.h: RFC 3629 and RFC 6455 implemented plainly, a byte at a time and without regard
+// to speed, to compare the library with. Uses nothing of the library.
 #pragma once
 
 #include "target.h"
@@ -8,7 +8,7 @@
 
 namespace fuzz {
 
-// What a text is up to its first byte that cannot be part of UTF-8.
+// A text up to its first byte that cannot be part of UTF-8.
 struct TextVerdict {
     static constexpr size_t kNone = SIZE_MAX;
     size_t bad_at = kNone;       // that byte
@@ -27,17 +27,17 @@ struct PlainLimits {
 // A frame, or how the frames end.
 struct PlainFrame {
     enum Kind : uint8_t { frame, too_large, error } kind = frame;
-    bool fin = false; // these: not for error
+    bool fin = false; // this and the next: not for error
     uint8_t opcode = 0;
-    uint8_t message_opcode = 0; // of a data frame: what its message began with
+    uint8_t message_opcode = 0; // of a data frame: the opcode its message began with
     uint64_t payload_len = 0;
     std::string payload = {}; // frame
     uint16_t close_code = 0;  // error
     bool operator==(const PlainFrame &) const = default;
 };
 
-// Reads frames one after the other. of_client: they are masked, and text is UTF-8 as far
-// as it goes, even in a frame that is not whole.
+// Reads frames one after another. of_client: they are masked, and text must be UTF-8 as far as
+// it has come, even in an incomplete frame.
 class PlainReader
 {
   public:
@@ -46,7 +46,7 @@ class PlainReader
     {
     }
 
-    // False: there is nothing more, or no whole frame.
+    // False if there is nothing more, or no whole frame.
     bool next(PlainFrame &frame);
     Bytes rest() const { return rest_; }
 

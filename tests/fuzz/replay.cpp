@@ -1,5 +1,5 @@
-// replay.cpp: runs a fuzz target, without libFuzzer, once for each file of the directories
-// it is given: what once broke, or reaches far, goes on being tried.
+// replay.cpp: runs a fuzz target, without libFuzzer, once for each file in the given
+// directories, so that inputs which once broke something, or reach far, are tried again.
 #include "target.h"
 
 #include <exception>
@@ -19,14 +19,14 @@ int replay(const std::set<std::filesystem::path> &files)
             std::fprintf(stderr, "cannot read %s\n", path.c_str());
             return 1;
         }
-        // Before it runs: the last line names the input that broke something.
+        // Before it runs, so that the last line names an input that broke something.
         std::printf("%s\n", path.c_str());
         std::fflush(stdout);
         fuzz::Exact exact(fuzz::bytes_of(bytes));
         LLVMFuzzerTestOneInput(exact.data(), exact.size());
     }
     std::printf("%zu inputs\n", files.size());
-    return files.empty() ? 1 : 0; // a corpus that is not there proves nothing
+    return files.empty() ? 1 : 0; // a missing corpus proves nothing
 }
 
 } // namespace

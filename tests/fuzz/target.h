@@ -1,5 +1,5 @@
 // target.h: what the fuzz targets share: the entry point, the input as a source of choices,
-// and how a broken promise ends the process. What is promised is each target's.
+// and how a broken promise ends the process. Each target defines its promises.
 #pragma once
 
 #include <algorithm>
@@ -18,7 +18,7 @@ namespace fuzz {
 
 using Bytes = std::span<const uint8_t>;
 
-// Ends the process unless it holds: libFuzzer keeps the input then.
+// Ends the process unless holds is true; libFuzzer then keeps the input.
 inline void require(bool holds, const char *what)
 {
     if (holds)
@@ -27,8 +27,8 @@ inline void require(bool holds, const char *what)
     std::abort();
 }
 
-// The front of an input makes the choices, what is left is fed to the code. Past the end
-// every choice is 0.
+// The front of an input makes the choices, the rest is fed to the code. Past the end every
+// choice is 0.
 class Input
 {
   public:
@@ -54,9 +54,9 @@ class Input
     Bytes rest_;
 };
 
-// How the rest of an input is cut: eight bytes of it, each the length of a chunk, used in a
-// circle. 0 stands for all that is left. In a long stream they count for more, so that it
-// is not all the work to cut it.
+// How the rest of an input is cut: eight of its bytes, each the length of a chunk, used in a
+// circle. 0 stands for all that is left. In a long stream the lengths are scaled up, so that
+// cutting is not most of the work.
 class Chunking
 {
   public:
@@ -67,7 +67,7 @@ class Chunking
     {
     }
 
-    // The next chunk, of what is left of a stream.
+    // The length of the next chunk, given what is left of the stream.
     size_t next(size_t left)
     {
         const size_t length = lengths_.empty() ? 0 : unit_ * lengths_[at_++ % lengths_.size()];
@@ -80,8 +80,8 @@ class Chunking
     size_t at_ = 0;
 };
 
-// Bytes in a block of their own that begins and ends where they do, so that
-// AddressSanitizer sees every step beyond.
+// Bytes in a heap block of exactly their size, so that AddressSanitizer sees every access
+// beyond.
 class Exact
 {
   public:

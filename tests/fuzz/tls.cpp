@@ -1,9 +1,9 @@
 // tls.cpp: fuzz target: TlsSession with OpenSSL's own client at the other end, over memory.
-// The input is a program for the two: handshake, write, read, change keys, close; and for
-// the wire between them, which cuts, changes, drops and makes up bytes. What gets through
-// must be what was written, in order; and on a wire that does no such thing, all of it.
+// The input is a program for both ends: handshake, write, read, change keys, close; and for
+// the wire between them, which cuts, changes, drops and invents bytes. What gets through must
+// be what was written, in order; and on an honest wire, all of it.
 //
-// Input: a byte of choices for the client, then steps of one byte and what they need.
+// Input: a byte of choices for the client, then steps of one byte and their arguments.
 #include "target.h"
 
 #include "tests/support/certificates.h"
@@ -59,7 +59,7 @@ websock::OwnedSsl make_client(uint8_t choices)
     return ssl;
 }
 
-// Bytes that tell where in the stream they belong.
+// Bytes that show their place in the stream.
 std::string pattern(size_t from, size_t len)
 {
     std::string bytes;
@@ -98,7 +98,7 @@ class Pair
 
     TlsSession session_;
     websock::OwnedSsl client_;
-    bool hopeless_; // the client asks for what it does not get
+    bool hopeless_; // the client asks for something it cannot get
     bool tampered_ = false;
     bool established_ = false;
     TlsSession::Step state_ = TlsSession::Step::starved; // of the server's reading
@@ -160,7 +160,7 @@ void Pair::deliver(std::string bytes)
         return; // nobody reads any more
     Exact memory(bytes_of(bytes));
     session_.feed(memory.span());
-    // Each step uses up some of the input, or takes something out.
+    // Each step uses up some of the input or takes something out.
     size_t patience = 64 + 2 * bytes.size();
     do {
         require(patience-- > 0, "the session makes no progress");
@@ -177,7 +177,7 @@ void Pair::deliver(std::string bytes)
 void Pair::check_failed()
 {
     require(tampered_ || hopeless_, "the server does not understand the client");
-    require(!session_.why().empty(), "failed, and no reason");
+    require(!session_.why().empty(), "failed without a reason");
     uint8_t byte = 0;
     size_t n = 1;
     require(session_.read({&byte, 1}, n) == TlsSession::Step::failed && n == 0,
@@ -273,7 +273,7 @@ void Pair::step(Input &input)
     }
 }
 
-// Lets everything arrive that is under way, and compares.
+// Delivers everything under way, and compares.
 void Pair::finish()
 {
     for (int round = 0; round < 4; ++round) {
@@ -282,14 +282,14 @@ void Pair::finish()
         deliver(client_output());
         return_output();
     }
-    require(pattern(0, client_wrote_).starts_with(server_got_), "the server reads something else");
-    require(pattern(0, server_wrote_).starts_with(client_got_), "the client reads something else");
+    require(pattern(0, client_wrote_).starts_with(server_got_), "the server reads different bytes");
+    require(pattern(0, server_wrote_).starts_with(client_got_), "the client reads different bytes");
     if (tampered_)
         return;
-    require(established_ == !hopeless_, "the handshake does not end as it should");
+    require(established_ == !hopeless_, "the handshake ends wrongly");
     require(server_got_.size() == client_wrote_, "the server does not read everything");
     require(client_got_.size() == server_wrote_, "the client does not read everything");
-    require((state_ == TlsSession::Step::closed) == client_closed_, "the end is not seen");
+    require((state_ == TlsSession::Step::closed) == client_closed_, "the end is missed");
 }
 
 } // namespace

@@ -11,7 +11,7 @@ using namespace fuzz;
 
 namespace {
 
-// Where the validator rejects, TextVerdict::kNone if nowhere, when it gets one byte a time.
+// Where the validator rejects, TextVerdict::kNone if nowhere, when it gets one byte at a time.
 size_t rejected_byte(Bytes text)
 {
     Utf8Validator validator;
@@ -34,7 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     Exact whole(text);
     require(is_valid_utf8(whole.span()) == verdict.valid(text.size()),
             "the reference judges the whole text differently");
-    require(rejected_byte(text) == verdict.bad_at, "another byte is the first invalid one");
+    require(rejected_byte(text) == verdict.bad_at, "the first invalid byte differs");
 
     Utf8Validator validator;
     for (size_t at = 0; at < text.size();) {
@@ -52,6 +52,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     const size_t prefix = utf8_prefix(whole.span(), max);
     const Bytes cut = text.first(std::min(max, text.size()));
-    require(prefix == judge_text(cut).whole_characters, "a prefix is cut elsewhere");
+    require(prefix == judge_text(cut).whole_characters, "a prefix is cut in a different place");
     return 0;
 }

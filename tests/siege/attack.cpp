@@ -13,13 +13,13 @@ namespace siege {
 
 namespace {
 
-constexpr size_t kBlock = 64 * 1024; // what is sent over and over is about so long
+constexpr size_t kBlock = 64 * 1024; // approximate size of what is sent repeatedly
 
 enum Opcode { kContinue = 0, kText = 1, kBinary = 2, kClose = 8, kPing = 9, kPong = 10 };
 constexpr bool kFin = true;
 constexpr bool kMore = false;
 
-// RFC 6455 5.2, with the mask that changes nothing.
+// RFC 6455 5.2, with a mask that changes nothing.
 std::string header(bool fin, Opcode opcode, uint64_t size)
 {
     std::string bytes(1, static_cast<char>((fin ? 0x80 : 0) | opcode));
@@ -58,7 +58,7 @@ std::string many_headers(size_t count)
     return "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n" + times(count, "X: y\r\n") + "\r\n";
 }
 
-// The bytes of one ClientHello, that of OpenSSL's defaults.
+// One ClientHello with OpenSSL's defaults.
 std::string client_hello()
 {
     const std::unique_ptr<SSL_CTX, bench::FreedBy<SSL_CTX_free>> context(
@@ -73,7 +73,7 @@ std::string client_hello()
     return {bytes, static_cast<size_t>(size)};
 }
 
-// While a callback of theirs blocks for a second: everything that could pile up behind it.
+// Sends what could pile up while a callback blocks for a second.
 Attack behind_a_callback(const std::string &again)
 {
     return {.path = "/block?1000000",
@@ -85,7 +85,7 @@ Attack behind_a_callback(const std::string &again)
 using Make = std::function<Attack(size_t size)>;
 
 const std::map<std::string_view, Make> kAttacks = {
-    // Readers of what is sent to all.
+    // Clients that should read what is sent to all.
     {"deaf", [](size_t) { return Attack{.path = "/sink"}; }},
     {"chat",
      [](size_t size) {
@@ -95,7 +95,7 @@ const std::map<std::string_view, Make> kAttacks = {
     {"fragments", [](size_t) { return Attack{.path = "/fragments", .reads = Reads::everything}; }},
     {"deaf fragments", [](size_t) { return Attack{.path = "/fragments"}; }},
 
-    // Answers that they provoke.
+    // Clients that provoke answers.
     {"pings",
      [](size_t) { return Attack{.path = "/sink", .again = block_of(frame(kFin, kPing, 125))}; }},
     {"key updates", [](size_t) { return Attack{.path = "/sink", .updates_keys = true}; }},
@@ -109,7 +109,7 @@ const std::map<std::string_view, Make> kAttacks = {
              .path = "/echo", .again = block_of(frame(kFin, kText, size)), .reads = Reads::slowly};
      }},
 
-    // What waits behind a callback.
+    // Events that wait behind a callback.
     {"empty controls",
      [](size_t) {
          return behind_a_callback(block_of(frame(kFin, kPing, 0) + frame(kFin, kPong, 0)));
@@ -120,13 +120,13 @@ const std::map<std::string_view, Make> kAttacks = {
      }},
     {"empty fragments",
      [](size_t) {
-         // A tiny one among 65,535.
+         // One tiny message among 65,535 empty fragments.
          Attack attack = behind_a_callback(times(65535, frame(kMore, kContinue, 0)) +
                                            frame(kMore, kContinue, 1));
          attack.once += frame(kMore, kText, 1);
          return attack;
      }},
-    // One tiny message to as much as is received at once, which it may keep from being freed.
+    // One tiny message per receive buffer, which it may keep from being freed.
     {"sparse messages",
      [](size_t) {
          return behind_a_callback(frame(kFin, kText, 1) + frame(kMore, kText, 0) +
@@ -145,7 +145,7 @@ const std::map<std::string_view, Make> kAttacks = {
                                            frame(kFin, kContinue, 1)));
      }},
 
-    // Callbacks that block: a burst for each attacker, a message a second, all the time.
+    // Callbacks that block: a burst by each attacker, or a message a second, all the time.
     {"burst",
      [](size_t) {
          return Attack{.path = "/block?2000000", .once = times(4000, frame(kFin, kText, 1))};
@@ -176,7 +176,7 @@ const std::map<std::string_view, Make> kAttacks = {
      }},
     {"headers", [](size_t) { return Attack{.once = many_headers(100000)}; }},
 
-    // Bursts of what costs little to send.
+    // Bursts that are cheap to send.
     {"million messages",
      [](size_t) {
          return Attack{
@@ -199,7 +199,7 @@ const std::map<std::string_view, Make> kAttacks = {
              .path = "/sink", .again = block_of(frame(kFin, kText, size)), .bytes_at_once = 1};
      }},
 
-    // Promises.
+    // Announced data that does not come.
     {"announced",
      [](size_t size) { return Attack{.path = "/sink", .once = header(kFin, kBinary, size)}; }},
     {"trickle",
@@ -213,7 +213,7 @@ const std::map<std::string_view, Make> kAttacks = {
      }},
     {"gathered",
      [](size_t size) {
-         // A message that is never finished, as long as it may be.
+         // A message that is never finished, however long it gets.
          return Attack{.path = "/sink",
                        .once = frame(kMore, kBinary, 1024),
                        .again = frame(kMore, kContinue, 1024),
@@ -241,7 +241,7 @@ const std::map<std::string_view, Make> kAttacks = {
          return Attack{.path = "/echo", .once = frame(kFin, kText, size), .hangs_up = true};
      }},
 
-    // Memory that is not needed any more.
+    // Memory that is no longer needed.
     {"heartbeats",
      [](size_t size) {
          return Attack{.path = "/sink",
@@ -258,7 +258,7 @@ Attack attack_named(std::string_view name, size_t size)
 {
     const auto found = kAttacks.find(name);
     if (found == kAttacks.end())
-        bench::give_up("there is no such attack");
+        bench::give_up("no such attack");
     return found->second(size);
 }
 

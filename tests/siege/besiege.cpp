@@ -1,6 +1,7 @@
-// besiege.cpp: does one attack with many sockets in one epoll: besiege PORT plain|tls ATTACK
-// COUNT SIZE. Prints "ready" when all have tried to get in, and attacks from a line on stdin
-// until stdin ends. Then it says as JSON how many ended under it, and what was sent.
+// besiege.cpp: carries out one attack with many sockets in one epoll: besiege PORT plain|tls
+// ATTACK COUNT SIZE. Prints "ready" when all have tried to get in, and attacks from a line on
+// stdin until stdin ends. Then it prints as JSON how many connections ended meanwhile, and
+// what was sent.
 #include "attack.h"
 #include "link.h"
 
@@ -24,7 +25,7 @@ constexpr int64_t kSecond = 1'000'000'000;
 constexpr int64_t kTick = 5'000'000;
 constexpr int64_t kComesBackAfter = kSecond / 5;
 constexpr int64_t kPatience = 10 * kSecond; // then it attacks with those that got in
-constexpr size_t kAtOnce = 256;             // connections being made, of those that come at once
+constexpr size_t kAtOnce = 256;             // connections being made, for those that come at once
 constexpr int kUpdatesAtATime = 200;
 constexpr int kSmallBuffer = 4096;
 
@@ -34,9 +35,9 @@ struct Attacker {
     std::unique_ptr<Link> link;
     Phase phase = Phase::absent;
     bool wants_to_write = false;
-    size_t offset = 0;   // in what is sent now
-    bool once = true;    // that is Attack::once, not again
-    size_t repeats = 0;  // of again, done
+    size_t offset = 0;   // into what is being sent
+    bool once = true;    // sending Attack::once, not again
+    size_t repeats = 0;  // of again, so far
     int64_t due = 0;     // when it comes back, or sends again
     double may_read = 0; // bytes, of a slow reader
 };
@@ -109,7 +110,7 @@ class Siege
                 send(attacker);
     }
 
-    // Each has tried to get in.
+    // Each attacker has tried to get in.
     bool is_complete() const
     {
         return attack_.connects_per_second > 0 ||
@@ -168,7 +169,7 @@ class Siege
             send(attacker);
     }
 
-    // These two say whether it goes on now.
+    // The next two return whether to go on now.
     bool secure(Attacker &attacker, uint32_t events)
     {
         if ((events & EPOLLOUT) == 0)
@@ -192,7 +193,7 @@ class Siege
 
     bool upgrade(Attacker &attacker)
     {
-        char answer[512]; // one of the server's is shorter, and comes at once
+        char answer[512]; // the server's answer is shorter, and comes in one piece
         const std::optional<size_t> n = attacker.link->receive(answer);
         if (n == size_t{0})
             return false;
@@ -211,7 +212,7 @@ class Siege
         attacker.once = !attack_.once.empty();
         --under_way_;
         ++open_now_;
-        // From now on there is only something to be told of that it may have to do.
+        // From now on only events that it may have to act on are reported.
         want_to_write(attacker, attacking_, true);
     }
 
@@ -351,7 +352,7 @@ class Siege
     int64_t began_ = 0;
     int64_t last_tick_ = 0;
     double credit_ = 0; // connections that may be made
-    size_t next_ = 0;   // to be replaced
+    size_t next_ = 0;   // next to be replaced
     size_t under_way_ = 0;
     size_t open_now_ = 0;
     size_t connected_ = 0;

@@ -1,5 +1,5 @@
-# cases.py: what the siege consists of: each attack, by how many, what the server is told to do
-# meanwhile, and what memory the manual grants an attacker. How it is done is run.py's.
+# cases.py: what the siege consists of: each attack, with how many attackers, how the server is
+# set up for it, and how much memory the manual grants an attacker. run.py carries it out.
 
 import dataclasses
 
@@ -7,7 +7,7 @@ KIB, MIB = 1024, 1024 * 1024
 DEFAULT, STRICT, WORKERS = "default", "strict", "16 workers"
 PLAIN, TLS = "plain", "tls"
 
-# strict: what libwebsock_context(3) advises to a server for the open Internet.
+# strict: what libwebsock_context(3) recommends for a server on the open Internet.
 SETTINGS = {
     DEFAULT: {},
     STRICT: {"handshake_timeout_ms": 5000, "idle_timeout_ms": 50000, "send_timeout_ms": 10000,
@@ -16,35 +16,35 @@ SETTINGS = {
              "max_handshake_bytes": 4096, "max_queued_bytes": 65536},
     WORKERS: {"max_workers": 16},
 }
-# Those of DEFAULT that a bound is made of.
+# The settings of DEFAULT that bounds are made of.
 QUEUED, FRAME, MESSAGE, REQUEST = 4 * MIB, 16 * MIB, 16 * MIB, 16 * KIB
-READ = 256 * KIB  # into one receive buffer, or an eighth of what may wait
+READ = 256 * KIB  # one read into a receive buffer, or an eighth of what may wait
 
-# libwebsock_limits(7): an idle client, without what the kernel keeps; and with TLS, what is
+# libwebsock_limits(7): an idle client, without the kernel's part; with TLS, also what is
 # encrypted ahead and what TLS answers by itself.
 IDLE = {PLAIN: 13.5 * KIB, TLS: 42 * KIB}
 TLS_AHEAD = 2 * 64 * KIB
 TLS_HANDSHAKE = 16 * KIB  # what OpenSSL keeps until it is complete
-WORKER = 16 * KIB  # of a thread whose callback blocks
-OF_ALL = 4 * MIB  # that the process may take once, whoever attacks it
-ROOM = 1.25  # for what malloc and whole pages add to all this
+WORKER = 16 * KIB  # for a thread whose callback blocks
+OF_ALL = 4 * MIB  # which the process may take once, whoever attacks it
+ROOM = 1.25  # for malloc's overhead and whole pages
 
-# The runs of a case, from the most to the least telling: with few workers where workers may be
-# held up, else with the defaults.
+# The runs of a case, the most telling first: with few workers where an attack may hold up
+# workers, otherwise with the defaults.
 FEW_WORKERS = ((WORKERS, PLAIN), (STRICT, TLS), (DEFAULT, PLAIN), (DEFAULT, TLS),
                (WORKERS, TLS), (STRICT, PLAIN))
 FEW_WORKERS_TLS = ((WORKERS, TLS), (STRICT, TLS), (DEFAULT, TLS))
 MEMORY = ((DEFAULT, PLAIN), (STRICT, TLS), (DEFAULT, TLS), (STRICT, PLAIN), (WORKERS, PLAIN),
           (WORKERS, TLS))
 PLAIN_AND_TLS = ((DEFAULT, PLAIN), (STRICT, TLS))
-# Where the program's own callbacks use up the workers, what waits for them waits by contract.
+# Where the program's own callbacks use up the workers, events wait without a limit, by contract.
 NO_LIMIT = ((DEFAULT, PLAIN), (DEFAULT, TLS))
 NO_LIMIT_TLS = ((DEFAULT, TLS),)
 
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """Pairs of counts are (plain, TLS). holds: what an attacker may make the server hold, of
+    """Pairs of counts are (plain, TLS). holds: what an attacker may make the server hold:
     "in" and "out" (what waits in each direction), "frame", "message" (its fragments), "worker"
     (for a callback of its own), "request" (until it is answered), "tls" (what it provokes
     there). size: of its messages, as far as the settings allow it."""
@@ -54,17 +54,17 @@ class Case:
     count: tuple
     holds: tuple = ()
     size: int = 100
-    server: tuple = ()  # further settings, and what it sends to all
+    server: tuple = ()  # further settings, and what the server sends to all
     runs: tuple = FEW_WORKERS
-    newcomers: bool = False  # come all the time, and must be served as well
-    gives_back: bool = False  # its memory at the end counts, not that at the peak
+    newcomers: bool = False  # new clients come all the time and must be served, too
+    gives_back: bool = False  # the bound is for its memory at the end, not at the peak
     seconds: tuple = (0, 0)  # instead of the usual time: (full, quick)
     program: str = "besiege"
-    log: str = "none"  # or what is at its other end: "nobody reads", "nobody is there"
+    log: str = "none"  # or who reads it: "nobody reads", "nobody is there"
 
 
 def to_all(size, count, every_ms):
-    """Sends so many messages of this size to all, again and again."""
+    """Sends this many messages of this size to all, again and again."""
     return (("broadcast_bytes", size), ("broadcast_count", count), ("broadcast_every_ms", every_ms))
 
 
@@ -76,10 +76,11 @@ CIPHER = (("ciphersuites", "TLS_AES_128_GCM_SHA256"),)  # the one that can be fo
 CASES = (
     Case("nobody", "idle", (0, 0), newcomers=True),
 
-    # Who does not read.
+    # Clients that do not read.
     Case("deaf, small ones to all", "deaf", (24, 24), ("out",), server=SMALL_TO_ALL),
     Case("deaf, large ones to all", "deaf", (64, 64), ("out",), server=LARGE_TO_ALL),
-    # Not strict: there a flood of chat closes whoever cannot read it as fast, by contract.
+    # Not strict: with those settings a flood of chat by contract closes a client too slow to
+    # read it.
     Case("deaf in a chat", "chat", (24, 24), ("in", "out", "worker"), size=4000,
          runs=((WORKERS, PLAIN), (DEFAULT, PLAIN), (DEFAULT, TLS))),
     Case("pongs unread", "pings", (64, 64), ("read",)),
@@ -96,7 +97,7 @@ CASES = (
     Case("slow, large ones to all", "slow", (64, 64), ("out",), server=LARGE_TO_ALL),
     Case("slow, echoes of 100 B", "slow echoes", (64, 64), ("in", "out", "worker")),
 
-    # What waits while a callback blocks.
+    # Events that wait while a callback blocks.
     Case("empty pings, pongs", "empty controls", (4, 4), ("in", "worker"), runs=MEMORY),
     Case("pings, pongs of 125 B", "full controls", (4, 4), ("in", "worker"), runs=MEMORY),
     Case("empty fragments", "empty fragments", (4, 4), ("in", "worker"), runs=MEMORY),
@@ -105,7 +106,7 @@ CASES = (
     Case("1-byte messages", "tiny messages", (4, 4), ("in", "worker"), runs=MEMORY),
     Case("1-byte fragments", "tiny fragments", (4, 4), ("in", "worker"), runs=MEMORY),
 
-    # Messages that wait for another one's last fragment.
+    # Messages that wait for another message's last fragment.
     Case("between fragments", "fragments", (4, 4), ("out",), server=to_all(20, 500, 1)),
     Case("between fragments, deaf", "deaf fragments", (4, 4), ("out",),
          server=to_all(20, 500, 1)),
@@ -161,23 +162,23 @@ CASES = (
     Case("2,000 come and go", "crowd", (2000, 1000), ("in", "frame", "worker"), size=16 * KIB,
          runs=PLAIN_AND_TLS),
 
-    # Memory that is not needed any more.
+    # Memory that is no longer needed.
     Case("heartbeats after 1 MiB", "heartbeats", (64, 64), size=MIB, gives_back=True,
          seconds=(8, 5), runs=MEMORY),
 )
 
 
 def size_of(case, settings):
-    """Of the attackers' messages: what the server takes."""
+    """The size of the attackers' messages that the server accepts."""
     frame = SETTINGS[settings].get("max_frame_payload", FRAME)
     message = SETTINGS[settings].get("max_message_payload", MESSAGE)
     return min(case.size, message if "message" in case.holds else frame)
 
 
 def told(case, settings):
-    """All that the server is told: its settings, and what is the case's. A message to all is at
-    most a quarter of what may wait for a client, or who reads would be dropped with the deaf;
-    then there are the more of them."""
+    """The server's command line: its settings and the case's. A message to all is at most a
+    quarter of what may wait for a client, otherwise readers would be dropped with the deaf;
+    there are more of them instead."""
     values = {**SETTINGS[settings], **dict(case.server), "keep_log": int(case.log != "none")}
     most = values.get("max_queued_bytes", QUEUED) // 4
     size = values.get("broadcast_bytes", 0)
@@ -188,7 +189,7 @@ def told(case, settings):
 
 
 def bound(case, settings, transport):
-    """Bytes for each attacker."""
+    """The bound for each attacker, in bytes."""
     queued = SETTINGS[settings].get("max_queued_bytes", QUEUED)
     request = SETTINGS[settings].get("max_handshake_bytes", REQUEST)
     size = size_of(case, settings)

@@ -1,5 +1,5 @@
-// frames.h: what a server sends, taken apart into frames: by those who want to be served.
-// Only the payloads of text are kept.
+// frames.h: splits what a server sends into frames, for the honest clients. Keeps only the
+// payloads of text.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,7 @@ namespace siege {
 class Frames
 {
   public:
-    // Calls on_frame(opcode, payload) for each that is complete.
+    // Calls on_frame(opcode, payload) for each complete frame.
     template<class OnFrame> void feed(std::string_view bytes, const OnFrame &on_frame)
     {
         while (!bytes.empty()) {
@@ -28,7 +28,7 @@ class Frames
   private:
     unsigned opcode() const { return static_cast<unsigned char>(header_[0]) & 0x0f; }
 
-    // RFC 6455 5.2; a server masks nothing.
+    // RFC 6455 5.2; a server does not mask.
     size_t header_size() const
     {
         if (header_.size() < 2)
@@ -47,7 +47,7 @@ class Frames
         return size;
     }
 
-    // How many bytes it took: one of the header, or what there is of the payload.
+    // How many bytes it used: one of the header, or all there are of the payload.
     size_t take(std::string_view bytes)
     {
         if (header_.size() < header_size()) {

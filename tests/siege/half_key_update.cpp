@@ -1,7 +1,7 @@
-// half_key_update.cpp: attackers that TLS alone allows: half_key_update PORT COUNT. Each sends
-// a Ping and half a KeyUpdate in one segment, and nothing more. OpenSSL writes nothing until
-// it has the other half. The rest is as besiege.cpp has it; the server's only cipher must be
-// TLS_AES_128_GCM_SHA256.
+// half_key_update.cpp: attackers that only TLS makes possible: half_key_update PORT COUNT.
+// Each sends a Ping and half a KeyUpdate in one segment, and nothing more. OpenSSL writes
+// nothing until it has the other half. Otherwise it works like besiege.cpp; the server's only
+// cipher must be TLS_AES_128_GCM_SHA256.
 #include "tests/support/tls_forger.h"
 
 #include <cstdio>
@@ -18,7 +18,7 @@ namespace {
 constexpr char kApplicationData = 23;                         // RFC 8446 B.1
 constexpr std::string_view kPing("\x89\x80\0\0\0\0", 6);      // RFC 6455 5.5.2
 constexpr std::string_view kHalfKeyUpdate("\x18\0\0\x01", 4); // RFC 8446 4.6.3
-constexpr uint64_t kUpgradeRequest = 1;                       // records
+constexpr uint64_t kUpgradeRequest = 1;                       // in records
 
 bool line_comes()
 {

@@ -1,7 +1,7 @@
-// honest.cpp: the client that wants to be served while others attack: honest PORT plain|tls.
-// Sends 20 bytes of text every 2 ms, whether or not the echoes before have come. Prints
-// "ready" when some have, measures from a line on stdin until stdin ends, and says as JSON how
-// long they took, those included that have not come yet.
+// honest.cpp: the client that wants service while others attack: honest PORT plain|tls. Sends
+// 20 bytes of text every 2 ms, whether or not the earlier echoes have come. Prints "ready"
+// after the first echoes, measures from a line on stdin until stdin ends, and prints as JSON
+// how long the echoes took, including those that have not come yet.
 #include "frames.h"
 #include "opening.h"
 
@@ -43,7 +43,7 @@ class Honest
             if (now_ns() < due)
                 continue;
             send();
-            due = std::max(due + kEvery, now_ns() + kEvery / 2); // catches up with nothing
+            due = std::max(due + kEvery, now_ns() + kEvery / 2); // does not catch up
         }
         for (const int64_t sent_at : under_way_)
             if (sent_at != kHasCome)
@@ -140,7 +140,7 @@ class Honest
             give_up("another echo");
         const size_t place = number - oldest_;
         if (place >= under_way_.size() || under_way_[place] == kHasCome)
-            give_up("an echo of nothing that is under way");
+            give_up("an echo of something not in flight");
         add(now_ns() - std::exchange(under_way_[place], kHasCome));
         for (; !under_way_.empty() && under_way_.front() == kHasCome; ++oldest_)
             under_way_.pop_front();
@@ -159,9 +159,9 @@ class Honest
     siege::Opening opening_;
     siege::Link &link_;
     siege::Frames frames_;
-    std::deque<int64_t> under_way_; // when each was sent, from the oldest on; or kHasCome
-    size_t oldest_ = 0;             // its number
-    std::string unsent_;            // the rest of the last one
+    std::deque<int64_t> under_way_; // when each was sent, oldest first; or kHasCome
+    size_t oldest_ = 0;             // number of the oldest
+    std::string unsent_;            // the rest of the last message
     size_t sent_ = 0;
     size_t received_ = 0;
     Histogram latencies_;

@@ -22,7 +22,7 @@ int begin_connect(uint16_t port, int receive_buffer)
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     if (receive_buffer != 0)
         (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
-    // Ends with a reset, so that no port is kept for minutes.
+    // A reset at the end, so that no port is blocked for minutes.
     const linger at_once{.l_onoff = 1, .l_linger = 0};
     (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
     sockaddr_in address{};
@@ -70,7 +70,7 @@ Progress Link::update_keys()
     if (!ssl_)
         return Progress::ended;
     ERR_clear_error();
-    // Refused while the one before is still to be sent.
+    // Refused while the previous one is still to be sent.
     (void)SSL_key_update(ssl_.get(), SSL_KEY_UPDATE_REQUESTED);
     return secure(); // sends it
 }

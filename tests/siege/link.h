@@ -1,6 +1,5 @@
-// link.h: one connection of those who besiege a server or want to be served meanwhile: TCP, or
-// TLS over it, that never waits and takes every end as it comes. What is said through it is
-// others' business.
+// link.h: one connection of an attacker or an honest client: TCP, or TLS over it, that never
+// waits and accepts any end. What is sent through it is decided elsewhere.
 #pragma once
 
 #include "tests/bench/stream.h"
@@ -16,8 +15,8 @@ enum class Progress { done, later, ended };
 class Link
 {
   public:
-    // Begins to connect to 127.0.0.1. tls: nullptr for TCP alone. receive_buffer: 0 for the
-    // system's.
+    // Starts connecting to 127.0.0.1. tls: nullptr for plain TCP. receive_buffer: 0 for the
+    // system's default.
     Link(uint16_t port, bench::TlsClient *tls, int receive_buffer = 0);
     ~Link();
     Link(const Link &) = delete;
@@ -28,11 +27,11 @@ class Link
     // The TLS handshake, as far as it goes now.
     Progress secure();
 
-    // One KeyUpdate that asks for the server's; later: the socket does not take it now.
+    // Sends a KeyUpdate that asks for the server's. later: the socket does not take it now.
     Progress update_keys();
 
-    // How many bytes there were, or were taken; nullopt: it has ended. After 0 the same
-    // bytes must be sent next.
+    // Bytes received or taken; nullopt if the connection has ended. After 0 the next send must
+    // begin with the same bytes.
     std::optional<size_t> receive(std::span<char> into);
     std::optional<size_t> send(std::string_view bytes);
 

@@ -1,7 +1,7 @@
-// newcomer.cpp: one who comes anew every 50 ms while others attack: newcomer PORT plain|tls.
+// newcomer.cpp: a new client every 50 ms while others attack: newcomer PORT plain|tls.
 // Connects, makes the handshakes, has 20 bytes echoed and leaves, from a line on stdin until
-// stdin ends. Then it says as JSON how long that took, and how often it did not succeed; one
-// that was turned away, or had no echo within ten seconds, has not.
+// stdin ends. Then it prints as JSON how long that took and how often it failed: it was turned
+// away, or had no echo within ten seconds.
 #include "frames.h"
 #include "opening.h"
 
@@ -49,7 +49,7 @@ class Visit
     int64_t took() const { return now_ns() - began_; }
 
   private:
-    // False: the connection has ended.
+    // False if the connection has ended.
     bool go_on()
     {
         if (has_asked_)
@@ -89,7 +89,7 @@ void wait_for_line()
 {
     char line[16];
     if (read(STDIN_FILENO, line, sizeof line) <= 0)
-        give_up("stdin has ended");
+        give_up("stdin ended");
 }
 
 } // namespace
@@ -109,7 +109,7 @@ int main(int argc, char **argv)
     while (!over()) {
         Visit visit(port, tls ? &*tls : nullptr);
         const Visit::Outcome outcome = visit.make();
-        worst = std::max(worst, visit.took()); // also of one that would have gone on
+        worst = std::max(worst, visit.took()); // also of one that was not finished
         count += outcome == Visit::Outcome::served;
         turned_away += outcome == Visit::Outcome::turned_away;
         const timespec pause{.tv_sec = 0, .tv_nsec = kEvery};

@@ -1,4 +1,4 @@
-// opening.h: the handshakes of one who wants to be served, step by step as the server answers.
+// opening.h: the opening handshakes of an honest client, one step per answer of the server.
 #pragma once
 
 #include "link.h"
@@ -14,11 +14,11 @@ class Opening
 
     Link &link() { return link_; }
 
-    // Until there is something to go on with, or so long. False: the connection has failed.
+    // Waits for something to do, at most this long. False if the connection has failed.
     bool wait(int milliseconds);
-    // done: it has been upgraded.
+    // done: the connection is upgraded.
     Progress go_on();
-    // What has come behind the answer.
+    // Bytes that followed the answer.
     std::string_view rest() const { return rest_; }
 
   private:

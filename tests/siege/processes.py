@@ -1,5 +1,5 @@
-# processes.py: the programs of a siege while they run: server, honest client, newcomer and
-# attackers, and what of memory and threads the server uses. What they are to do is cases.py's.
+# processes.py: the running programs of a siege: server, honest client, newcomer and attackers,
+# and the server's memory and threads. cases.py says what they do.
 
 import contextlib
 import json
@@ -11,16 +11,17 @@ import time
 from cases import TLS, size_of, told
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-MOST_MEMORY = 2 << 20  # KiB; then the attack is over
+MOST_MEMORY = 2 << 20  # KiB; at this much the attack ends
 LOOK_EVERY, LOOK_AT_LEAST_EVERY = 0.1, 0.5  # seconds
 
 
 class Program:
-    """Orders in, a line of JSON out. It ends with its stdin."""
+    """A program that reads orders, prints a line of JSON and ends with its stdin."""
 
     def __init__(self, *command, stderr=None, nice=0):
         self.name = pathlib.Path(command[0]).name
-        # In a session of its own the scheduler treats it like one, however many threads it has.
+        # In a session of its own the scheduler treats it as one program, however many threads
+        # it has.
         self.process = subprocess.Popen(
             list(map(str, command)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             stderr=stderr, start_new_session=True, preexec_fn=lambda: os.nice(nice))
@@ -28,7 +29,7 @@ class Program:
     def expect(self, word):
         line = self.process.stdout.readline().split()
         if not line or line[0] != word:
-            raise RuntimeError(f"{self.name} did not say {word}")
+            raise RuntimeError(f"{self.name} did not print {word}")
         return line[1:]
 
     def go(self):
@@ -39,7 +40,7 @@ class Program:
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.close()
         for line in self.process.stdout:
-            if line.startswith("{"):  # the rest are callbacks that print
+            if line.startswith("{"):  # the rest is from callbacks that print
                 return json.loads(line)
         raise RuntimeError(f"{self.name} has failed")
 
@@ -52,7 +53,7 @@ class Program:
 
 
 class Siege:
-    """Starts the programs of one run, which end with the stack."""
+    """Starts the programs of one run; they end with the stack."""
 
     def __init__(self, case, settings, transport, build, stack):
         self.case, self.settings, self.transport = case, settings, transport
@@ -88,7 +89,7 @@ class Siege:
         return f"key={key}", f"cert={cert}"
 
     def log_pipe(self):
-        """The end to write to, of a pipe that is not read, or cannot be."""
+        """The write end of a pipe that is not read, or has no reader."""
         reader, writer = os.pipe()
         self.stack.callback(os.close, writer)
         if self.case.log == "nobody is there":
@@ -111,7 +112,7 @@ def thread_count(pid):
 
 
 class Watch:
-    """What the server uses, looked at again and again."""
+    """Watches what the server uses."""
 
     def __init__(self, pid):
         self.pid = pid
@@ -131,6 +132,6 @@ class Watch:
         while time.monotonic() < end and self.last < MOST_MEMORY:
             began = time.monotonic()
             self.look()
-            # A look may hold up a large process.
+            # Reading the figures may hold up a large process.
             took = time.monotonic() - began
             time.sleep(min(max(LOOK_EVERY, 10 * took), LOOK_AT_LEAST_EVERY))

@@ -1,8 +1,8 @@
 #!/usr/bin/python3 -B
-# Runs the siege: many attackers and one honest client, a fresh server for each case. Prints what
-# memory an attacker costs the server and how long the honest client has waited for an echo, and
-# marks what misses the goal. Fails only for what is far from it: the rest depends on the machine.
-# Started by `make siege`; builds nothing.
+# Runs the siege: many attackers and one honest client, a fresh server for each case. Prints
+# how much memory an attacker costs the server and how long the honest client waited for an
+# echo, and marks what misses the goal. Fails only on figures far from the goal: smaller misses
+# depend on the machine. Started by `make siege`; builds nothing.
 
 import argparse
 import contextlib
@@ -18,12 +18,12 @@ from cases import CASES, KIB, SETTINGS, TLS, bound
 from processes import Siege, Watch
 from table import NEVER, NOTES, Result, print_heading, print_result
 
-SECONDS = (2.5, 2)  # of one attack: full, quick
-PATIENCE = 30  # seconds for all that is not the attack
+SECONDS = (2.5, 2)  # of one attack (full, quick)
+PATIENCE = 30  # seconds for everything but the attack
 
 
 def what_became_of(honest):
-    """If it cannot even tell how long it waited: for ever."""
+    """The wait it reports, or for ever if it cannot even report one."""
     try:
         return honest.report()
     except RuntimeError:
@@ -38,7 +38,8 @@ def attack(siege, seconds, args):
     newcomer = siege.start("newcomer", port, transport) if case.newcomers else None
     honest.expect("ready")
     watch = Watch(server.process.pid)
-    # They are to be other machines, so they do not compete with the server for this one's.
+    # The attackers stand for other machines, so they must not compete with the server for this
+    # one's processors.
     attackers = siege.start_attackers(port, args.nice)
     attackers.expect("ready")
     for program in filter(None, (honest, newcomer, server, attackers)):
@@ -55,11 +56,11 @@ def attack(siege, seconds, args):
 
 
 def out_of_time(*_):
-    raise RuntimeError("it does not get on")
+    raise RuntimeError("it makes no progress")
 
 
 class Report:
-    """What came of all runs."""
+    """The results of all runs."""
 
     def __init__(self):
         self.results, self.far = [], []
@@ -87,8 +88,8 @@ class Report:
 
 
 def runs_of(case, args):
-    """The settings and transports of a case: one when it must be quick, else three, and all
-    for who has time."""
+    """The settings and transports that a case is run with: one in a quick siege, otherwise
+    three, or all of them on request."""
     runs = [run for run in case.runs
             if args.settings in ("", run[0]) and args.transport in ("", run[1])]
     if args.all or args.settings or args.transport:
@@ -101,10 +102,10 @@ def parse_arguments():
     parser.add_argument("--quick", action="store_true", help="two minutes: one run of each case")
     parser.add_argument("--all", action="store_true", help="every case with all settings")
     parser.add_argument("--build", default="build/siege", help="where the programs are")
-    parser.add_argument("--only", default="", help="cases whose name has this in it")
+    parser.add_argument("--only", default="", help="cases whose name contains this")
     parser.add_argument("--settings", default="", choices=["", *SETTINGS], help="no others")
     parser.add_argument("--transport", default="", choices=["", "plain", "tls"], help="no other")
-    parser.add_argument("--nice", type=int, default=5, help="of the attackers")
+    parser.add_argument("--nice", type=int, default=5, help="niceness of the attackers")
     return parser.parse_args()
 
 
@@ -115,7 +116,7 @@ def main():
     signal.signal(signal.SIGALRM, out_of_time)
     cases = [case for case in CASES if args.only in case.name]
     if not cases:
-        sys.exit("there is no such case; they are:\n" + "\n".join(case.name for case in CASES))
+        sys.exit("no such case; the cases are:\n" + "\n".join(case.name for case in CASES))
     print(f"load average before: {os.getloadavg()[0]:.2f}\n")
     print_heading()
     report = Report()
@@ -126,7 +127,7 @@ def main():
     print(f"{len(report.results)} runs, {report.missed()} miss the goal")
     with open(f"{args.build}/siege.json", "w", encoding="utf-8") as file:
         json.dump([dataclasses.asdict(result) for result in report.results], file, indent=1)
-    sys.exit("\n".join(["far from it:", *report.far]) if report.far else 0)
+    sys.exit("\n".join(["far from the goal:", *report.far]) if report.far else 0)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 /* server.c: libwebsock under siege: server [NAME=VALUE]..., where NAME is a setting of
- * libwebsock_context, or one of those in be_told below. What a client gets is in the path
- * that it asks for. Prints "port N"; "go" on stdin begins to send to all; at the end of
- * stdin it prints what that took, as a line of JSON, and waits to be killed. */
+ * libwebsock_context or one of those in be_told below. The path that a client asks for decides
+ * what it gets. Prints "port N". "go" on stdin starts sending to all; at the end of stdin it
+ * prints the cost of that as a line of JSON, and waits to be killed. */
 #include <websock/websock.h>
 
 #include <errno.h>
@@ -17,20 +17,20 @@
 enum { MOST_FRAGMENTED = 4096, FRAGMENT_EVERY_MS = 20 };
 
 static struct told {
-    const char *key, *cert, *ciphersuites; /* all of TLS; no key: plain */
+    const char *key, *cert, *ciphersuites; /* for TLS; plain without a key */
     long broadcast_bytes;                  /* of one message to all; 0: none is sent */
-    long broadcast_count;                  /* so many at once */
+    long broadcast_count;                  /* this many at once */
     long broadcast_every_ms;
-    long keep_log;  /* the default onlog; else none */
+    long keep_log;  /* nonzero: the default onlog; else none */
     long spare_mib; /* of addresses, from "go" on, so that threads run out; 0: as many as there are
                      */
-    long default_callbacks; /* those that print, except onmessage */
+    long default_callbacks; /* nonzero: those that print, except onmessage */
 } told = {NULL, NULL, NULL, 0, 1, 1, 0, 0, 0};
 
 /* Guards figures and fragmented. */
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct {
-    double send_all_began; /* 0: none is under way */
+    double send_all_began; /* 0: none is running */
     double send_all_worst; /* seconds */
     long sent;
 } figures;
@@ -91,7 +91,7 @@ static int onopen(libwebsock_client_state *client)
     return 0;
 }
 
-/* One message each that never ends, a byte at a time. */
+/* Sends each of them one message that never ends, a byte at a time. */
 static void *send_fragments(void *unused)
 {
     size_t begun = 0;
@@ -100,7 +100,7 @@ static void *send_fragments(void *unused)
         size_t i, count;
 
         pthread_mutex_lock(&mutex);
-        count = fragmented.count; /* those before it do not change any more */
+        count = fragmented.count; /* entries before it no longer change */
         pthread_mutex_unlock(&mutex);
         for (i = 0; i < count; i++) {
             libwebsock_send_fragment(fragmented.clients[i], "x", 1,
@@ -167,7 +167,7 @@ static void report(void)
     pthread_mutex_unlock(&mutex);
 }
 
-/* A worker needs so much for its stack, and a client's thread a little. */
+/* A worker needs this much for its stack, a client's thread little. */
 static void run_short_of_addresses(void)
 {
     struct rlimit limit;
@@ -286,7 +286,7 @@ static void raise_file_limit(void)
 
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
         limit.rlim_cur = limit.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &limit); /* it goes on with what there is */
+        (void)setrlimit(RLIMIT_NOFILE, &limit); /* otherwise it makes do with fewer */
     }
 }
 

@@ -1,9 +1,9 @@
-# table.py: the goal, what misses it, and what run.py prints of it all.
+# table.py: the goal, what misses it, and what run.py prints.
 
 import dataclasses
 
 GOAL_MS = 100
-# Beyond these the whole has failed.
+# Beyond these the whole siege fails.
 FAR_MS, FAR_MEMORY = 1000, 4
 NEVER = float("inf")
 
@@ -22,7 +22,7 @@ busy machine "nobody" misses it, too."""
 
 @dataclasses.dataclass
 class Result:
-    """What one run has shown. The last four are what the programs said themselves."""
+    """What one run measured. The last four are reports of the programs themselves."""
 
     case: str
     settings: str
@@ -38,7 +38,7 @@ class Result:
     newcomer: dict | None
 
     def misses(self):
-        """What misses the goal, and by how many times."""
+        """What misses the goal, and by what factor."""
         times = {"echo": NEVER if self.honest["lost"] else self.honest["worst_ms"] / GOAL_MS,
                  "memory": self.kib_each / self.bound_kib}
         if self.newcomer and self.newcomer["turned_away"]:

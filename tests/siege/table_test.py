@@ -1,5 +1,5 @@
 #!/usr/bin/python3 -B
-# table_test.py: what the siege takes for a miss, and what the manual grants attackers.
+# table_test.py: what counts as a miss in the siege, and how much the manual grants attackers.
 
 import unittest
 

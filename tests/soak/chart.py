@@ -1,5 +1,5 @@
-# chart.py: a soak's figures as one picture, by gnuplot: memory, descriptors, threads and
-# what the clients did, over time. What they mean is judgement.py's.
+# chart.py: a soak's figures as one picture, drawn by gnuplot: memory, descriptors, threads and
+# what the clients did, over time. judgement.py says what they mean.
 
 import subprocess
 import textwrap
@@ -38,7 +38,7 @@ def duration(seconds):
 
 
 def subtitle_of(report):
-    """And its color."""
+    """The kind of demo, which decides its color."""
     if report["complaints"]:
         more = len(report["complaints"]) - 1
         first = textwrap.shorten(report["complaints"][0], 150, placeholder=" ...")
@@ -48,7 +48,7 @@ def subtitle_of(report):
 
 
 def escape(text):
-    """For gnuplot's enhanced text in double quotes."""
+    """Escapes for gnuplot's enhanced text in double quotes."""
     return "".join("\\\\" + char if char in "_^@&~{}" else char
                    for char in text.replace("\\", "/").replace('"', "'"))
 
@@ -58,7 +58,7 @@ def block(name, rows):
 
 
 def rates(samples, scale):
-    """Messages and connections a second, from one sample to the next."""
+    """Messages and connections per second between samples."""
     for before, now in zip(samples, samples[1:]):
         span = now["seconds"] - before["seconds"]
         yield (now["seconds"] / scale, (now["messages"] - before["messages"]) / span,
@@ -67,7 +67,7 @@ def rates(samples, scale):
 
 
 def median_lines(report, kind, factor, edges):
-    """Arrows without heads, each with its figure: the higher one's above, the lower's below."""
+    """Arrows without heads, each with its figure: above the higher one, below the lower."""
     lines = []
     for quarter, (begin, end) in edges.items():
         levels = sorted(server["trends"][kind][quarter] * factor

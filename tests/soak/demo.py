@@ -1,6 +1,5 @@
-# demo.py: the demo server as the soak runs it, plain or over TLS: its process, what the
-# kernel says of it, and the certificates that it is given. Who talks to it is in
-# population.py.
+# demo.py: the demo server as the soak runs it, plain or over TLS: its process, the kernel's
+# figures for it, and its certificates. population.py has its clients.
 
 import itertools
 import os
@@ -17,15 +16,15 @@ import certificates
 
 STOP_SECONDS = 30
 
-# glibc gives threads up to eight arenas a processor, by chance, and what is freed in an arena
-# stays resident: for an hour that looks like a leak, and would hide one. So: one arena, and
-# what is large or at its end goes back to the system when it is freed.
+# glibc gives threads up to eight arenas per processor, by chance, and memory freed in an arena
+# stays resident. For an hour that looks like a leak, and would hide one. So there is one
+# arena, and blocks that are large or at its end go back to the system when freed.
 TUNABLES = ":".join(["glibc.malloc.arena_max=1", "glibc.malloc.mmap_threshold=131072",
                      "glibc.malloc.trim_threshold=131072"])
 
 
 class Demo:
-    """A context manager. Everything it says on stderr is in directory/NAME.log."""
+    """A context manager. Everything the demo prints on stderr is in directory/NAME.log."""
 
     def __init__(self, name, program, directory, tls=False):
         self.name = name
@@ -48,7 +47,7 @@ class Demo:
         announced = re.search(r":(\d+)/$", self._process.stdout.readline())
         if not announced:
             self.stop()
-            raise RuntimeError(f"{self._program} has not started: see {self._log}")
+            raise RuntimeError(f"{self._program} did not start: see {self._log}")
         self.port = int(announced[1])
         return self
 
@@ -56,7 +55,7 @@ class Demo:
         self.stop()
 
     def stop(self):
-        """SIGTERM, if it still runs."""
+        """Sends SIGTERM if the demo is running."""
         if self._process.poll() is None:
             self._process.terminate()
         try:
@@ -71,7 +70,7 @@ class Demo:
         return self._process.poll() is None
 
     def figures(self):
-        """What the process has now. Memory is what is resident, in KiB."""
+        """The process's current figures. Memory is resident memory, in KiB."""
         directory = pathlib.Path("/proc", str(self._process.pid))
         status = dict(line.split(":", 1) for line in
                       (directory / "status").read_text(encoding="ascii").splitlines())
@@ -79,17 +78,17 @@ class Demo:
                 "descriptors": len(os.listdir(directory / "fd"))}
 
     def log_lines(self, level):
-        """How many its log has of that level, and the first of them."""
+        """The number of log lines of this level, and the first one."""
         with open(self._log, encoding="utf-8", errors="replace") as log:
             lines = [line.strip() for line in log if line.startswith(f"libwebsock: {level}: ")]
         return len(lines), lines[0] if lines else ""
 
     def context(self):
-        """The client's side of TLS, 1.3 and 1.2 in turn; None: there is no TLS here."""
+        """The client's side of TLS, 1.3 and 1.2 in turn; None for plain."""
         return next(self._contexts)
 
     def reload(self):
-        """The other certificate, and the signal to read it."""
+        """Installs the other certificate and sends the signal to read it."""
         self._use(next(self._pairs))
         self._process.send_signal(signal.SIGHUP)
 

@@ -1,15 +1,15 @@
-# judgement.py: whether a soak has passed: what counts as growth, and all that may be wrong.
-# Figures in, sentences out; no processes, no clock.
+# judgement.py: decides whether a soak has passed: what counts as growth, and everything else
+# that may be wrong. Figures in, sentences out; no processes, no clock.
 
 import statistics
 from typing import NamedTuple
 
-MIN_SAMPLES = 8  # below, a quarter is no more than an anecdote
+MIN_SAMPLES = 8  # with fewer, a quarter says nothing
 
 
 class Tolerance(NamedTuple):
-    """How much more the last quarter may show than the second: that share of it, and on
-    top of that so many units."""
+    """How much more the last quarter may show than the second: a share of it plus a number
+    of units."""
     share: float
     units: int
     unit: str
@@ -19,14 +19,14 @@ TOLERANCES = {
     "memory": Tolerance(0.05, 512, " KiB"),
     "descriptors": Tolerance(0.05, 4, ""),
     # Workers come when callbacks block, and stay for a while. Threads that never leave are
-    # what leftovers() sees, be they ever so few.
+    # found by leftovers(), however few.
     "threads": Tolerance(0.25, 4, ""),
 }
 
 
 class Trend(NamedTuple):
-    """Medians of the run's second and last quarter, and the most that the last may be. The
-    first quarter is the start: pools and caches fill."""
+    """Medians of the run's second and last quarter, and the limit for the last. The first
+    quarter is the start: pools and caches fill."""
     second: float
     last: float
     limit: float
@@ -37,7 +37,7 @@ class Trend(NamedTuple):
 
 
 def quarters(count):
-    """The second and the last of the four, as (begin, end) in count samples."""
+    """The second and the last quarter of count samples, as (begin, end)."""
     return (count // 4, count // 2), (count - count // 4, count)
 
 
@@ -58,7 +58,7 @@ def growth(server, series):
 
 
 def leftovers(server, idle, after):
-    """A sentence for each kind of which more is there after the population has gone than
-    was before it came. Memory may stay: the allocator keeps some for the next to come."""
+    """A sentence for each kind that has more left after the population has gone than before
+    it came. Memory may stay: the allocator keeps some for later clients."""
     return [f"{server}: {after[kind]} {kind} are left, of {idle[kind]} before the first client"
             for kind in ("descriptors", "threads") if after[kind] > idle[kind]]

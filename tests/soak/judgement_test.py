@@ -1,5 +1,5 @@
 #!/usr/bin/python3 -B
-# What the soak calls growth, and what it does not, on series that are made up.
+# What the soak counts as growth, and what not, tried on made-up series.
 
 import random
 import unittest

@@ -1,6 +1,6 @@
-# population.py: all clients of a soak, on both demos: residents who stay and come anew,
-# visitors one after another, and those who only try the server's patience. Any of them that
-# does not get what it must is an error.
+# population.py: all clients of a soak, on both demos: residents that stay and come again,
+# visitors one after another, and those that only try the server's patience. A client that does
+# not get what it must is an error.
 
 import asyncio
 import itertools
@@ -14,13 +14,13 @@ VISITORS = 3  # at a time, on each demo
 RELOAD_SECONDS = 5  # between two SIGHUPs
 LEAVE_SECONDS = 60  # for residents to say goodbye
 
-# What the server breaks off, at its own time: not waited for at the end.
+# Clients that the server drops in its own time: not waited for at the end.
 PATIENT = (stop_reading, *LONG_VISITS)
 
 
 class Population:
     def __init__(self, demos, tally):
-        # Connections that break off are what this is about; asyncio would tell of each.
+        # Broken connections are intended here; asyncio would log each.
         for name in ("asyncio", "websockets"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self._tally = tally

@@ -1,5 +1,5 @@
 # residents.py: clients that stay for a while: they talk, chat, carry big messages, ping,
-# watch, read slowly or not at all. Each is called with an Until; what comes and goes is in
+# watch, read slowly or not at all. Each is called with an Until. Short visits are in
 # visits.py.
 
 import asyncio
@@ -26,7 +26,7 @@ class Until:
         return self._over.is_set() or asyncio.get_running_loop().time() >= self._end
 
     async def pause(self, seconds):
-        """Shorter, if the soak ends meanwhile."""
+        """Sleeps; less if the soak ends meanwhile."""
         try:
             await asyncio.wait_for(self._over.wait(), seconds)
         except asyncio.TimeoutError:
@@ -43,7 +43,7 @@ async def talk(demo, tally, until):
 
 
 async def carry(demo, tally, until):
-    """Several MiB at a time."""
+    """Sends several MiB at a time."""
     async with session(demo, tally, "/echo") as client:
         while not until.reached:
             await client.exchange(random.randbytes(random.choice((1, 2, 4, 8)) * MIB - 17))
@@ -52,7 +52,7 @@ async def carry(demo, tally, until):
 
 
 async def pipeline(demo, tally, until):
-    """A hundred messages before the first answer is looked at."""
+    """Sends a hundred messages before it reads the first answer."""
     async with session(demo, tally, "/echo") as client:
         while not until.reached:
             messages = [f"{random.getrandbits(32)} {i}" for i in range(100)]
@@ -80,8 +80,8 @@ async def watch(demo, tally, until):
 
 
 async def listen(client, name):
-    """Until name says bye. Of each resident every word must come, in order; a visitor's
-    have no numbers, nor have the room's own."""
+    """Reads until name says bye. Each resident's words must all come, in order; those of
+    visitors and of the room itself have no numbers."""
     heard = {}
     while True:
         who, _, rest = (await client.receive()).partition(" ")
@@ -114,8 +114,8 @@ async def chat(demo, tally, until):
 
 
 async def read_slowly(demo, tally, until):
-    """Sends all it can, and takes 16 KiB of the answers ten times a second: the server
-    holds what it may and then reads no more; nothing is lost."""
+    """Sends all it can, and reads 16 KiB of the answers ten times a second. The server
+    holds what it may and then stops reading; nothing is lost."""
     sent = asyncio.Queue()
 
     async def send(client):
@@ -141,7 +141,7 @@ async def read_slowly(demo, tally, until):
 
 
 async def stop_reading(demo, tally, until):
-    """And go on sending, until the server gives it up: send_timeout_ms, 30 s."""
+    """Stops reading and goes on sending until the server drops it: send_timeout_ms, 30 s."""
     async with session(demo, tally, "/echo", slow=True) as client:
         try:
             while True:
@@ -149,17 +149,17 @@ async def stop_reading(demo, tally, until):
         except websockets.ConnectionClosed:
             return
         except asyncio.TimeoutError:
-            raise Failed("a client that does not read was not given up") from None
+            raise Failed("a client that does not read was not dropped") from None
 
 
 async def sleep_in_the_chat(demo, tally, until):
-    """A member that does not read: it may be sent away, and does not notice."""
+    """A member that does not read. It may be dropped, and does not notice."""
     async with session(demo, tally, "/chat", slow=True):
         while not until.reached:
             await until.pause(1)
 
 
-# How many of each a server has, and how long each stays before it comes anew, in seconds.
+# How many of each a server has, and how many seconds each stays before it comes again.
 RESIDENTS = [
     (talk, 5, (10, 60)),
     (chat, 5, (10, 60)),

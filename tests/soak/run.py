@@ -1,8 +1,8 @@
 #!/usr/bin/python3 -B
-# The soak: two demo servers, one with TLS, under a mixed population for as long as asked
-# for, looked at once a second. Fails when a client did not get what it must, or when the
-# servers' memory, descriptors or threads grow (judgement.py). Leaves soak.json, soak.png
-# and the servers' logs in BUILD/soak. Started by `make soak`; builds nothing.
+# The soak: two demo servers, one with TLS, under a mixed population for as long as asked,
+# sampled once a second. Fails when a client did not get what it must, or when the servers'
+# memory, descriptors or threads grow (judgement.py). Leaves soak.json, soak.png and the
+# servers' logs in BUILD/soak. Started by `make soak`; builds nothing.
 
 import argparse
 import asyncio
@@ -21,14 +21,14 @@ from tally import Tally
 
 SAMPLE_SECONDS = 1
 MIN_SECONDS = 20
-ROOM_BYTES = 4 << 20  # of the demo's chat, which touches them as they fill
-CHAT_BYTES = 4096  # at most, of one message
-SETTLE_SECONDS = 60  # what a server may take to let go of descriptors and threads
+ROOM_BYTES = 4 << 20  # kept by the demo's chat, which touches it as it fills
+CHAT_BYTES = 4096  # largest message
+SETTLE_SECONDS = 60  # time for a server to release descriptors and threads
 REPORT_SECONDS = 60
 
 
 async def warm_up(demo):
-    """Lets the chat fill what it keeps, which would look like a leak later."""
+    """Fills the chat's history, which would look like a leak later."""
     tally = Tally()
     async with session(demo, tally, "/chat") as client:
         text = "x" * CHAT_BYTES
@@ -40,7 +40,7 @@ async def warm_up(demo):
 
 
 async def settled(demos, idle):
-    """The figures of each demo as soon as nothing is left over, or when time is up."""
+    """Each demo's figures as soon as nothing is left over, or when time is up."""
     deadline = time.monotonic() + SETTLE_SECONDS
     while True:
         figures = {demo.name: demo.figures() for demo in demos}
@@ -51,7 +51,7 @@ async def settled(demos, idle):
 
 
 async def own_figures(demo):
-    """What the demo says of itself, when there is one client: this one."""
+    """What the demo reports with one client, this one."""
     async with session(demo, Tally(), "/stats") as client:
         figures = json.loads(await client.receive())
         await client.close()
@@ -63,7 +63,7 @@ class ServerEnded(Exception):
 
 
 class Samples:
-    """One a second, of the demos and of what their clients have counted."""
+    """Takes a sample every second: the demos' figures and what their clients counted."""
 
     def __init__(self, demos, tally):
         self._demos = demos
@@ -85,7 +85,7 @@ class Samples:
             await asyncio.sleep(SAMPLE_SECONDS)
             for demo in self._demos:
                 if not demo.runs:
-                    raise ServerEnded(f"{demo.name}: the server has ended by itself, after "
+                    raise ServerEnded(f"{demo.name}: the server ended by itself after "
                                       f"{time.monotonic() - self._begin:.0f} s: see its log")
             self.take()
             if time.monotonic() - told >= REPORT_SECONDS:
@@ -106,7 +106,7 @@ class Samples:
 
 
 async def soak(demos, seconds):
-    """What is written to soak.json, but for the verdict."""
+    """What is written to soak.json, except the verdict."""
     for demo in demos:
         await warm_up(demo)
     idle = {demo.name: demo.figures() for demo in demos}
@@ -131,7 +131,7 @@ async def soak(demos, seconds):
 
 
 def complaints(report, samples, demos):
-    """Everything that is wrong. After the demos have ended."""
+    """Everything that is wrong, once the demos have ended."""
     found = []
     if report["clients"]["errors"]:
         found.append(f"{report['clients']['errors']} errors, of which the first is "

@@ -1,4 +1,4 @@
-# session.py: one WebSocket of a well-behaved client, by Python's websockets: counted, and
+# session.py: one WebSocket of a well-behaved client, using Python's websockets: counted, and
 # with a deadline for everything.
 
 import asyncio
@@ -51,7 +51,7 @@ class Session:
 
 @contextlib.asynccontextmanager
 async def session(demo, tally, path, slow=False):
-    """slow: takes from the network only what it is about to look at."""
+    """slow: reads from the network only what it is about to look at."""
     connection = socket.socket()
     connection.setblocking(False)
     options = {}

@@ -1,18 +1,18 @@
-# tally.py: what the clients of a soak have counted.
+# tally.py: what the clients of a soak counted.
 
 import collections
 
-KEPT_ERRORS = 50  # in full; the others are only counted
+KEPT_ERRORS = 50  # kept in full; the others are only counted
 
 
 class Tally:
     def __init__(self):
-        self.messages = 0  # sent, or received; one that comes back is two
+        self.messages = 0  # sent or received; an echoed one counts twice
         self.connections = 0  # TCP, attempted
         self.bytes = 0  # of those messages
         self.errors = 0
         self.kept_errors = []
-        self.done = collections.Counter()  # by what was done: sessions, visits
+        self.done = collections.Counter()  # sessions and visits, by kind
 
     def message(self, payload):
         self.messages += 1

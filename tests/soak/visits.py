@@ -1,5 +1,5 @@
-# visits.py: clients that come, do one thing and go: politely, abruptly or against the
-# rules; and what the server must do then. Those who stay are in residents.py.
+# visits.py: clients that come, do one thing and go: politely, abruptly or against the rules;
+# and what the server must then do. Those that stay are in residents.py.
 
 import asyncio
 import json
@@ -72,7 +72,7 @@ async def announce_too_much(demo, tally):
 
 
 async def talk_nonsense(demo, tally):
-    """Which to a port of TLS is plain text; there the answer may be an alert."""
+    """Sends plain text even to a TLS port; there the answer may be an alert."""
     async with connected(demo, tls=False) as wire:
         await wire.send(bytes(random.randrange(128, 256) for _ in range(64)) + b"\r\n\r\n")
         answer = await wire.read_to_end()
@@ -104,7 +104,7 @@ async def ask_for_what_is_refused(demo, tally):
 
 
 async def plain_http(demo, tally):
-    """To a port of TLS this is a mistake."""
+    """An error on a TLS port."""
     async with connected(demo, tls=False) as wire:
         await wire.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         status = await wire.status()
@@ -135,7 +135,7 @@ async def send_fragments_and_pings(demo, tally):
         await client.close()
 
 
-# One after another, for as long as the soak goes on.
+# One after another, for the length of the soak.
 VISITS = [
     close_politely, reset_after_an_echo, read_the_page, send_unmasked, reset_at_once,
     close_politely, vanish_in_mid_handshake, read_health, end_sending_in_mid_frame,
@@ -146,13 +146,13 @@ VISITS = [
 
 
 async def say_nothing(demo, tally):
-    """Until the server has had enough: handshake_timeout_ms, 10 s."""
+    """Waits until the server drops it: handshake_timeout_ms, 10 s."""
     async with connected(demo, tls=False) as wire:
         await wire.read_to_end()
 
 
 async def ask_slowly(demo, tally):
-    """A byte a second, and not as many as the server is patient: what is sent to a closed
+    """Sends a byte a second, but stops before the server's patience ends: sending to a closed
     connection may cost the client the answer."""
     async with connected(demo) as wire:
         for byte in b"GET /":
@@ -162,5 +162,5 @@ async def ask_slowly(demo, tally):
         demand(status == 408, f"a slow request: {status}")
 
 
-# These take as long as the server's patience, so they have clients of their own.
+# These take as long as the server's timeout, so they have clients of their own.
 LONG_VISITS = [say_nothing, ask_slowly]

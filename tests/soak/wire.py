@@ -1,5 +1,5 @@
 # wire.py: a connection to the demo without a WebSocket library, for the clients that break
-# off, break rules or say nothing. Who does what is in visits.py.
+# off, break rules or stay silent. visits.py and residents.py say who does what.
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ UPGRADE = (b"GET /echo HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConn
 
 
 class Failed(Exception):
-    """The server has not done what it must."""
+    """The server did not do what it must."""
 
 
 def demand(condition, what):
@@ -25,7 +25,7 @@ def demand(condition, what):
 
 
 def frame(opcode, payload=b"", announced=None, masked=True):
-    """A client's final frame; its key is 0. announced: a length that is not the payload's."""
+    """A client's final frame with key 0. announced: a length other than the payload's."""
     length = len(payload) if announced is None else announced
     if length < 126:
         header = struct.pack("!BB", FIN | opcode, length)
@@ -53,7 +53,7 @@ class Wire:
         return await asyncio.wait_for(self._reader.readexactly(count), DEADLINE)
 
     async def read_to_end(self):
-        """What comes until the server ends the connection, be it by a reset."""
+        """Everything up to the end of the connection, which may be a reset."""
         data = b""
         with contextlib.suppress(ConnectionError):
             while piece := await asyncio.wait_for(self._reader.read(65536), DEADLINE):
@@ -61,7 +61,7 @@ class Wire:
         return data
 
     async def status(self):
-        """Of an HTTP answer that ends with the connection."""
+        """The status of an HTTP answer that ends with the connection."""
         answer = await self.read_to_end()
         line = re.match(rb"HTTP/1\.1 (\d{3}) ", answer)
         demand(line, f"no HTTP answer but {answer[:60]!r}")
@@ -78,13 +78,13 @@ class Wire:
         demand(await self.read(len(sent_back)) == sent_back, "another message came back")
 
     async def close_code(self):
-        """Of the Close frame that must be next."""
+        """The code of the Close frame that must come next."""
         first, length = await self.read(2)
         demand(first == FIN | CLOSE and length >= 2, "no Close frame with a code")
         return struct.unpack("!H", (await self.read(length))[:2])[0]
 
     def end_sending(self):
-        """The half that TCP can close on its own; TLS cannot, so there it is all."""
+        """Closes the sending half over TCP; TLS has no half, so the whole connection."""
         if self._writer.can_write_eof():
             self._writer.write_eof()
         else:
@@ -102,7 +102,7 @@ class Wire:
 
 @contextlib.asynccontextmanager
 async def connected(demo, tls=True):
-    """tls: False leaves it out where the demo has it."""
+    """tls: False connects without TLS even if the demo has it."""
     context = demo.context() if tls else None
     wire = Wire(*await asyncio.wait_for(asyncio.open_connection(
         "127.0.0.1", demo.port, ssl=context,

@@ -35,7 +35,7 @@ struct Session {
     std::mutex write_mutex;
 };
 
-// Those who send hold it shared, so that nobody they send to is gone meanwhile.
+// Senders hold it shared, so that no receiver disappears meanwhile.
 std::shared_mutex clients_mutex;
 std::set<Session *> clients;
 

@@ -1,13 +1,13 @@
 /* libwebsockets.c: libwebsockets in the benchmark. Its command line is ../work.h's.
- * It hands over what comes in pieces, and is written to only in its writable callback; so
- * a message is put together in a buffer of its own, which waits in a queue of each client
- * that it goes to. Serves until SIGTERM, whose default action is to end it. */
+ * lws delivers data in pieces and is written to only in its writable callback. So each message
+ * is assembled in a buffer of its own, which waits in the queue of each client that it goes
+ * to. Serves until SIGTERM, whose default action is to end it. */
 #include "tests/bench/work.h"
 
 #include <libwebsockets.h>
 
-/* The room for a header in front of the bytes is asked for by lws_write, which writes it
- * there: the same one for every client, so that all can share the message. */
+/* lws_write wants room for a header in front of the bytes, and writes it there: the same one
+ * for every client, so all can share the message. */
 struct message {
     size_t references;
     size_t length;
@@ -27,13 +27,13 @@ struct queue {
 struct client {
     struct lws *wsi;
     struct message *incoming;
-    struct message *spare; /* its memory is used again, which matters when it is large */
+    struct message *spare; /* its memory is reused, which matters when it is large */
     struct queue unsent;
     struct client *next; /* all of them, for fan-out */
     struct client **link;
 };
 
-enum { MOST_UNSENT = 256 }; /* a client with more is not read until it has read some */
+enum { MOST_UNSENT = 256 }; /* a client with more unsent is not read until it reads some */
 
 static struct bench_work work;
 static struct client *clients;
@@ -189,9 +189,9 @@ static int receive(struct client *client, const void *piece, size_t length)
     return result;
 }
 
-/* As many as the socket takes, since each time round the event loop costs more than a
- * message. What lws_write could not send is in lws's own buffer, and nothing may follow
- * until that is empty, which the next callback says. */
+/* Sends as many as the socket takes, since a round of the event loop costs more than a message.
+ * What lws_write could not send is in lws's own buffer, and nothing may follow until that is
+ * empty; then the callback comes again. */
 static int send_unsent(struct client *client)
 {
     while (client->unsent.count > 0 && !lws_partial_buffered(client->wsi)) {
@@ -251,7 +251,7 @@ int main(int argc, char **argv)
     lws_set_log_level(0, NULL);
     info.iface = "127.0.0.1";
     info.protocols = protocols;
-    info.pt_serv_buf_size = 128 * 1024; /* what its header suggests for throughput */
+    info.pt_serv_buf_size = 128 * 1024; /* as its header suggests for throughput */
     info.options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS | LWS_SERVER_OPTION_VALIDATE_UTF8;
     context = lws_create_context(&info);
     vhost = context ? lws_create_vhost(context, &info) : NULL;

@@ -27,7 +27,7 @@ const server = new WebSocketServer({
     backlog: 4096,
     perMessageDeflate: false,
     maxPayload: 16 << 20,
-    clientTracking: work === 'fanout', // otherwise nobody asks for the list
+    clientTracking: work === 'fanout', // only fan-out needs the list
 });
 
 function echo(client, data, binary) {
@@ -51,6 +51,6 @@ const answer = work === 'fanout' ? fan_out : block_ms > 0 ? block_and_echo : ech
 
 server.on('connection', (client) => {
     client.on('message', (data, binary) => answer(client, data, binary));
-    client.on('error', () => {}); // it is closed then, and that is all there is to do
+    client.on('error', () => {}); // it is closed then, nothing else to do
 });
 server.on('listening', () => console.log(`port ${server.address().port}`));

@@ -37,7 +37,7 @@ Server server;
 bench_work work;
 std::set<Server::connection_ptr> clients; // only for fan-out
 
-// A message that has its header is written as it is, so that one serves all clients.
+// A message that already has its header is written as it is, so one serves all clients.
 Message encoded(const Message &message)
 {
     namespace frame = websocketpp::frame;
@@ -52,7 +52,7 @@ Message encoded(const Message &message)
     return out;
 }
 
-// A send fails when the client has gone; the close handler sees to that.
+// A send fails when the client has gone; the close handler removes it.
 void fan_out(const Message &message)
 {
     const Message out = encoded(message);
