@@ -1,4 +1,4 @@
-# Everything this project builds, tests and installs. What a user needs:
+# Everything this project builds, tests and installs. The commands:
 #   make            build/libwebsock.a and the demos in build/demo/
 #   make run        the demo server, at http://127.0.0.1:8080/ (PORT=...)
 #   make run-tls    the same over TLS, at https://127.0.0.1:8443/
@@ -9,8 +9,8 @@
 #   make fuzz       every fuzz target for SECONDS=60 each; TARGETS="frame tls" for some
 #   make soak       the demo under all kinds of clients for SECONDS=60; draws build/soak/soak.png
 #   make install    PREFIX=/usr/local DESTDIR=
-# Set CC, CXX, CFLAGS and CXXFLAGS as you like, and AR, LD and OBJCOPY to cross-compile;
-# BUILD puts it all elsewhere.
+# Set CC, CXX, CFLAGS and CXXFLAGS as you like, and AR, LD and OBJCOPY to cross-compile; BUILD
+# names another build directory.
 
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -28,21 +28,21 @@ OBJCOPY ?= objcopy
 CFLAGS ?= -O2 -g
 CXXFLAGS ?= -O2 -g
 
-# thread, or address,undefined: for the instrumented test programs.
+# thread, or address,undefined: the sanitizers of instrumented test programs.
 SANITIZE ?=
 sanitize := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all)
 ifneq ($(findstring undefined,$(SANITIZE)),)
-sanitize += -fno-sanitize=vptr # it needs descriptors to look, and some tests leave it none
+sanitize += -fno-sanitize=vptr # it needs descriptors to work, and some tests leave none
 endif
 
-# -Werror, for the tests; not for users, whose compiler may know more warnings.
+# -Werror for the tests; not for users, whose compiler may have more warnings.
 WERROR ?=
 warnings := -Wall -Wextra -Wpedantic -Wshadow -Wconversion $(WERROR)
 ifneq ($(findstring clang,$(CXX)),)
 warnings += -Wthread-safety
-sanitize += $(if $(SANITIZE),-fsanitize-link-c++-runtime) # programs in C have C++ inside
+sanitize += $(if $(SANITIZE),-fsanitize-link-c++-runtime) # C programs contain C++, too
 else
-no_unique := -fno-gnu-unique # symbols that objcopy leaves alone; clang makes none
+no_unique := -fno-gnu-unique # objcopy cannot make such symbols local; clang makes none
 endif
 cppflags := -I. -Isrc -MMD -MP
 cxxflags := -std=c++20 -pthread $(warnings) $(sanitize)
@@ -55,7 +55,7 @@ version := $(call version_of,MAJOR).$(call version_of,MINOR).$(call version_of,P
 archive := $(BUILD)/libwebsock.a
 src_objects := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard src/*/*.cpp))
 demos := $(addprefix $(BUILD)/demo/,websock-demo quickstart echo wss)
-# Built by the tests; the only one that needs libevent.
+# Built by the tests; the only demo that needs libevent.
 libevent_demo := $(BUILD)/demo/libevent
 
 .PHONY: all demo run run-tls install uninstall clean
@@ -64,10 +64,9 @@ libevent_demo := $(BUILD)/demo/libevent
 all: $(archive) demo
 demo: $(demos)
 
-# One object that defines the API and nothing else, so that programs cannot collide with
-# what is inside, C++'s templates least of all, and a shared object that the archive
-# becomes part of exports the API alone. An object with its machine code still to be made
-# (-flto) could not be treated so.
+# One object that defines only the API. Programs cannot collide with the library's internals,
+# least of all with C++ templates, and a shared object that contains the archive exports only
+# the API. This does not work with objects that have no machine code yet (-flto).
 $(src_objects): override CXXFLAGS += -fPIC -fvisibility=hidden -fvisibility-inlines-hidden \
   -fno-lto $(no_unique)
 $(archive): $(src_objects) src/api/symbols.list
@@ -76,7 +75,7 @@ $(archive): $(src_objects) src/api/symbols.list
 	$(OBJCOPY) --keep-global-symbols=src/api/symbols.list $(BUILD)/libwebsock.o
 	$(AR) rcs $@ $(BUILD)/libwebsock.o
 
-# The flags above are as much a part of an object as its source is.
+# The flags above are as much a part of an object as its source.
 $(BUILD)/%.o: %.cpp Makefile
 	@mkdir -p $(@D)
 	$(CXX) $(cppflags) $(CPPFLAGS) $(cxxflags) $(CXXFLAGS) -c $< -o $@
@@ -85,8 +84,8 @@ $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(cppflags) -I$(BUILD)/demo $(CPPFLAGS) $(cflags) $(CFLAGS) -c $< -o $@
 
-# Files that are part of the demo server, each as an array: one file to copy. Of the manual
-# what mandoc makes of it, without its bold print; without mandoc, its source.
+# Files that are built into the demo server as arrays, so that it is one file to copy. The
+# manual is rendered by mandoc, without bold; if there is no mandoc, its source is used.
 built_in := demo/page.html README.md man/libwebsock.7 websock/websock.h demo/server.c demo/block.c demo/slow.c
 $(BUILD)/demo/files_built_in.h: $(built_in) Makefile
 	@mkdir -p $(@D)
@@ -125,8 +124,8 @@ run-tls:
 
 include tests/tests.mk tests/bench/bench.mk tests/siege/siege.mk tests/fuzz/fuzz.mk
 
-# There is an archive only, so whatever it needs is needed by every program: in Libs and
-# Requires, not in what pkg-config adds with --static.
+# There is only an archive, so every program needs what it needs: that goes into Libs and
+# Requires, not into what pkg-config adds with --static.
 $(BUILD)/libwebsock.pc: Makefile websock/websock.h
 	@mkdir -p $(@D)
 	printf '%s\n' 'prefix=$(PREFIX)' 'includedir=$${prefix}/include' 'libdir=$${prefix}/lib' '' \
@@ -147,7 +146,7 @@ man_dir := $(DESTDIR)$(PREFIX)/share/man
 man3 := $(wildcard man/*.3 man/man3/*.3)
 man7 := $(wildcard man/*.7)
 
-# The prefix is written into libwebsock.pc, so that file is made anew each time.
+# libwebsock.pc contains the prefix, so it is remade each time.
 install: $(archive) $(cmake_files)
 	@rm -f $(BUILD)/libwebsock.pc
 	@$(MAKE) --no-print-directory $(BUILD)/libwebsock.pc
@@ -163,7 +162,7 @@ uninstall:
 	rm -f $(include_dir)/websock.h $(lib_dir)/libwebsock.a $(lib_dir)/pkgconfig/libwebsock.pc
 	rm -f $(addprefix $(cmake_dir)/,$(notdir $(cmake_files)))
 	rm -f $(addprefix $(man_dir)/man3/,$(notdir $(man3))) $(addprefix $(man_dir)/man7/,$(notdir $(man7)))
-	@rmdir $(include_dir) $(cmake_dir) 2>/dev/null || true # unless something else is in it
+	@rmdir $(include_dir) $(cmake_dir) 2>/dev/null || true # unless it holds something else
 
 clean:
 	rm -rf $(BUILD)

@@ -1,8 +1,8 @@
-/* echo.c: a small complete server: an onopen, onmessage and onclose of its own,
- * every result looked at, a clean end on SIGINT or SIGTERM. websock-demo
- * (server.c) is the larger example.
+/* echo.c: a small complete server: its own onopen, onmessage and onclose, every
+ * result checked, a clean end on SIGINT or SIGTERM. websock-demo (server.c) is the
+ * larger example.
  *
- *     echo [port]        1234 unless given, 0 for any free one */
+ *     echo [port]        default 1234, 0 for any free one */
 #include <websock/websock.h>
 
 #include <errno.h>
@@ -29,15 +29,15 @@ static int onmessage(libwebsock_client_state *client, libwebsock_message *msg)
     return 0;
 }
 
-/* The reason is the peer's own text. Whoever prints it to a terminal should
- * think of escape sequences; the code is enough here. */
+/* The reason is text that the peer chose: to print it to a terminal, escape it
+ * first. The code is enough here. */
 static int onclose(libwebsock_client_state *client)
 {
     printf("%s: closed, %d\n", libwebsock_peer(client), client->close_info->code);
     return 0;
 }
 
-/* libwebsock_bind has logged what is wrong when it fails. */
+/* When libwebsock_bind fails it has already logged why. */
 static int serve(libwebsock_context *ctx, const char *port)
 {
     if (libwebsock_bind(ctx, "127.0.0.1", port) != 0) {
@@ -58,8 +58,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "echo: libwebsock_init: %s\n", strerror(errno));
         return 1;
     }
-    (void)setvbuf(stdout, NULL, _IOLBF, 0); /* lines are seen at once, in a pipe too */
-    (void)signal(SIGPIPE, SIG_IGN); /* whoever reads them may end before we do */
+    (void)setvbuf(stdout, NULL, _IOLBF, 0); /* print each line at once, even to a pipe */
+    (void)signal(SIGPIPE, SIG_IGN);         /* the reader of a pipe may end before us */
 
     ctx->onopen = onopen;
     ctx->onmessage = onmessage;

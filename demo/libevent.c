@@ -1,8 +1,8 @@
-/* libevent.c: a program that has its own event loop. libevent accepts; each
- * connected socket is handed to libwebsock, which serves it on threads of its own
- * and owns it from then on. Nobody calls libwebsock_wait.
+/* libevent.c: a program with its own event loop. libevent accepts; each connected
+ * socket is handed to libwebsock, which owns it from then on and serves it on its
+ * own threads. Nobody calls libwebsock_wait.
  *
- *     libevent [port]    any free one unless given */
+ *     libevent [port]    default: any free one */
 #include <websock/websock.h>
 
 #include <event2/event.h>
@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Runs on a worker of libwebsock, not on the thread of the event loop: it may
+/* Runs on one of libwebsock's workers, not on the event loop's thread: it may
  * block, and must not touch the event base. */
 static int onmessage(libwebsock_client_state *client, libwebsock_message *msg)
 {
@@ -53,7 +53,7 @@ static int print_url(struct evconnlistener *listener)
         return -1;
     }
     printf("libevent: ws://127.0.0.1:%d/\n", ntohs(address.sin_port));
-    (void)fflush(stdout); /* without a stdout it serves all the same */
+    (void)fflush(stdout); /* it serves even without a stdout */
     return 0;
 }
 
@@ -65,7 +65,7 @@ int main(int argc, char **argv)
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     address.sin_port = htons((uint16_t)(argc > 1 ? strtoul(argv[1], NULL, 10) : 0));
 
-    (void)signal(SIGPIPE, SIG_IGN); /* who reads what we print may end before we do */
+    (void)signal(SIGPIPE, SIG_IGN); /* the reader of a pipe may end before us */
     libwebsock_context *ctx = libwebsock_init(NULL, NULL, 0);
     struct event_base *base = event_base_new();
     if (ctx == NULL || base == NULL) {

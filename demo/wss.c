@@ -1,5 +1,5 @@
 /* wss.c: an echo over TLS that reads its certificate again on SIGHUP. For client
- * certificates and several host names there is libwebsock_bind_tls.
+ * certificates or several host names use libwebsock_bind_tls.
  *
  *     wss keyfile certfile port          0 for any free one */
 #include <websock/websock.h>
@@ -14,10 +14,10 @@ static int onmessage(libwebsock_client_state *client, libwebsock_message *msg)
                                     (int)msg->opcode | WS_FRAGMENT_FIN);
 }
 
-static sigset_t signals; /* blocked, so that they wait for the one thread that takes them */
+static sigset_t signals; /* blocked everywhere; take_signals waits for them */
 
-/* No signal handler, for libwebsock_reload_ssl reads files and takes locks. A bad file is
- * logged and changes nothing. */
+/* Not a signal handler, since libwebsock_reload_ssl reads files and takes locks. A bad
+ * file is logged and changes nothing. */
 static void *take_signals(void *ctx)
 {
     int number;
@@ -38,14 +38,14 @@ int main(int argc, char **argv)
     sigaddset(&signals, SIGHUP);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &signals, NULL); /* threads inherit it */
+    pthread_sigmask(SIG_BLOCK, &signals, NULL); /* threads inherit the mask */
 
-    (void)signal(SIGPIPE, SIG_IGN); /* who reads what we print may end before we do */
+    (void)signal(SIGPIPE, SIG_IGN); /* the reader of a pipe may end before us */
     libwebsock_context *ctx = libwebsock_init(NULL, NULL, 0);
     if (ctx == NULL) {
         return 1;
     }
-    ctx->handle_signals = 0; /* take_signals does */
+    ctx->handle_signals = 0; /* take_signals does that */
     ctx->onmessage = onmessage;
 
     pthread_t thread;
@@ -55,7 +55,7 @@ int main(int argc, char **argv)
         printf("wss: wss://127.0.0.1:%d/\n", libwebsock_port(ctx));
         (void)fflush(stdout);
         failed = libwebsock_wait(ctx);
-        pthread_kill(thread, SIGTERM); /* if it has taken none itself */
+        pthread_kill(thread, SIGTERM); /* in case it has had no signal */
         pthread_join(thread, NULL);
     }
     libwebsock_free(ctx);

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Every test there is: builds what they need, then runs the suites, some at the same time
-# (run.py), whose last line is "N passed, N failed". Called by `make check`.
+# Runs every test: builds what they need, then runs the suites through run.py, whose last line
+# is "N passed, N failed". Called by `make check`.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
@@ -12,15 +12,15 @@ make="make --no-print-directory $jobs WERROR=-Werror"
 pre_src='PRECOMPILED=src'
 pre_tests='PRECOMPILED=tests'
 pre_both="'PRECOMPILED=src tests'"
-# One test program, three ways: as it ships, and with each sanitizer. clang makes one of them,
-# and so checks the locking (-Wthread-safety) of what that has; the rest it only reads.
+# One test program, built three ways: as shipped, and with each sanitizer. clang makes one of
+# them and so checks the locking (-Wthread-safety) of its sources; the rest it only parses.
 tsan='BUILD=build/tsan SANITIZE=thread'
 asan='BUILD=build/asan SANITIZE=address,undefined CC=clang CXX=clang++'
 rest="'SOURCES=tests/conformance/*.cpp tests/bench/*.cpp tests/bench/*.c tests/siege/*.cpp tests/siege/*.c demo/libevent.c'"
-# The tests of a server, once more with TLS below.
+# The server tests once more, over TLS.
 tls=TEST_TRANSPORT=tls
 quick='CFLAGS=-O1 CXXFLAGS=-O1'
-shipped='CFLAGS=-O2 CXXFLAGS=-O2' # -g changes no code, and takes time
+shipped='CFLAGS=-O2 CXXFLAGS=-O2' # -g does not change the code, and takes time
 # Leaks count; a data race ends the program with an error.
 export ASAN_OPTIONS=detect_leaks=1 TSAN_OPTIONS=halt_on_error=0
 export UBSAN_OPTIONS=print_stacktrace=1

@@ -1,12 +1,12 @@
 #!/bin/sh
-# Installs what is missing to build (deps.sh build), to build and test (deps.sh check), also
-# for other machines (deps.sh foreign), to run the soak (deps.sh soak), the siege
-# (deps.sh siege) or the benchmark (deps.sh bench) on Debian. Looks for the
-# things themselves, wherever they came from, and is silent when all are there.
+# Installs on Debian what is missing to build (deps.sh build), to build and test (deps.sh
+# check), the same for other machines (deps.sh foreign), to run the soak (deps.sh soak), the
+# siege (deps.sh siege) or the benchmark (deps.sh bench). Looks for the things themselves,
+# wherever they came from, and is silent when all are there.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
-PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin # Debian keeps nginx there, and out of users' PATH
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin # nginx on Debian is there, outside users' PATH
 
 as_root=''
 [ "$(id -u)" -eq 0 ] || as_root=sudo
@@ -26,7 +26,7 @@ need()
 
 program() { command -v "$1"; }
 
-# Compilers know more directories than these, but take far longer to ask.
+# Compilers know more directories than these, but take much longer to ask.
 header()
 {
     for directory in /usr/include /usr/include/*-linux-gnu* /usr/local/include; do
@@ -45,14 +45,14 @@ libfuzzer() { ls "$(clang++ -print-runtime-dir)"/libclang_rt.fuzzer*.a; }
 
 need_node_ws()
 {
-    # Only without any: Debian's is not to replace one from elsewhere.
+    # Only if there is none: Debian's must not replace one from elsewhere.
     need nodejs Node.js program node
     need node-ws "Node's ws" node_ws
 }
 
 node_ws() { [ -e /usr/share/nodejs/ws ] || node -e 'require("ws")'; }
 
-# What draws the charts, and the servers that are compared with.
+# The charts' program, and the servers to compare with.
 look_for_bench()
 {
     need gnuplot-nox gnuplot program gnuplot
@@ -113,7 +113,7 @@ look()
 
 install()
 {
-    # Unquoted: a word for each package.
+    # Unquoted: one word per package.
     set -- apt-get install -y --no-install-recommends --no-remove $missing_packages
     if ! command -v apt-get >/dev/null; then
         echo "deps.sh: missing: $missing. There is no apt-get; Debian's packages are called" \
@@ -129,8 +129,8 @@ install()
     $as_root env DEBIAN_FRONTEND=noninteractive "$@"
 }
 
-# Servers are not installed: Debian starts them at once and at every boot, nginx on port 80.
-# The one program that is wanted is taken out of its package, to build/.
+# Servers are not installed: Debian would start them at once and at every boot, nginx on port
+# 80. Only the program that is needed is taken out of its package, to build/.
 
 download() # PACKAGE, to the current directory
 {
@@ -152,7 +152,7 @@ take_out()
     return $status
 }
 
-# need_program PACKAGE PATH_IN_IT: one that is installed will do, too.
+# need_program PACKAGE PATH_IN_IT: an installed one will do, too.
 need_program()
 {
     name=${2##*/}
@@ -166,8 +166,8 @@ need_program()
     fi
 }
 
-# Other machines' OpenSSL, to build/foreign/openssl. With package lists of its own, apt need
-# not be told of further architectures, which would be for good, and for the whole system.
+# Other machines' OpenSSL goes to build/foreign/openssl. With its own package lists, apt need
+# not be told of other architectures, which would be permanent and for the whole system.
 foreign=build/foreign/openssl
 foreign_architectures='armhf arm64 s390x'
 

@@ -5,7 +5,7 @@ Each C program in man/ (a literal block that defines main) and in README.md (a
 ```c fence that does) is compiled as C99 and as C++17 into build/examples/ and
 linked with build/libwebsock.a; one that includes headers of C++ as C++17 only. A
 ```c fence without main that begins with #include is only checked for syntax.
-Nothing is run here. What the pages say in words is man_test.py's matter.
+Nothing is run here. What the pages say in words is checked by man_test.py.
 """
 import os
 import pathlib
@@ -24,10 +24,10 @@ LANGUAGES = {
     "c99": shlex.split(os.environ.get("CC", "cc")) + ["-x", "c", "-std=c99"],
     "c++17": shlex.split(os.environ.get("CXX", "c++")) + ["-x", "c++", "-std=c++17"],
 }
-# -x holds for what follows it: the archive must not be read as source.
+# -x applies to what follows it: the archive must not be read as source.
 LINK = ["-x", "none", str(LIBRARY), "-lssl", "-lcrypto", "-lstdc++", "-pthread"]
 
-# The escapes of mandoc_char(7) that source code in a page can need.
+# The escapes of mandoc_char(7) that source code in a page may need.
 ESCAPES = {
     r"\e": "\\", r"\\": "\\", r"\-": "-", r"\&": "", r"\(aq": "'", r"\(dq": '"',
     r"\(ga": "`", r"\(ha": "^", r"\(ti": "~", r"\(rs": "\\",
@@ -66,7 +66,7 @@ def is_program(text):
 
 
 def languages_of(source):
-    """A header of the C++ library has no suffix."""
+    """Headers of the C++ library have no suffix."""
     if re.search(r"^#include <\w+>$", source, re.M):
         return {name: LANGUAGES[name] for name in ("c++17",)}
     return LANGUAGES
@@ -78,7 +78,7 @@ def run(command):
 
 
 class Examples(unittest.TestCase):
-    """One test for each page that has a program is added below."""
+    """Each page that has a program gets a test below."""
 
     def build(self, name, source):
         OUTPUT.mkdir(parents=True, exist_ok=True)
@@ -97,7 +97,7 @@ class Examples(unittest.TestCase):
         path.write_text(source, encoding="utf-8")
         for language, compiler in LANGUAGES.items():
             with self.subTest(language=language):
-                # A fragment may define what it does not use.
+                # A fragment may leave unused what it defines.
                 result = run(compiler + COMMON + ["-Wno-unused", "-fsyntax-only", str(path)])
                 self.assertEqual((result.returncode, result.stdout), (0, ""))
 
@@ -128,7 +128,7 @@ def add_test(name, check):
 
 
 def add_page(page):
-    """Extracts when the test runs, so that a broken page fails its own test alone."""
+    """Extracts in the test, so that a broken page fails only its own test."""
     def check(self):
         for number, source in enumerate(programs_of(page), 1):
             self.build(f"{identifier(page.name)}_{number}", source)

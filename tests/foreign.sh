@@ -1,15 +1,15 @@
 #!/bin/sh
-# The library for other machines than this one: 32 bits (armhf), another memory model
-# (arm64), the other byte order (s390x). All of it is compiled without a warning; the tests of
-# the protocol's modules and RFC 6455's table of bytes, over real sockets, are run in qemu.
-# The last line is "N passed, N failed". Called by `make check-foreign`.
+# Tests the library for other machines: 32 bits (armhf), another memory model (arm64), the
+# other byte order (s390x). All of it is compiled without a warning; the tests of the
+# protocol's modules and RFC 6455's table of bytes, over real sockets, run in qemu. The last
+# line is "N passed, N failed". Called by `make check-foreign`.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
 make="make --no-print-directory -j$(nproc)"
 
-# ARCHITECTURE TRIPLET: build/foreign/ARCHITECTURE/tests/foreign. A static program needs
-# nothing of its machine. gcc's notes on what gcc 7.1 has changed are no news.
+# build_for ARCHITECTURE TRIPLET builds build/foreign/ARCHITECTURE/tests/foreign. A static
+# program needs nothing from its machine. gcc's notes about what gcc 7.1 changed do not matter.
 build_for()
 {
     openssl=build/foreign/openssl/$1/usr
@@ -20,7 +20,7 @@ build_for()
         "build/foreign/$1/tests/foreign"
 }
 
-# Programs of the tests mix unsigned long long and size_t; the library does not (see above).
+# The test programs mix unsigned long long and size_t; the library does not (see above).
 headers="-Ibuild/foreign/openssl/armhf/usr/include/arm-linux-gnueabihf"
 clang="$make 'WERROR=-Werror -Wno-error=shorten-64-to-32' BUILD=build/foreign/clang
     'CC=clang --target=arm-linux-gnueabihf $headers'

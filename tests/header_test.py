@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 """The header keeps its promises to a compiler and a linker.
 
-websock/websock.h compiles by itself, in every C and C++ it claims, beside
-libevent's headers and without a warning; its constants are RFC 6455's; what it
-declares is what libwebsock.a defines, and src/api/symbols.list, the reviewed list of
-exports, says the same. How the functions behave is not looked at here.
+websock/websock.h compiles by itself, in every C and C++ it claims, alongside
+libevent's headers and without a warning; its constants are those of RFC 6455; it
+declares what libwebsock.a defines, and src/api/symbols.list, the reviewed list of
+exports, says the same. How the functions behave is tested elsewhere.
 """
 import os
 import pathlib
@@ -31,7 +31,7 @@ MAIN = "int main(void)\n{\n    return 0;\n}\n"
 
 # RFC 6455 5.2 and 11.8.
 OPCODES = {"CONTINUE": 0x0, "TEXT": 0x1, "BINARY": 0x2, "CLOSE": 0x8, "PING": 0x9, "PONG": 0xA}
-# RFC 6455 7.4.1, in its order, and 1012 to 1014 of the registry of 11.7.
+# RFC 6455 7.4.1, in its order, and 1012 to 1014 from the registry of 11.7.
 CLOSE_CODES = {
     "NORMAL": 1000, "GOING_AWAY": 1001, "PROTOCOL_ERROR": 1002, "NOT_ALLOWED": 1003,
     "RESERVED": 1004, "NO_CODE": 1005, "DIRTY": 1006, "WRONG_TYPE": 1007,
@@ -45,7 +45,7 @@ CONSTANTS = {
     "WS_FRAGMENT_FIN": 0x80,  # the first bit of a frame's first byte
 }
 
-# The documented whole program of a user: to be changed with the documentation only.
+# A complete program from the documentation; it changes only together with that.
 QUICKSTART = """\
 #include <websock/websock.h>
 
@@ -78,7 +78,7 @@ def run(command, source=None):
 
 
 def languages():
-    """The command of each compiler and standard, to read a program from stdin."""
+    """The command of each compiler and standard, reading a program from stdin."""
     for compiler in C_COMPILERS:
         for standard in C_STANDARDS:
             yield [compiler, f"-std={standard}", "-Wstrict-prototypes", *WARNINGS, "-x", "c"]
@@ -163,14 +163,14 @@ class Linking(Case):
                   f"    return found == {len(names)} ? 0 : 1;\n}}\n")
         with tempfile.TemporaryDirectory() as directory:
             program = pathlib.Path(directory) / "program"
-            # -x holds for what follows it: the archive must not be read as source.
+            # -x applies to what follows it: the archive must not be read as source.
             self.assert_silent(run([*language, "-I.", "-o", str(program), "-", "-x", "none",
                                     str(LIBRARY), *LIBRARIES], source))
             self.assert_silent(run([str(program)]))
 
 
 def symbols():
-    """Each global symbol that the archive defines, as nm tells them."""
+    """Each global symbol that the archive defines, according to nm."""
     command = ["nm", "-g", "--defined-only", "--format=posix", str(LIBRARY)]
     listing = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
     return sorted(line.split()[0] for line in listing.splitlines() if not line.endswith(":"))

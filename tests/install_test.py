@@ -1,10 +1,10 @@
 #!/usr/bin/python3
-"""`make install` puts everything where it belongs, and what it put is enough.
+"""`make install` puts everything where it belongs, and the installed files are enough.
 
 The installation goes to a temporary directory, by DESTDIR as packagers do it and
-by PREFIX as users do. Programs are built from the installed files alone, with
-pkg-config's or CMake's word on how, and serve a connection; so does a shared object,
-which exports the API alone. What the library can do beyond that is not looked at here.
+by PREFIX as users do. Programs are built from the installed files alone, as pkg-config
+or CMake says, and serve a connection; so does a shared object, which exports only the
+API. What else the library can do is tested elsewhere.
 """
 import contextlib
 import os
@@ -27,12 +27,12 @@ BUILD = os.environ.get("BUILD", "build")
 CC = shlex.split(os.environ.get("CC", "cc"))
 CXX = shlex.split(os.environ.get("CXX", "c++"))
 
-# Of a make that runs the tests: its options and variables are not for ours.
+# Set by a make that runs the tests: its options and variables are not for the inner make.
 OUTER_MAKE = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in OUTER_MAKE}
 ENVIRONMENT["LC_ALL"] = "C"
 
-# RFC 6455 1.3 and 5.7: the handshake and the frames that it gives as examples.
+# RFC 6455 1.3 and 5.7: the handshake and frames from its examples.
 UPGRADE = (b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
 ACCEPT = b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
@@ -49,7 +49,7 @@ def run(*command, env=None, cwd=ROOT):
 
 
 def files(directory):
-    """The path of everything below it that is no directory."""
+    """The paths below it of everything but directories."""
     return sorted(path.relative_to(directory).as_posix() for path in directory.rglob("*")
                   if path.is_symlink() or not path.is_dir())
 
@@ -80,7 +80,7 @@ class Case(unittest.TestCase):
 
 
 class Staged(Case):
-    """As a packager installs: the prefix is where the files will be one day."""
+    """As a packager installs: the prefix names where the files will be later."""
 
     PREFIX = "/opt/x"
 
@@ -139,7 +139,7 @@ class Staged(Case):
 
 
 class Serving(Case):
-    """As a user installs: to a directory where the files are used."""
+    """As a user installs: into the directory where the files are used."""
 
     def setUp(self):
         super().setUp()
@@ -154,7 +154,7 @@ class Serving(Case):
         return result.stdout.split()
 
     def source(self, suffix):
-        """Away from the repository, so that only installed files are found."""
+        """Runs outside the repository, so that only installed files are found."""
         source = self.directory / f"app{suffix}"
         shutil.copy(ROOT / "demo" / "echo.c", source)
         return source
@@ -206,7 +206,8 @@ class WithPkgConfig(Serving):
         self.assert_serves(program)
 
     def test_a_static_c_program_links_serves_and_needs_nothing_at_run_time(self):
-        # The linker warns of getaddrinfo, which may load modules: no matter here.
+        # The linker warns about getaddrinfo, which may load modules; that does not matter
+        # here.
         program, _ = self.build(CC, ".c", libs=("--libs", "--static"), options=["-static"])
         dynamic = run("readelf", "--dynamic", "--wide", program)
         self.assertEqual(dynamic.stdout.strip(), "There is no dynamic section in this file.")
@@ -224,10 +225,10 @@ class WithPkgConfig(Serving):
         self.assertEqual(exported.split(), reviewed.split())
         self.assert_serves(sys.executable, "-B", ROOT / "tests/interop/ctypes_echo.py", shared)
 
-    def test_man_finds_a_further_name_of_a_page(self):
-        """By a .so link, which man-db's man and mandoc's follow differently."""
+    def test_man_finds_a_page_by_its_other_names(self):
+        """A .so link, which man-db's man and mandoc's follow differently."""
         readers = [name for name in ("man", "mman") if shutil.which(name)]
-        self.assertTrue(readers, "there is no man and no mman")
+        self.assertTrue(readers, "neither man nor mman is installed")
         for reader in readers:
             with self.subTest(reader=reader):
                 page = run(reader, "-M", self.prefix / "share" / "man", "libwebsock_send_binary")
@@ -238,7 +239,7 @@ class WithPkgConfig(Serving):
 
 
 class WithCMake(Serving):
-    """Projects as users write them, in directories of their own."""
+    """Projects as users write them, in their own directories."""
 
     PACKAGE = """\
 cmake_minimum_required(VERSION 3.13)

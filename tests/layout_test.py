@@ -1,9 +1,9 @@
 #!/usr/bin/python3
-"""The folders of src/ stand in one order, and stay small.
+"""The folders of src/ are ordered, and stay small.
 
-A file includes only what is in its own folder or in one that stands before it.
-Each folder opens with a README.md of a few lines: what lives there, what does
-not, and which threads enter. tests/ has the same folders.
+A file includes only what is in its own folder or in one before it. Each folder opens
+with a README.md of a few lines: what lives there, what does not, and which threads
+enter. tests/ has the same folders.
 """
 import pathlib
 import re
@@ -29,7 +29,7 @@ def lines(path):
 
 
 def upward(folder, source, order=None):
-    """The includes of a file in that folder that are not below it."""
+    """The includes of a file in this folder that are neither in it nor below it."""
     order = order or ORDER
     below = order[:order.index(folder) + 1]
     return [name for name in INCLUDE.findall(source) if name.split("/")[0] not in below]
@@ -47,13 +47,13 @@ class Layout(unittest.TestCase):
                          sorted(ORDER))
         self.assertEqual([path.name for path in SRC.iterdir() if path.is_file()], ["README.md"])
 
-    def test_no_file_includes_what_stands_above_it(self):
+    def test_no_file_includes_from_a_folder_above_it(self):
         for folder in ORDER:
             for path in sources(SRC / folder):
                 with self.subTest(file=f"{folder}/{path.name}"):
                     self.assertEqual(upward(folder, path.read_text(encoding="utf-8")), [])
 
-    def test_every_folder_opens_with_a_short_readme(self):
+    def test_every_folder_has_a_short_readme(self):
         for folder in ORDER:
             with self.subTest(folder=folder):
                 self.assertLessEqual(lines(SRC / folder / "README.md"), README_LINES)
@@ -73,7 +73,7 @@ class Layout(unittest.TestCase):
                    for path in (SRC / "api").glob("*.cpp")}
         self.assertEqual(defined, {page: names for page, names in declared.items() if names})
 
-    def test_a_test_stands_in_the_folder_of_what_it_tests(self):
+    def test_a_test_is_in_the_folder_of_what_it_tests(self):
         for folder in ORDER[:ORDER.index("server")]: # there it is behaviour over sockets
             for test in sorted((ROOT / "tests" / folder).glob("*_test.cpp")):
                 used = {name.split("/")[0] if "/" in name else folder

@@ -1,11 +1,11 @@
 #!/usr/bin/python3
 """The manual is well-formed and complete, and the READMEs' links lead somewhere.
 
-Each page is clean by mandoc's judgement, can be rendered and is named in
-libwebsock(7); each function of websock/websock.h has a page, each field of the
-context is described. Pages for further names of a family are .so links in
-man/man3/: mandoc calls any .so fragile, so they are linted apart, laid out as they
-are when installed. The programs in the pages are examples.py's matter.
+mandoc finds nothing wrong with a page, can render it, and it is named in
+libwebsock(7); each function of websock/websock.h has a page, and each field of the
+context is described. Further names of a page are .so links in man/man3/. mandoc
+calls any .so fragile, so these are linted separately, laid out as they are when
+installed. The programs in the pages are up to examples.py.
 """
 import os
 import pathlib
@@ -32,7 +32,7 @@ def mandoc(*arguments, cwd=ROOT):
 
 
 def render(page, cwd=ROOT):
-    """The page as plain text: without the backspaces of bold and underlined."""
+    """The page as plain text, without the backspaces of bold and underline."""
     result = mandoc("-T", "ascii", str(page), cwd=cwd)
     return result.returncode, re.sub(".\b", "", result.stdout)
 
@@ -59,7 +59,7 @@ def context_fields():
 
 
 def installed_tree(root):
-    """Lays the section 3 pages and links out as an installation does."""
+    """Lays out the pages and links of section 3 as an installation does."""
     section = pathlib.Path(root) / "man3"
     section.mkdir()
     for page in PAGES + LINKS:
@@ -71,7 +71,7 @@ class Pages(unittest.TestCase):
     def test_there_are_pages(self):
         self.assertIn(MAN / "libwebsock.7", PAGES)
 
-    def test_mandoc_finds_nothing_to_warn_of(self):
+    def test_mandoc_has_no_warnings(self):
         for page in PAGES:
             with self.subTest(page=page.name):
                 result = mandoc("-T", "lint", "-W", "warning", str(page))

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
-"""Each MUST of a standard is carried out by a line of code, and tried by a test.
+"""Each MUST of a standard is carried out by a line of code and tested by a test.
 
-tests/conformance/rfc6455.txt lists the sentences, and says in which form; a list of another
-RFC may stand next to it. The line that carries out or tries a sentence has a comment that
-quotes it:
+tests/conformance/rfc6455.txt lists the sentences and explains its format; lists of other
+RFCs may stand next to it. The line that carries out or tests a sentence has a comment
+that quotes it:
     // RFC 6455 5.1: "A server MUST NOT mask any frames that it sends to the client."
 The quote is word for word; "..." stands for what is left out. The summary is also in
 tests/conformance/README.md.
@@ -21,7 +21,7 @@ COMMENT = {".cpp": "//", ".h": "//", ".c": "//", ".py": "#"}
 KEYWORD = re.compile(r"\b(MUST|SHALL|REQUIRED|must)\b")
 KEYS = ("concerns", "excused", "departs")
 
-# A comment that is meant to quote, and the one form it may have.
+# A comment that looks like a quote; it must have the form below.
 MEANT = re.compile(r'\bRFC\W*\d+\W+(?:section\W+)?\d+(?:\.\d+)*\W*"', re.I)
 FORM = re.compile(r' RFC (\d+) (\d+(?:\.\d+)*): "(.+)"')
 
@@ -30,7 +30,7 @@ Quote = collections.namedtuple("Quote", "place side rfc section text")  # side: 
 
 
 def paragraphs(text):
-    """The lines without comments, those indented by four joined to the one before."""
+    """The lines without comments; a line indented by four is joined to the previous one."""
     joined = []
     for line in text.splitlines():
         if line.startswith("    ") and joined:
@@ -55,7 +55,7 @@ def sentences_in(rfc, text):
 
 
 def quotes_in(place, side, text, mark):
-    """The quotes of a file, and what is wrong with comments that should have been one."""
+    """The quotes in a file, and comments that look like quotes but lack the form."""
     quotes, problems = [], []
     for number, line in enumerate(text.splitlines(), 1):
         _, found, comment = line.partition(mark)
@@ -70,14 +70,14 @@ def quotes_in(place, side, text, mark):
 
 
 def is_from(quote, sentence):
-    """Whether all of the sentence is there but for what "..." stands for."""
+    """Whether the quote is the whole sentence, except for what "..." stands for."""
     pieces = [re.escape(piece.strip()) for piece in quote.text.split("...")]
     return ((quote.rfc, quote.section) == (sentence.rfc, sentence.section)
             and re.fullmatch(".*".join(pieces), sentence.text) is not None)
 
 
 def judge(sentences, quotes):
-    """What is wrong, and for each sentence the sides that quote it."""
+    """The problems, and for each sentence the sides that quote it."""
     sides = {sentence: set() for sentence in sentences}
     problems = []
     for quote in quotes:
@@ -100,7 +100,7 @@ def judge(sentences, quotes):
 
 
 def count(sides):
-    """Sentences, those with code, those with a test, those excused; of what binds a server."""
+    """Counts of the sentences that bind a server: all, with code, with a test, excused."""
     ours = [(sentence, found) for sentence, found in sides.items() if not sentence.concerns]
     return (len(ours), sum("code" in found for _, found in ours),
             sum("test" in found for _, found in ours),
@@ -108,7 +108,7 @@ def count(sides):
 
 
 def table(sides):
-    """The summary as README.md has it: one part for each chapter of each RFC, and the sum."""
+    """The summary as in README.md: a row for each chapter of each RFC, and the total."""
     chapters = collections.defaultdict(dict)
     for sentence, found in sides.items():
         chapters[f"RFC {sentence.rfc}, {sentence.section.split('.')[0]}"][sentence] = found
@@ -157,7 +157,7 @@ LIST = """
 
 
 class Parser(unittest.TestCase):
-    """On a made-up RFC: what is wrong is found."""
+    """Finds what is wrong, with a made-up RFC."""
 
     def judged(self, source, side="code", text=LIST):
         quotes, problems = quotes_in("a.cpp", side, source, "//")
@@ -175,7 +175,7 @@ class Parser(unittest.TestCase):
         self.assertEqual((third.section, third.concerns), ("3", "client"))
         self.assertEqual(fourth.excused, "nobody listens")
 
-    def test_a_list_that_is_none_is_refused(self):
+    def test_an_invalid_list_is_refused(self):
         for text in ("1.2: A server is kind.\n", "  concerns: client\n", "MUST\n",
                      "3: It MUST.\n  because: so\n", "3: It MUST.\n  excused: a\n  excused: b\n"):
             with self.subTest(text=text), self.assertRaises(ValueError):
@@ -188,7 +188,7 @@ class Parser(unittest.TestCase):
             'no line of code: RFC 7 1.2: A server MUST NOT shout, "ever", at a client.',
             'no line of test: RFC 7 1.2: A server MUST NOT shout, "ever", at a client.'])
 
-    def test_a_line_counts_for_its_own_side_only(self):
+    def test_a_line_counts_only_for_its_own_side(self):
         for side, other in (("code", "test"), ("test", "code")):
             problems = self.complete(side)
             self.assertEqual(len(problems), 2)
@@ -216,7 +216,7 @@ class Parser(unittest.TestCase):
             problems, _ = self.judged(f'// {name}: "An endpoint MUST be kind."')
             self.assertIn("0 sentences", problems[0])
 
-    def test_a_comment_that_misses_the_form_is_found(self):
+    def test_a_comment_in_the_wrong_form_is_found(self):
         for comment in ('// RFC 7, 1.2: "It MUST."', '// RFC 7 1.2 "It MUST."',
                         '// RFC 7 section 1.2: "It MUST."', '//  RFC 7 1.2: "It MUST."',
                         '// RFC 7 1.2: "It MUST', '// see RFC 7 1.2: "It MUST."',
@@ -226,7 +226,7 @@ class Parser(unittest.TestCase):
         self.assertEqual(quotes_in("a", "code", "// RFC 7 1.2: what it says", "//"), ([], []))
         self.assertEqual(quotes_in("a", "code", '"// RFC 7" "1.2"; # RFC 7 1.2: "x"', "//")[0], [])
 
-    def test_a_sentence_of_others_or_an_excused_one_has_no_lines(self):
+    def test_an_excused_sentence_or_one_for_clients_has_no_lines(self):
         problems, _ = self.judged('// RFC 7 3: "A client MUST wait."')
         self.assertIn("has lines after all: RFC 7 3: A client MUST wait.", problems)
         both = [Quote("a", side, "7", "3", "A server MUST sing.") for side in ("code", "test")]

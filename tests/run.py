@@ -1,6 +1,6 @@
 #!/usr/bin/python3 -B
-# Runs test suites of different kinds, adds up their counts and ends with the line
-# "N passed, N failed". What the suites are is check.sh's.
+# Runs test suites of different kinds, adds up their counts and ends with the line "N passed, N
+# failed". check.sh lists the suites.
 
 import argparse
 import collections
@@ -62,7 +62,7 @@ running = set()  # processes; each suite's thread adds and removes its own
 
 
 def end_with_suites(*_):
-    """The runner is told to end, and its suites with it."""
+    """Stops the running suites when the runner itself is told to stop."""
     for process in list(running):
         kill_group(process)
     os._exit(1)
@@ -76,11 +76,11 @@ def kill_group(process):
 
 
 def execute(command, time_limit):
-    """Returns the output, and in words what was wrong with the end, "" if nothing was."""
+    """Returns the output, and what was wrong with the end in words ("" for nothing)."""
     with tempfile.TemporaryFile() as output:
         try:
-            # The output goes to a file: a pipe would stay open as long as any
-            # process that a suite forgot.
+            # Output goes to a file: a pipe would stay open as long as any process that the
+            # suite left behind.
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output,
                                        stderr=subprocess.STDOUT, start_new_session=True)
         except OSError as error:
@@ -104,7 +104,7 @@ def execute(command, time_limit):
 
 
 def judge(suite, output, trouble):
-    """Returns the counts, and in words why the suite failed, "" if it did not."""
+    """Returns the counts, and the reason for a failure in words ("" for none)."""
     counts = KINDS[suite.kind](output)
     if trouble and suite.kind == "command":
         return Counts(0, 1), trouble
@@ -129,12 +129,12 @@ def run_suite(suite, time_limit):
     if reason:
         lines += [f"--- {suite.name}: {reason}; {shlex.join(suite.command)}",
                   *output.splitlines()[-TAIL:], f"--- end of {suite.name}"]
-    print("\n".join(lines) + "\n", end="", flush=True)  # at once, so that nobody is between
+    print("\n".join(lines) + "\n", end="", flush=True)  # in one write, so that lines do not mix
     return counts
 
 
 def run_suites(suites, jobs, time_limit):
-    """Commands, which build, run alone; the tests behind them jobs at a time."""
+    """Runs commands, which build, alone; the tests after them run jobs at a time."""
     results = []
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         for alone, group in itertools.groupby(suites, lambda suite: suite.kind == "command"):

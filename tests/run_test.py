@@ -1,5 +1,5 @@
 #!/usr/bin/python3 -B
-# The test runner, run on suites that only pretend.
+# The test runner, tested with fake suites.
 
 import os
 import pathlib
@@ -99,7 +99,7 @@ class TroubleTest(RunnerTest):
         run = self.run_suites("missing:command:/no/such/program")
         self.assert_ends(run, "0 passed, 1 failed", 1)
 
-    def test_a_crash_behind_a_good_summary_is_a_failure(self):
+    def test_a_crash_after_a_good_summary_is_a_failure(self):
         for end in ("kill -SEGV $$", "exit 66"):
             run = self.run_suites(suite("doctest", DOCTEST.format(5, 5, 0, 0), end))
             self.assert_ends(run, "5 passed, 1 failed", 1)
@@ -109,7 +109,7 @@ class TroubleTest(RunnerTest):
         with tempfile.TemporaryDirectory() as directory:
             fifo = os.path.join(directory, "fifo")
             os.mkfifo(fifo)
-            # Readable at its end as soon as no process of the suite has it open.
+            # At end of file as soon as no process of the suite has it open.
             reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
             self.addCleanup(os.close, reader)
             hang = f"{sys.executable} -c 'import signal; signal.pause()'"
@@ -120,7 +120,7 @@ class TroubleTest(RunnerTest):
             self.assertTrue(select.select([reader], [], [], DEADLINE)[0], "a child still runs")
             self.assertEqual(os.read(reader, 100), b"")
 
-    def test_suites_behind_a_failing_one_still_run(self):
+    def test_suites_after_a_failing_one_still_run(self):
         run = self.run_suites("missing:command:/no/such/program", suite("command"))
         self.assert_ends(run, "1 passed, 1 failed", 1)
 

@@ -1,17 +1,17 @@
-# tests.mk: what `make check` builds and runs, and the soak; part of the Makefile at the top.
+# tests.mk: what `make check` builds and runs, and the soak; included by the top Makefile.
 test_folders := base protocol transport dispatch connection server support
 test_objects := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard $(test_folders:%=tests/%/*.cpp)))
 support := $(BUILD)/tests/support
-# What other programs link, too, and so without doctest: a client and its certificates.
+# Other programs link these, too, so they do without doctest: a client and its certificates.
 client_objects := $(addprefix $(support)/,certificates.o client.o client_protocol.o stream.o \
   stream_tls.o tls_forger.o wire.o)
-# Programs in C that tests start.
+# C programs that tests start.
 test_servers := $(addprefix $(BUILD)/tests/,default_server tls_server fork_server)
 # RFC 6455 as a table of bytes, sent by the tests' client to the tests' server.
 conformance := $(BUILD)/tests/conformance/run
 conformance_objects := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard tests/conformance/*.cpp)) \
   $(client_objects) $(addprefix $(support)/,main.o server.o)
-# What another machine could do otherwise: bytes, lengths and their order.
+# Tests of what could differ on another machine: bytes, lengths and their order.
 foreign := $(BUILD)/tests/foreign
 foreign_objects := $(conformance_objects) $(filter $(BUILD)/tests/protocol/%,$(test_objects)) \
   $(addprefix $(BUILD)/tests/base/,buffer_test.o utf8_test.o)
@@ -30,7 +30,7 @@ check-foreign:
 	@sh tests/deps.sh foreign
 	@sh tests/foreign.sh
 
-# Tests of what is inside link the objects.
+# Tests of internals link the objects.
 $(BUILD)/tests/unit: $(test_objects)
 $(conformance): $(conformance_objects)
 $(foreign): $(foreign_objects)
@@ -39,8 +39,8 @@ $(BUILD)/tests/unit $(conformance) $(foreign): $(src_objects)
 $(test_servers): $(BUILD)/tests/%: $(support)/%.o $(archive)
 	$(CC) $(sanitize) $(LDFLAGS) $^ $(libs) -o $@
 
-# Tests are compiled more often than they run, and wait when they do: -O0 halves their
-# build. The library is built as ever. Of several -O the last one counts.
+# Tests are compiled more often than they run, and mostly wait when they do: -O0 halves their
+# build. The library is built as usual. The last -O counts.
 unoptimized := $(sort $(test_objects) $(conformance_objects))
 $(unoptimized): override CXXFLAGS += -O0
 # But for these: the one goes through millions of byte sequences, the other masks megabytes.
@@ -66,7 +66,7 @@ ifneq ($(filter src,$(PRECOMPILED)),)
 $(eval $(call precompiled,$(BUILD)/src/precompiled_src.h,$(src_objects)))
 endif
 
-# Compiles everything, or SOURCES, and keeps nothing: what another compiler has to say.
+# Compiles everything, or SOURCES, and keeps nothing: checks with another compiler.
 SOURCES ?= src/*/*.cpp tests/*/*.cpp tests/*/*.c demo/*.c
 syntax: $(patsubst %,$(BUILD)/%.ok,$(wildcard $(SOURCES)))
 $(BUILD)/%.cpp.ok: %.cpp

@@ -1,10 +1,10 @@
-# bench.mk: the benchmark's clients, floors and peers; part of the Makefile at the top.
+# bench.mk: the benchmark's clients, floors and peers; included by the top Makefile.
 bench_dir := $(BUILD)/bench
 bench_clients := $(addprefix $(bench_dir)/,load churn idle fanout crowd)
 bench_floors := $(addprefix $(bench_dir)/,thread_floor epoll_floor)
 bench_programs := $(bench_clients) $(bench_floors) $(addprefix $(bench_dir)/,micro echo_server)
 
-# Other libraries' servers: those whose headers are there.
+# Other libraries' servers, where their headers are installed.
 with_header = $(if $(wildcard $(addsuffix /$(1),/usr/include /usr/local/include)),$(2))
 bench_peers := $(addprefix $(bench_dir)/peers/,\
   $(call with_header,libwebsockets.h,libwebsockets) \
@@ -13,7 +13,7 @@ bench_peers := $(addprefix $(bench_dir)/peers/,\
 
 .PHONY: bench bench-programs
 
-# BENCH=... for run.py's other options. The peers are looked for again when deps.sh is done.
+# BENCH=... passes run.py's other options. Peers are looked for again after deps.sh.
 bench:
 	@sh tests/deps.sh bench
 	@$(MAKE) --no-print-directory bench-programs
@@ -32,8 +32,8 @@ $(bench_dir)/echo_server:
 	@mkdir -p $(@D)
 	$(CC) $(sanitize) $(LDFLAGS) $^ $(libs) -o $@
 
-# As released programs are built: without the assertions of Boost. The headers of Debian 12 are
-# older than C++20.
+# Built like released programs, without Boost's assertions. The headers of Debian 12 are older
+# than C++20.
 $(bench_peers): $(bench_dir)/peers/%: $(BUILD)/tests/bench/peers/%.o
 	@mkdir -p $(@D)
 	$(CXX) $(sanitize) $(LDFLAGS) $^ $(bench_libs) -pthread -o $@

@@ -1,7 +1,7 @@
-# fuzz.mk: the fuzz targets; part of the Makefile at the top.
+# fuzz.mk: the fuzz targets; included by the top Makefile.
 .PHONY: fuzz fuzz-programs
 
-# A fuzz target is one file; what it shares with others is in the other files there.
+# A fuzz target is one file; the other files there are shared.
 fuzz_targets := frame handshake utf8 mask connection tls
 fuzz_programs := $(addprefix $(BUILD)/tests/fuzz/,$(fuzz_targets))
 fuzz_shared := $(addprefix $(BUILD)/tests/fuzz/,reference.o http.o)

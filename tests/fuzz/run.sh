@@ -1,10 +1,9 @@
 #!/bin/sh
-# Runs fuzz targets, one after the other, and fails if one of them has found something.
+# Runs fuzz targets one after another, and fails if one of them finds something.
 # usage: run.sh BUILD SECONDS TARGET...
-# Each starts from tests/fuzz/corpus/TARGET and what earlier runs have found worth keeping
-# in BUILD/corpus/TARGET. An input that breaks something is kept as
-# BUILD/finds/TARGET-crash-..., -timeout-..., -oom-... or -leak-...; BUILD/TARGET.log is
-# what libFuzzer has said.
+# Each starts from tests/fuzz/corpus/TARGET and from what earlier runs kept in
+# BUILD/corpus/TARGET. An input that breaks something is kept as BUILD/finds/TARGET-crash-...,
+# -timeout-..., -oom-... or -leak-...; BUILD/TARGET.log has the output of libFuzzer.
 set -u
 
 [ $# -ge 3 ] || { echo "usage: run.sh BUILD SECONDS TARGET..." >&2; exit 2; }
@@ -29,7 +28,7 @@ fuzz() # TARGET
     esac
     mkdir -p "$build/corpus/$1" "$build/logs/$1"
     rm -f "$build/logs/$1"/*
-    # From a directory of its own: with -jobs libFuzzer leaves its logs in the current one.
+    # In a directory of its own: with -jobs libFuzzer leaves its logs in the current one.
     cd "$build/logs/$1" || return 1
     "$build/tests/fuzz/$1" -max_total_time="$seconds" -jobs="${JOBS:-$processes}" \
         -workers="${JOBS:-$processes}" -timeout=30 -rss_limit_mb=2048 -max_len="$length" \
@@ -38,7 +37,7 @@ fuzz() # TARGET
         >"$build/$1.log" 2>&1
 }
 
-# Of the processes that did one target: inputs run, and the best of what they reached.
+# Over all processes of a target: inputs run, and the best coverage reached.
 summary() # TARGET
 {
     cat "$build/logs/$1"/*.log | awk -v target="$1" '

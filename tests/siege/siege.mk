@@ -1,8 +1,8 @@
-# siege.mk: the siege's attackers, its honest client and their server; part of the Makefile
-# at the top. It shares sockets and figures with the benchmark.
+# siege.mk: the siege's attackers, its honest client and their server; included by the top
+# Makefile. Shares sockets and figures with the benchmark.
 .PHONY: siege siege-programs
 
-# SIEGE=... for run.py's other options, as SIEGE="--only NAME".
+# SIEGE=... passes run.py's other options, as in SIEGE="--only NAME".
 siege_dir := $(BUILD)/siege
 siege_clients := $(addprefix $(siege_dir)/,besiege honest newcomer)
 siege_programs := $(siege_clients) $(addprefix $(siege_dir)/,half_key_update server)
@@ -16,7 +16,7 @@ $(siege_dir)/besiege: $(BUILD)/tests/siege/attack.o
 $(siege_dir)/honest $(siege_dir)/newcomer: $(BUILD)/tests/siege/opening.o
 $(siege_clients): $(siege_dir)/%: $(BUILD)/tests/siege/%.o $(BUILD)/tests/siege/link.o \
   $(addprefix $(BUILD)/tests/bench/,exchange.o stream.o settings.o meter.o)
-# It forges with the tests' own client.
+# Forges records with the tests' client.
 $(siege_dir)/half_key_update: $(BUILD)/tests/siege/half_key_update.o $(src_objects) $(client_objects)
 $(siege_dir)/server: $(BUILD)/tests/siege/server.o $(archive)
 $(siege_programs):
