@@ -11,7 +11,7 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SRC = ROOT / "src"
-ORDER = ["base", "protocol", "transport", "dispatch", "outbox", "connection", "server", "api"]
+ORDER = ["base", "protocol", "transport", "dispatch", "outbox", "connection", "topics", "server", "api"]
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
 DECLARED = re.compile(r"^\.Fo libwebsock_(\w+)$", re.M)
 DEFINED = re.compile(r"^\w[\w ]*[ *]libwebsock_(\w+)\(", re.M)

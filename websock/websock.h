@@ -177,8 +177,8 @@ struct libwebsock_client_state {
     void *data;
 
     /* This client's own copy of the context's callbacks, made when the connection is accepted.
-     * This client's callbacks may change them; NULL means "do nothing". With concurrent_events,
-     * set them in onopen at the latest. */
+     * This client's callbacks may change them, but not ondrain and onmissed; NULL means "do
+     * nothing". With concurrent_events, set them in onopen at the latest. */
     int (*onopen)(libwebsock_client_state *client);
     int (*onmessage)(libwebsock_client_state *client, libwebsock_message *msg);
     int (*onclose)(libwebsock_client_state *client);
@@ -197,7 +197,28 @@ struct libwebsock_client_state {
     const libwebsock_close_info *close_info;
 
     void *priv; /* the library's */
+
+    /* More callbacks, as those above. */
+    int (*ondrain)(libwebsock_client_state *client);
+    int (*onmissed)(libwebsock_client_state *client, const char *topic,
+                    unsigned long long messages);
 };
+
+/* A message for everybody who has subscribed to a topic. Set the whole struct to 0, then set size
+ * to sizeof(libwebsock_publication), topic and payload. libwebsock_publish copies all of it. What
+ * onpublished gets is valid until the callback returns. */
+typedef struct libwebsock_publication {
+    size_t size;
+    const char *topic;   /* 1 to 255 bytes of UTF-8 */
+    unsigned int opcode; /* WS_OPCODE_TEXT (0 means the same) or WS_OPCODE_BINARY */
+    const void *payload; /* of onpublished: followed by a NUL */
+    size_t payload_len;
+    const char *id;      /* at most 63 bytes, or NULL: what after_id of a subscription names */
+    const char *key;     /* at most 63 bytes, or NULL: this message replaces the one that has the
+                          * same key, for every subscriber that has not got that yet */
+    libwebsock_client_state *publisher; /* the client it comes from, for no_echo, or NULL; of
+                                         * onpublished: always NULL */
+} libwebsock_publication;
 
 /* A server: its callbacks, settings, listeners and clients. Made by libwebsock_init. Set the
  * fields before libwebsock_wait, which checks and copies them; later changes have no effect. If
@@ -296,6 +317,33 @@ struct libwebsock_context {
                                 * 0: no limit */
     size_t worker_stack_bytes; /* 1048576: stack of each thread that runs callbacks, for all
                                 * they call; same minimum as connection_stack_bytes */
+
+    /* More callbacks, all NULL by default. */
+
+    /* What was queued for the client has left, after libwebsock_queue_text or _binary has failed
+     * with ENOBUFS. Runs among the client's events. */
+    int (*ondrain)(libwebsock_client_state *client);
+    /* So many messages of a topic have left its log before the client could get them, and it goes
+     * on with the oldest one there is: see when_behind. Runs among the client's events, and may
+     * come later than the messages that follow. */
+    int (*onmissed)(libwebsock_client_state *client, const char *topic,
+                    unsigned long long messages);
+    /* A message has entered the log of a topic: for programs that store or forward all of them.
+     * Runs on one worker at a time; the messages of a topic come in their order. While 16 MiB of
+     * messages wait for it, libwebsock_publish fails with ENOBUFS. */
+    void (*onpublished)(libwebsock_context *ctx, const libwebsock_publication *publication);
+
+    /* More settings. */
+    size_t max_topics;                   /* 10000. At the limit, a new topic takes the place of one
+                                          * that has no subscribers */
+    size_t max_subscriptions_per_client; /* 1000 */
+    size_t max_topic_bytes;              /* 64 MiB: memory of all topics' logs. At the limit, topics
+                                          * without subscribers go first, then the oldest messages
+                                          * of the topic that is published to */
+    size_t send_buffer_bytes;            /* 0: the system decides. How much of what was sent to a
+                                          * client the system may hold that the client's has not
+                                          * taken: less means less that is out of date when the
+                                          * client is slow, and less speed over long distances */
 };
 
 /* Filled in by libwebsock_stats. Set size to sizeof(libwebsock_statistics) first. Unless a
@@ -331,6 +379,16 @@ typedef struct libwebsock_statistics {
     unsigned long long send_timeouts; /* clients dropped because they did not read */
 
     unsigned long long refused_for_newer; /* at max_handshakes, made room for newer ones */
+
+    /* Topics: libwebsock_topics(7). */
+    unsigned long long topics;       /* now */
+    unsigned long long topic_bytes;  /* memory of them and their logs, now */
+    unsigned long long publications; /* messages that entered a log */
+    unsigned long long deliveries;   /* messages that were written to a subscriber */
+    unsigned long long replaced;     /* messages replaced by a newer one with the same key */
+    unsigned long long missed;       /* messages that left a log before a subscriber got them */
+    unsigned long long closed_behind;   /* subscribers closed with 1013 because of that */
+    unsigned long long blocked_writers; /* clients that have more to get than they read, now */
 } libwebsock_statistics;
 
 /* --- Contexts: libwebsock_init(3), libwebsock_bind(3), libwebsock_wait(3) --- */
@@ -390,7 +448,8 @@ int libwebsock_reload_ssl(libwebsock_context *ctx);
 int libwebsock_bind_socket(libwebsock_context *ctx, int fd);
 
 /* The port of the first listener, for a bind to "0". Any thread. Returns it, or -1: EINVAL ctx
- * is NULL; ENOTCONN nothing is bound, or the listener has no port (a Unix socket). */
+ * is NULL; ENOTCONN nothing is bound, or the listener has no port (a Unix socket); EPERM the
+ * context serves in another process. */
 int libwebsock_port(const libwebsock_context *ctx);
 
 /* Serves until libwebsock_stop, or until SIGINT or SIGTERM (handle_signals). Then it drains:
@@ -419,7 +478,7 @@ int libwebsock_stop(libwebsock_context *ctx);
 void libwebsock_free(libwebsock_context *ctx);
 
 /* Fills in *out, up to out->size. Any thread. Returns 0, or -1: EINVAL an argument is NULL, or
- * out->size is too small. */
+ * out->size is too small; EPERM the context serves in another process. */
 int libwebsock_stats(libwebsock_context *ctx, libwebsock_statistics *out);
 
 /* --- Sending: libwebsock_send_text(3), libwebsock_send_all_text(3) ---
@@ -475,6 +534,98 @@ int libwebsock_ping(libwebsock_client_state *client);
  * EPERM the context serves in another process. */
 int libwebsock_send_all_text(libwebsock_context *ctx, const char *text);
 int libwebsock_send_all_binary(libwebsock_context *ctx, const void *data, size_t len);
+
+/* --- Sending without waiting: libwebsock_queue_text(3) ---
+ *
+ * The message is sent, or queued for a client that does not read; the caller never waits.
+ * These return 0, or -1 as the functions above, and ENOBUFS: more than max_queued_bytes would
+ * wait for the client. Then nothing was sent, the connection goes on, and ondrain is called
+ * once when what waits has left. */
+int libwebsock_queue_text(libwebsock_client_state *client, const char *text, size_t len);
+int libwebsock_queue_binary(libwebsock_client_state *client, const void *data, size_t len);
+
+/* How many bytes wait for the client to read, not counting what the system holds. 0 once the
+ * connection has ended, or if client is NULL. Any thread. */
+size_t libwebsock_queued_bytes(const libwebsock_client_state *client);
+
+/* --- Topics: libwebsock_subscribe(3), libwebsock_publish(3), libwebsock_topics(7) ---
+ *
+ * A topic is a bounded log of messages, and a subscriber a cursor in it. All subscribers get
+ * the messages of a topic in one order, each at most once, and without a gap unless onmissed or
+ * a close with 1013 says so. Different topics, and sends to one client, have no order among
+ * each other. Publishing never waits for a subscriber. Any thread may call these functions, in
+ * callbacks and elsewhere. They return 0, or -1 with errno; EPERM: the context serves in another
+ * process. */
+
+#define LIBWEBSOCK_BEHIND_CLOSE 0 /* close with 1013 */
+#define LIBWEBSOCK_BEHIND_SKIP 1  /* go on with the oldest message there is; see onmissed */
+
+/* What topics keep. Set the whole struct to 0, then size to sizeof(libwebsock_topic_options). */
+typedef struct libwebsock_topic_options {
+    size_t size;
+    size_t history_messages; /* kept in the log. 0: 256 */
+    size_t history_bytes;    /* of memory; the newest message is always kept. 0: 1 MiB */
+    int history_ms;          /* how long. 0: no limit */
+    int when_behind;         /* what becomes of a subscriber that needs a message which has left
+                              * the log: LIBWEBSOCK_BEHIND_CLOSE or LIBWEBSOCK_BEHIND_SKIP */
+} libwebsock_topic_options;
+
+/* Sets the options of all topics whose names begin with prefix, "" being all of them; the longest
+ * prefix counts. Before or during libwebsock_wait. EINVAL: an argument is NULL, size is unknown, a
+ * value is out of range, or prefix is longer than 255 bytes; ENOMEM; ESHUTDOWN the context was
+ * stopped. */
+int libwebsock_configure_topics(libwebsock_context *ctx, const char *prefix,
+                                const libwebsock_topic_options *options);
+
+/* How a subscription begins. Set the whole struct to 0, then size to
+ * sizeof(libwebsock_subscription). */
+typedef struct libwebsock_subscription {
+    size_t size;
+    size_t history;       /* the last so many messages come first */
+    const char *after_id; /* or all behind the message with this id; fails with ENOENT if that is
+                           * not in the log (any more). NULL: not so */
+    int no_echo;          /* 1: without the messages whose publisher is this client */
+} libwebsock_subscription;
+
+/* The client gets the messages of a topic from now on, or from where subscription says (NULL: from
+ * now on). It ends with the connection. EEXIST: it is subscribed already; ENOENT: see after_id;
+ * ENOBUFS: max_subscriptions_per_client or max_topics is reached; ENOTCONN the connection is
+ * closing, closed or not open yet; EINVAL: an argument is NULL, size is unknown, or topic is not 1
+ * to 255 bytes of UTF-8; ENOMEM. */
+int libwebsock_subscribe(libwebsock_client_state *client, const char *topic,
+                         const libwebsock_subscription *subscription);
+
+/* Ends a subscription, or all of them (topic is NULL). When it has returned, no message of the
+ * topic is sent to the client any more. ENOENT: it was not subscribed; EINVAL. */
+int libwebsock_unsubscribe(libwebsock_client_state *client, const char *topic);
+
+/* Adds a message to a topic's log, for all who have subscribed or will. EINVAL: an argument is NULL,
+ * or has a size, opcode or length that is not allowed; EILSEQ: text that is not UTF-8; ENOBUFS:
+ * max_topics, or max_topic_bytes, or onpublished is far behind; ENOMEM; ESHUTDOWN the context was
+ * stopped. After a failure the message is in no log. */
+int libwebsock_publish(libwebsock_context *ctx, const libwebsock_publication *publication);
+int libwebsock_publish_text(libwebsock_context *ctx, const char *topic, const char *text);
+int libwebsock_publish_binary(libwebsock_context *ctx, const char *topic, const void *data,
+                              size_t len);
+
+/* How many clients have subscribed to a topic. 0 if nobody has, or an argument is NULL. */
+size_t libwebsock_topic_subscribers(libwebsock_context *ctx, const char *topic);
+
+/* Filled in by libwebsock_topic_stats. Set size to sizeof(libwebsock_topic_statistics) first. */
+typedef struct libwebsock_topic_statistics {
+    size_t size;
+    unsigned long long epoch;  /* of this log: another one if the topic was dropped meanwhile */
+    unsigned long long offset; /* of the newest message; the first one has 1. 0: there was none */
+    unsigned long long messages; /* in the log */
+    unsigned long long bytes;    /* of memory */
+    unsigned long long subscribers;
+    unsigned long long furthest_behind; /* offsets between the newest message and the subscriber
+                                         * that has got the least */
+} libwebsock_topic_statistics;
+
+/* ENOENT: there is no such topic; EINVAL: an argument is NULL, or out->size is too small. */
+int libwebsock_topic_stats(libwebsock_context *ctx, const char *topic,
+                           libwebsock_topic_statistics *out);
 
 /* --- Closing: libwebsock_close(3) --- */
 

@@ -24,6 +24,8 @@ int libwebsock_port(const libwebsock_context *ctx)
     const auto ask = [&] {
         if (!ctx)
             return EINVAL;
+        if (Context::of(ctx)->in_forked_child())
+            return EPERM;
         port = Context::of(ctx)->port();
         return port < 0 ? ENOTCONN : 0;
     };

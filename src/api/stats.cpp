@@ -14,7 +14,9 @@ int libwebsock_stats(libwebsock_context *ctx, libwebsock_statistics *out)
     return checked([&] {
         if (!ctx || !out || out->size < sizeof out->size)
             return EINVAL;
-        write_statistics(Context::of(ctx)->engine(), *out);
+        if (Context::of(ctx)->in_forked_child())
+            return EPERM;
+        write_statistics(Context::of(ctx)->engine(), Context::of(ctx)->topics(), *out);
         return 0;
     });
 }

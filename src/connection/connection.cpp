@@ -10,6 +10,16 @@
 
 namespace websock {
 
+namespace {
+
+uint64_t next_number()
+{
+    static std::atomic<uint64_t> last{0};
+    return ++last;
+}
+
+} // namespace
+
 Connection::Connection(Engine &engine, std::unique_ptr<Transport> &transport,
                        const sockaddr_storage &peer)
     : engine_(engine), transport_(*transport), buffer_(engine.settings.max_queued_bytes),
@@ -20,7 +30,7 @@ Connection::Connection(Engine &engine, std::unique_ptr<Transport> &transport,
               {engine.settings.send_timeout_ms, engine.settings.close_timeout_ms,
                engine.settings.max_queued_bytes, engine.settings.close_trace_frames},
               engine.dispatcher, engine.flusher, *this),
-      peer_(printable_address(peer)), address_(peer)
+      number_(next_number()), peer_(printable_address(peer)), address_(peer)
 {
     const libwebsock_context &settings = engine.settings;
     handle_.onopen = settings.onopen;
@@ -29,6 +39,8 @@ Connection::Connection(Engine &engine, std::unique_ptr<Transport> &transport,
     handle_.onframetoolarge = settings.onframetoolarge;
     handle_.onpong = settings.onpong;
     handle_.control_callback = settings.control_callback;
+    handle_.ondrain = settings.ondrain;
+    handle_.onmissed = settings.onmissed;
     handle_.sockfd = transport_.fd();
     handle_.sa = &address_;
     handle_.ctx = &engine.context;

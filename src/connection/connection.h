@@ -48,6 +48,7 @@ class Connection final : public Outbox::Owner
     Outbox &outbox() { return outbox_; }
     int close(uint16_t code, std::string_view reason); // see Outbox::close
     RequestHook &hook() { return hook_; }
+    uint64_t number() const { return number_; } // no other connection of this process has it
     const Request &request() const { return request_; }
     const libwebsock_request *public_request() const { return &public_request_; }
     const libwebsock_tls_info *public_tls() const { return tls_ ? &public_tls_ : nullptr; }
@@ -66,6 +67,9 @@ class Connection final : public Outbox::Owner
     void late() noexcept override;
     void expired() noexcept override { drop("the peer did not answer our Close frame"); }
     void resume_callbacks() noexcept override;
+    void notify() noexcept override;
+    // By Outbox::Source::tell().
+    void call_onmissed(const char *topic, uint64_t messages);
     void retain() noexcept override { references_.fetch_add(1, std::memory_order_relaxed); }
     void release() noexcept override;
     const char *name() const noexcept override { return peer_.c_str(); }
@@ -118,6 +122,7 @@ class Connection final : public Outbox::Owner
     void finish() noexcept;
     void find_who_cut_off() noexcept;
     void report_ending() noexcept;
+    void end_outbox() noexcept;
     void read_until_closed(TimePoint deadline) noexcept;
 
     // connection_events.cpp
@@ -129,6 +134,7 @@ class Connection final : public Outbox::Owner
     void run_event(const Event &event) noexcept;
     void call_back(const Event &event);
     void call_with_frame(const Event &event);
+    void give_notice();
 
     // In this order, so that what every message needs lies together, and at the beginning,
     // where prefetch() looks.
@@ -153,6 +159,7 @@ class Connection final : public Outbox::Owner
     RequestHook hook_;
     std::unique_ptr<Transport> owned_transport_;
     std::atomic<int> sides_left_{2}; // its thread, and the worker that runs onclose
+    const uint64_t number_;
     const std::string peer_;
     const sockaddr_storage address_;
     const TimePoint accepted_at_ = Clock::now();

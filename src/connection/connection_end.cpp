@@ -91,7 +91,7 @@ void Connection::finish() noexcept
     if (!upgraded_)
         engine_.registry.count_refused(ending_.refused);
     if (!ending_.peer_is_told)
-        outbox_.end();
+        end_outbox();
     // A peer that never became a client has no callback to come, and should not wait for a worker.
     if (!upgraded_ && inbox_.idle())
         side_is_done();
@@ -100,8 +100,16 @@ void Connection::finish() noexcept
     if (ending_.peer_is_told) {
         const bool has_closed = ending_.by == Ending::peer_close;
         read_until_closed(has_closed ? std::min(deadline, in_ms(kGoodbyeMs)) : deadline);
-        outbox_.end();
+        end_outbox();
     }
+}
+
+// Nothing is sent any more, and nothing is subscribed to.
+void Connection::end_outbox() noexcept
+{
+    outbox_.end();
+    if (Outbox::Source *const source = outbox_.source())
+        source->end();
 }
 
 // Whoever cut the connection off gave a reason, which counts more than how reading ended.

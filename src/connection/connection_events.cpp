@@ -118,6 +118,12 @@ void Connection::resume_callbacks() noexcept
         engine_.dispatcher.post(*this);
 }
 
+void Connection::notify() noexcept
+{
+    if (inbox_.put_notice())
+        engine_.dispatcher.post(*this);
+}
+
 void Connection::late() noexcept
 {
     is_late_.store(true, std::memory_order_relaxed);
@@ -164,6 +170,8 @@ void Connection::call_back(const Event &event)
     case Event::too_large:
     case Event::control:
         return call_with_frame(event);
+    case Event::notice:
+        return give_notice();
     case Event::closed:
         if (opened_ && handle_.onclose)
             handle_.onclose(&handle_);
@@ -187,6 +195,20 @@ void Connection::call_with_frame(const Event &event)
         handle_.control_callback(&handle_, &frame);
     if (event.opcode == Opcode::pong && handle_.onpong)
         handle_.onpong(&handle_);
+}
+
+void Connection::give_notice()
+{
+    if (outbox_.take_drained() && handle_.ondrain)
+        handle_.ondrain(&handle_);
+    if (Outbox::Source *const source = outbox_.source())
+        source->tell();
+}
+
+void Connection::call_onmissed(const char *topic, uint64_t messages)
+{
+    if (handle_.onmissed)
+        handle_.onmissed(&handle_, topic, messages);
 }
 
 } // namespace websock

@@ -70,6 +70,15 @@ bool Inbox::put_closed()
     return claim_post();
 }
 
+bool Inbox::put_notice()
+{
+    Lock lock(mutex_);
+    if (over_ || discarded_.load(std::memory_order_relaxed))
+        return false;
+    notice_ = true;
+    return claim_post();
+}
+
 void Inbox::wait_until_run(TimePoint deadline)
 {
     Lock lock(mutex_);
@@ -111,12 +120,15 @@ void Inbox::discard()
     }
     queue_.clear();
     head_ = 0;
+    notice_ = false;
     room_.broadcast();
 }
 
 // How many may begin now, up to most.
 size_t Inbox::runnable(size_t most) const
 {
+    if (notice_)
+        return running_ == 0 ? 1 : 0;
     if (empty() || exclusive(queue_[head_]))
         return running_ == 0 && (!empty() || closed_) ? 1 : 0;
     if (exclusive_running_)
@@ -157,9 +169,10 @@ Inbox::Taken Inbox::take(std::span<Event> into)
     --posted_;
     if (runnable(1) == 0)
         return {};
-    if (empty()) {
-        into[0] = {.kind = Event::closed};
-        closed_ = false;
+    if (notice_ || empty()) {
+        into[0] = {.kind = notice_ ? Event::notice : Event::closed};
+        over_ = !notice_;
+        (notice_ ? notice_ : closed_) = false;
         exclusive_running_ = true;
         running_ = 1;
         return {.count = 1};
@@ -204,7 +217,7 @@ size_t Inbox::waiting()
     Lock lock(mutex_);
     // One of those that were taken runs, and which is not known; with concurrent_, each does.
     const size_t taken = concurrent_ || running_ == 0 ? 0 : running_ - 1;
-    return queue_.size() - head_ + taken + (closed_ ? 1 : 0);
+    return queue_.size() - head_ + taken + (notice_ ? 1 : 0) + (closed_ ? 1 : 0);
 }
 
 bool Inbox::finished(const Taken &events)

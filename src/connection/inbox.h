@@ -22,8 +22,8 @@ namespace websock {
 
 // What a callback is to be called for. Made by the connection's thread, run by a worker.
 struct Event {
-    // closed is the last one: onclose.
-    enum Kind : uint8_t { request, open, message, too_large, control, closed };
+    // closed is the last one: onclose. notice: see Inbox::put_notice().
+    enum Kind : uint8_t { request, open, message, too_large, control, notice, closed };
     Kind kind = closed;
     bool fin = true;
     Opcode opcode = Opcode::text;
@@ -44,8 +44,8 @@ class Inbox
     {
     }
 
-    // Nothing is queued and nothing runs; what has run happened before this. Stays so until the
-    // connection's thread puts something in.
+    // Nothing is queued and nothing runs but a notice, if at all; what has run happened before
+    // this. Stays so until the connection's thread puts something in.
     bool idle() const { return idle_.load(std::memory_order_acquire); }
 
     // Moves the events in, and leaves none. Waits first while max_bytes are queued, at most until
@@ -57,6 +57,10 @@ class Inbox
     // Puts in the last event. It has its place from the start, so this cannot fail. True: the
     // connection must be posted.
     bool put_closed() EXCLUDES(mutex_);
+
+    // Puts in a notice, which is taken before what is queued, unless one is in already, or the last
+    // event has been taken. Any thread; cannot fail. True: the connection must be posted.
+    bool put_notice() EXCLUDES(mutex_);
 
     // Called instead of take(), by a run() that is to take nothing now: nothing is posted until
     // go_on(), which is true if the connection must be posted.
@@ -112,6 +116,8 @@ class Inbox
     bool exclusive_running_ GUARDED_BY(mutex_) = false;
     size_t posted_ GUARDED_BY(mutex_) = 0;   // posts that no take() or pause() has answered
     bool closed_ GUARDED_BY(mutex_) = false; // the last event is put in, and not taken yet
+    bool notice_ GUARDED_BY(mutex_) = false; // is put in, and not taken yet
+    bool over_ GUARDED_BY(mutex_) = false;   // the last event has been taken
     bool paused_ GUARDED_BY(mutex_) = false;
     bool drops_overflow_ GUARDED_BY(mutex_) = false;
     bool cut_off_ GUARDED_BY(mutex_) = false;

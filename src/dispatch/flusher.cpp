@@ -73,6 +73,12 @@ try {
     return ENOMEM;
 }
 
+size_t Flusher::watched()
+{
+    Lock lock(mutex_);
+    return watched_.size();
+}
+
 void Flusher::forget(Blocked &blocked)
 {
     {

@@ -11,6 +11,7 @@
 #include "base/thread.h"
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <unordered_map>
 
@@ -59,6 +60,7 @@ class Flusher
     int watch(Blocked &blocked, int fd, bool when_writable) EXCLUDES(mutex_);
     // Stops watching it, if it is watched; flush() may still be running. Any thread.
     void forget(Blocked &blocked) EXCLUDES(mutex_);
+    size_t watched() EXCLUDES(mutex_); // how many
 
   private:
     void serve();

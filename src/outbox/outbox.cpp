@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <new>
+#include <utility>
 
 namespace websock {
 
@@ -85,15 +86,47 @@ int Outbox::queue_or_close(std::span<const uint8_t> message)
     Lock lock(mutex_);
     if (state() != State::open)
         return ENOTCONN;
+    const int error = queue_locked(frame, static_cast<Opcode>(message[0] & 0x0f));
+    if (error == ENOBUFS)
+        (void)close_locked(1008, "does not read what it is sent", true);
+    return error;
+}
+
+int Outbox::queue(Opcode opcode, std::span<const uint8_t> payload)
+{
+    std::array<uint8_t, kMaxServerHeader> header;
+    const size_t header_len = encode_header(header.data(), true, opcode, payload.size());
+
+    Lock lock(mutex_);
+    if (state() != State::open)
+        return ENOTCONN;
+    const int error = queue_locked({std::span(header).first(header_len), payload}, opcode);
+    tells_when_drained_ = tells_when_drained_ || error == ENOBUFS;
+    return error;
+}
+
+bool Outbox::take_drained()
+{
+    Lock lock(mutex_);
+    return std::exchange(drained_, false);
+}
+
+size_t Outbox::queued()
+{
+    Lock lock(mutex_);
+    return queued_bytes();
+}
+
+// A whole message. ENOBUFS: there is no room for it.
+int Outbox::queue_locked(Frame frame, Opcode opcode)
+{
     const bool may_write = turn_ == Turn::free && !left_to_flusher_;
     // What a batch has gathered does not wait for the peer.
     const bool must_wait = fragments_.under_way || (!may_write && queued_bytes() > 0);
-    if (must_wait && frame.size() > room()) {
-        (void)close_locked(1008, "does not read what it is sent", true);
+    if (must_wait && frame.size() > room())
         return ENOBUFS;
-    }
     const Way way = may_write && !fits_batch(frame) ? Way::write_now : Way::enqueue;
-    return place(frame, true, static_cast<Opcode>(message[0] & 0x0f), way);
+    return place(frame, true, opcode, way);
 }
 
 // How many more bytes may wait for the peer.

@@ -12,11 +12,14 @@
 #include "dispatch/flusher.h"
 #include "protocol/frame.h"
 #include "protocol/frame_trace.h"
+#include "protocol/message.h"
 #include "transport/transport.h"
 
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -37,6 +40,9 @@ class Outbox final : private Flusher::Blocked
     class Owner : public Runnable
     {
       public:
+        // There is something to tell among the client's events: see take_drained() and
+        // Source::tell(). May be called under the outbox's lock.
+        virtual void notify() noexcept = 0;
         // The suspension is over: what the client had left unread has been written, or the
         // connection has ended. Called under the outbox's lock.
         virtual void resume_callbacks() noexcept = 0;
@@ -72,6 +78,41 @@ class Outbox final : private Flusher::Blocked
     // Sends or queues a whole message, which is one encoded frame. Never waits. ENOBUFS: the
     // queue has no room for it, and the connection is being closed with 1008.
     int queue_or_close(std::span<const uint8_t> message) EXCLUDES(mutex_);
+
+    // The same, but without room the connection goes on, and the owner is notified once what is
+    // queued has left.
+    int queue(Opcode opcode, std::span<const uint8_t> payload) EXCLUDES(mutex_);
+    bool take_drained() EXCLUDES(mutex_); // whether it has, since this was last asked
+    size_t queued() EXCLUDES(mutex_);     // bytes
+
+    // Whole messages that others keep for this client, such as those of topics. They leave when
+    // nothing is queued here, straight from where they are kept: outbox_delivery.cpp.
+    static constexpr size_t kMostItems = 64;
+    struct Item {
+        Ref<Message> message;
+        void *of = nullptr; // these two are the source's
+        uint64_t offset = 0;
+    };
+    class Source
+    {
+      public:
+        virtual ~Source() = default;
+        // The next messages, at most as many as fit. Called by the holder of the turn, without
+        // the outbox's lock, and followed by took().
+        virtual size_t collect(std::span<Item> out) noexcept = 0;
+        // These, the first ones of them, have left or begun to. Whether there are more.
+        virtual bool took(std::span<const Item> items) noexcept = 0;
+        // After Owner::notify(), on a worker, among the client's events.
+        virtual void tell() = 0;
+        // The connection is ending. Nothing is collected any more.
+        virtual void end() noexcept = 0;
+    };
+    // The client's source, which stays as long as the outbox. nullptr: it has none.
+    Source *source() const { return source_.load(std::memory_order_acquire); }
+    // Makes it, if it has none. nullptr: the connection is not open. Throws std::bad_alloc.
+    Source *source(const std::function<std::unique_ptr<Source>()> &make) EXCLUDES(mutex_);
+    // The source has something. Never waits.
+    void deliver() EXCLUDES(mutex_);
 
     // Sends or queues a Close frame, behind all that was sent before. Never waits. expires: the
     // owner expires if no answer comes; a thread with a deadline of its own does not need that.
@@ -164,6 +205,7 @@ class Outbox final : private Flusher::Blocked
 
     // outbox.cpp
     enum class Way { enqueue, write, write_now }; // write: the caller holds the turn
+    int queue_locked(Frame frame, Opcode opcode) REQUIRES(mutex_);
     int place(Frame frame, bool fin, Opcode opcode, Way way) REQUIRES(mutex_);
     int place_fragment(Frame frame, bool fin, Opcode opcode, Way way) REQUIRES(mutex_);
     int add(Frame frame, Way way) REQUIRES(mutex_);
@@ -184,7 +226,11 @@ class Outbox final : private Flusher::Blocked
     size_t room() const REQUIRES(mutex_);
     bool has_pending_locked() const REQUIRES(mutex_)
     {
-        return unwritten() > 0 || !queue_.empty() || has_pong_ || transport_wants_write_;
+        return has_own_pending() || may_deliver();
+    }
+    bool has_own_pending() const REQUIRES(mutex_)
+    {
+        return unwritten() > 0 || !queue_.empty() || has_pong_ || transport_wants_write_ || begun_;
     }
 
     // outbox_callbacks.cpp
@@ -210,6 +256,14 @@ class Outbox final : private Flusher::Blocked
     void load_queue() REQUIRES(mutex_);
     void keep(std::span<const iovec> rest) REQUIRES(mutex_);
     void give_buffer_back() REQUIRES(mutex_);
+
+    // outbox_delivery.cpp
+    bool may_deliver() const REQUIRES(mutex_)
+    {
+        return source_has_items_ && state() == State::open && !fragments_.under_way;
+    }
+    bool deliver_some() REQUIRES(mutex_);
+    std::span<const uint8_t> rest_of_begun() const REQUIRES(mutex_);
 
     // outbox_end.cpp
     void end_writing(TimePoint deadline) REQUIRES(mutex_);
@@ -237,6 +291,9 @@ class Outbox final : private Flusher::Blocked
     bool writing_ended_ GUARDED_BY(mutex_) = false;         // the transport has been told so
     bool transport_wants_write_ GUARDED_BY(mutex_) = false; // bytes of its own, which go first
     bool has_pong_ GUARDED_BY(mutex_) = false;              // pong_ answers the newest ping
+    bool source_has_items_ GUARDED_BY(mutex_) = false;
+    bool tells_when_drained_ GUARDED_BY(mutex_) = false; // queue() had no room
+    bool drained_ GUARDED_BY(mutex_) = false;            // all has left since then
     uint8_t pong_len_ GUARDED_BY(mutex_) = 0;
     unsigned turn_waiters_ GUARDED_BY(mutex_) = 0;  // threads that wait for turn_given_
     unsigned quiet_waiters_ GUARDED_BY(mutex_) = 0; // threads that wait for quiet_
@@ -256,6 +313,10 @@ class Outbox final : private Flusher::Blocked
         Utf8Validator utf8;
     } fragments_ GUARDED_BY(mutex_);
     std::vector<uint8_t> behind_fragments_ GUARDED_BY(mutex_); // whole messages
+    Ref<Message> begun_ GUARDED_BY(mutex_);                    // leaves before to_write_; see Turn
+    size_t begun_written_ GUARDED_BY(mutex_) = 0;              // bytes of it that have left
+    std::unique_ptr<Source> owned_source_ GUARDED_BY(mutex_);
+    std::atomic<Source *> source_{nullptr}; // the same; written under mutex_
     const Limits limits_;
     Dispatcher &dispatcher_; // these two are used under mutex_, and not once the connection has
     Flusher &flusher_;       // ended: they may be gone then

@@ -74,6 +74,11 @@ bool Outbox::is_backed_up_locked() const
 // What was queued after the owner was suspended does not keep it waiting.
 void Outbox::resume_owner_if_due()
 {
+    if (tells_when_drained_ && queued_bytes() == 0 && state() != State::ended) {
+        tells_when_drained_ = false;
+        drained_ = true;
+        owner_.notify();
+    }
     const bool has_left =
         loads_ >= resume_after_load_ && unwritten() == 0 && !transport_wants_write_;
     if (resume_after_load_ == 0 || (!has_left && state() != State::ended))

@@ -95,7 +95,7 @@ void Outbox::end()
 void Outbox::end_locked()
 {
     state_ = State::ended;
-    has_pong_ = transport_wants_write_ = false;
+    has_pong_ = transport_wants_write_ = source_has_items_ = false;
     std::vector<uint8_t>().swap(queue_);
     std::vector<uint8_t>().swap(behind_fragments_);
     if (turn_ == Turn::free)

@@ -25,14 +25,6 @@ iovec part(std::span<const uint8_t> bytes)
     return {const_cast<uint8_t *>(bytes.data()), bytes.size()};
 }
 
-size_t size_of(std::span<const iovec> parts)
-{
-    size_t bytes = 0;
-    for (const iovec &part : parts)
-        bytes += part.iov_len;
-    return bytes;
-}
-
 } // namespace
 
 // Waits for the turn. 0, or why there is none. It needs no deadline: whoever holds the turn
@@ -64,7 +56,7 @@ int Outbox::take_turn()
 void Outbox::pass_turn(bool writable)
 {
     for (int round = 0; round < kRounds && writable && turn_waiters_ == 0 && may_flush(); ++round)
-        writable = write_out({}, Effort::once) == 0;
+        writable = has_own_pending() ? write_out({}, Effort::once) == 0 : deliver_some();
     give_buffer_back();
     if (turn_waiters_ > 0 && state() != State::ended) {
         turn_ = Turn::reserved;
@@ -73,7 +65,7 @@ void Outbox::pass_turn(bool writable)
     }
     turn_ = Turn::free;
     if (state() != State::ended && has_pending_locked()) {
-        if (may_flush() || unwritten() > 0)
+        if (may_flush() || unwritten() > 0 || begun_)
             leave_to_flusher();
         return;
     }
@@ -137,7 +129,8 @@ void Outbox::flush() noexcept
 void Outbox::write_now(Frame frame)
 {
     turn_ = Turn::taken;
-    pass_turn(write_out(frame, Effort::once) == 0);
+    const bool writes = frame.size() > 0 || has_own_pending();
+    pass_turn(!writes || write_out(frame, Effort::once) == 0);
 }
 
 // Writes all that waits, and frame behind it, and waits while the peer does not read; what a
@@ -162,13 +155,13 @@ int Outbox::write(Frame frame)
 int Outbox::write_out(Frame frame, Effort effort, size_t may_leave)
 {
     load_queue();
-    std::array<iovec, 3> parts{part(std::span(to_write_).subspan(written_)), part(frame.header),
-                               part(frame.payload)};
+    std::array<iovec, 4> parts{part(rest_of_begun()), part(std::span(to_write_).subspan(written_)),
+                               part(frame.header), part(frame.payload)};
     const size_t total = size_of(parts);
+    std::span<iovec> rest = std::span(parts).subspan(begun_ ? 0 : 1);
     transport_wants_write_ = false; // unless flush_transport() is called meanwhile
 
     mutex_.unlock();
-    std::span<iovec> rest = parts;
     size_t bytes = total;
     const int error = write_parts(rest, bytes, effort, may_leave);
     const bool unsent = error != 0 && transport_.unsent();
@@ -182,10 +175,12 @@ int Outbox::write_out(Frame frame, Effort effort, size_t may_leave)
         return error == 0 ? 0 : totals_.timed_out ? ETIMEDOUT : ENOTCONN;
     if (error == 0 && effort == Effort::all)
         callback_bytes_ = 0;
-    if (bytes == 0)
+    if (bytes == 0) {
         written_ = to_write_.size();
-    else
+        begun_ = nullptr;
+    } else {
         keep(rest);
+    }
     resume_owner_if_due();
     return state() == State::ended ? ENOMEM : error;
 }
@@ -234,9 +229,16 @@ void Outbox::load_queue()
     ++loads_;
 }
 
-// rest is what has not left of to_write_, a header and a payload; all of it becomes to_write_.
+// rest is what has not left of begun_, to_write_, a header and a payload. What it has of the last
+// two is added to to_write_.
 void Outbox::keep(std::span<const iovec> rest)
 {
+    if (rest.size() == 4) {
+        begun_written_ = begun_->frame().size() - rest.front().iov_len;
+        rest = rest.subspan(1);
+    } else {
+        begun_ = nullptr;
+    }
     const bool all = rest.size() < 3; // of to_write_ has left
     written_ = to_write_.size() - (all ? 0 : rest.front().iov_len);
     rest = all ? rest : rest.subspan(1);
@@ -261,7 +263,9 @@ void Outbox::keep(std::span<const iovec> rest)
 // When all has left: memory is kept by those that use it often, workers rather than connections.
 void Outbox::give_buffer_back()
 {
-    if (unwritten() > 0 && state() != State::ended)
+    if (state() == State::ended)
+        begun_ = nullptr;
+    else if (unwritten() > 0)
         return;
     to_write_.clear();
     written_ = 0;

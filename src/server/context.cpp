@@ -133,6 +133,7 @@ int Context::start()
         return error;
     }
     engine_.log.attach(engine_.dispatcher);
+    topics_.attach();
     server_pid_ = getpid();
     state_ = State::running;
     wake_fd_ = stop_fd_.get();
@@ -216,8 +217,10 @@ int Context::drain(const Hurried &hurried)
     registry.for_each([](Connection &connection) { connection.go_away(); });
     const int drain_ms = engine_.settings.drain_timeout_ms;
     const TimePoint deadline = in_ms(again ? 0 : drain_ms);
-    // The workers may end only when no connection can post any more.
-    if (!end_connections(deadline, hurried) || !end_workers(deadline, hurried)) {
+    // The workers may end only when no connection can post any more, nor a publisher.
+    const bool connections_ended = end_connections(deadline, hurried);
+    topics_.close();
+    if (!connections_ended || !end_workers(deadline, hurried)) {
         if (!again)
             report_stuck(std::min(drain_ms, kGraceMs));
         Lock lock(mutex_);
@@ -226,6 +229,7 @@ int Context::drain(const Hurried &hurried)
     }
     engine_.flusher.stop();
     engine_.threads.stop();
+    topics_.detach();
     engine_.log.detach();
     server_pid_ = 0;
     return 0;
@@ -284,6 +288,16 @@ int Context::send_all(std::span<const uint8_t> frame)
             result = ENOMEM; // the others get it all the same
     }
     return result;
+}
+
+int Context::publish(std::string_view topic, const Message::Content &content)
+{
+    return in_forked_child() ? EPERM : topics_.publish(topic, content);
+}
+
+int Context::configure_topics(std::string_view prefix, const Topic::Options &options)
+{
+    return in_forked_child() ? EPERM : topics_.configure(prefix, options);
 }
 
 } // namespace websock

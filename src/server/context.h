@@ -5,6 +5,7 @@
 #include "base/fd.h"
 #include "connection/engine.h"
 #include "server/listener.h"
+#include "topics/topics.h"
 #include "transport/tls_config.h"
 
 #include <atomic>
@@ -12,6 +13,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <sys/types.h>
 #include <vector>
 #include <websock/websock.h>
@@ -33,6 +35,11 @@ class Context
         return static_cast<Context *>(context->priv);
     }
     Engine &engine() { return engine_; }
+    Topics &topics() { return topics_; }
+
+    // Whether this is a child that was forked while the server ran. Then nothing here may be used:
+    // the functions below return EPERM.
+    bool in_forked_child() const noexcept;
 
     // The functions of the API; errno values. All may throw std::bad_alloc.
     int bind(const char *host, const char *port) EXCLUDES(mutex_);
@@ -44,6 +51,8 @@ class Context
     int wait() EXCLUDES(mutex_);
     int stop() noexcept; // async-signal-safe
     int send_all(std::span<const uint8_t> frame);
+    int publish(std::string_view topic, const Message::Content &content);
+    int configure_topics(std::string_view prefix, const Topic::Options &options);
 
     // Stops the server. False: a callback has not returned, or the server belongs to another
     // process; then the context must stay alive.
@@ -56,7 +65,6 @@ class Context
     int start() REQUIRES(mutex_);
     int make_stop_fd() REQUIRES(mutex_);
     void wake() noexcept;
-    bool in_forked_child() const noexcept;
     int listen(const char *host, const char *port, std::shared_ptr<TlsIdentity> tls)
         EXCLUDES(mutex_);
     int cannot_listen(const char *host, const char *port, int error, const std::string &why);
@@ -86,6 +94,7 @@ class Context
     std::atomic<int> wake_fd_{-1};     // stop_fd_, once threads wait for it
     std::atomic<pid_t> server_pid_{0}; // the process that has the threads; 0: none has
     Engine engine_;
+    Topics topics_{engine_};
 
     Mutex reload_mutex_; // one reload at a time, so that the last call wins
     Mutex mutex_;

@@ -22,6 +22,8 @@ constexpr size_t kMostTraced = 16;         // more would not fit on a line of th
 // them with their headers still fit a size_t.
 constexpr size_t kLargestLimit = SIZE_MAX / 4;
 
+constexpr size_t kMostSendBuffer = 1024 * kMiB;
+
 bool is_limit(size_t bytes) { return bytes > 0 && bytes <= kLargestLimit; }
 
 size_t whole_pages(size_t bytes)
@@ -73,6 +75,9 @@ void set_default_settings(libwebsock_context &context, size_t max_frame_payload)
     context.close_trace_frames = 8;
     context.max_handshakes = 1000;
     context.worker_stack_bytes = kMiB;
+    context.max_topics = 10'000;
+    context.max_subscriptions_per_client = 1000;
+    context.max_topic_bytes = 64 * kMiB;
 }
 
 BadSetting bad_setting(const libwebsock_context &context)
@@ -92,6 +97,10 @@ BadSetting bad_setting(const libwebsock_context &context)
         {"max_handshake_bytes", is_limit(context.max_handshake_bytes)},
         {"max_queued_bytes", context.max_queued_bytes > 0},
         {"concurrent_events", context.concurrent_events >= 0},
+        {"max_topics", context.max_topics > 0},
+        {"max_subscriptions_per_client", context.max_subscriptions_per_client > 0},
+        {"max_topic_bytes", context.max_topic_bytes > 0},
+        {"send_buffer_bytes", context.send_buffer_bytes <= kMostSendBuffer},
         {"close_trace_frames", context.close_trace_frames <= kMostTraced},
     };
     for (const auto &check : checks) {

@@ -3,6 +3,7 @@
 
 #include "connection/connection.h"
 #include "connection/engine.h"
+#include "topics/topics.h"
 
 #include <algorithm>
 #include <chrono>
@@ -11,10 +12,12 @@
 
 namespace websock {
 
-void write_statistics(Engine &engine, libwebsock_statistics &out)
+void write_statistics(Engine &engine, Topics &topics, libwebsock_statistics &out)
 {
     const Registry::Figures connections = engine.registry.figures();
     const Dispatcher::Figures events = engine.dispatcher.figures();
+    const Topics::Totals topic_totals = topics.totals();
+    const TopicCounts &counts = topics.counts();
     using Refused = Registry::Refused;
     const auto refused = [&](Refused why) { return connections.refused[static_cast<size_t>(why)]; };
     const auto longest = std::chrono::duration_cast<std::chrono::milliseconds>(events.longest);
@@ -41,7 +44,15 @@ void write_statistics(Engine &engine, libwebsock_statistics &out)
         .refused_gone = refused(Refused::gone),
         .closed = {},
         .send_timeouts = connections.traffic.send_timeouts,
-        .refused_for_newer = refused(Refused::for_newer)};
+        .refused_for_newer = refused(Refused::for_newer),
+        .topics = topic_totals.topics,
+        .topic_bytes = topic_totals.bytes,
+        .publications = counts.publications,
+        .deliveries = counts.deliveries,
+        .replaced = counts.replaced,
+        .missed = counts.missed,
+        .closed_behind = counts.closed_behind,
+        .blocked_writers = engine.flusher.watched()};
     std::copy(connections.closed.begin(), connections.closed.end(), all.closed);
     std::memcpy(&out, &all, std::min(out.size, sizeof all));
 }

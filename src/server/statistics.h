@@ -6,8 +6,9 @@
 namespace websock {
 
 struct Engine;
+class Topics;
 
 // Fills in as many bytes of out as out.size says.
-void write_statistics(Engine &engine, libwebsock_statistics &out);
+void write_statistics(Engine &engine, Topics &topics, libwebsock_statistics &out);
 
 } // namespace websock

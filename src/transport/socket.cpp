@@ -232,6 +232,12 @@ void set_no_delay(int fd)
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
+void set_send_buffer(int fd, size_t bytes)
+{
+    const int size = static_cast<int>(bytes); // the kernel doubles it, for its own part
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+}
+
 int port_of(int fd)
 {
     sockaddr_storage address{};

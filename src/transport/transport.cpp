@@ -18,6 +18,14 @@ std::span<iovec> drop_written(std::span<iovec> parts, size_t written)
     return parts;
 }
 
+size_t size_of(std::span<const iovec> parts)
+{
+    size_t bytes = 0;
+    for (const iovec &part : parts)
+        bytes += part.iov_len;
+    return bytes;
+}
+
 int Transport::write_all(std::span<iovec> parts, TimePoint deadline)
 {
     parts = drop_written(parts, 0);

@@ -77,6 +77,9 @@ class Transport
 
     // The writing functions, none of which throws.
 
+    // write_some() looks at no more parts than this.
+    static constexpr size_t kMostParts = 68;
+
     // Writes as much as it can without waiting, which begins with what is still here. Returns how
     // much of parts it took, or -1 and errno: EAGAIN if it took nothing, ENOMEM and others.
     virtual ssize_t write_some(const iovec *parts, int count) = 0;
@@ -119,5 +122,7 @@ std::unique_ptr<Transport> make_tls_transport(UniqueFd &fd, std::shared_ptr<cons
 
 // Drops so many written bytes from the front of parts, and returns what is left of them.
 std::span<iovec> drop_written(std::span<iovec> parts, size_t written);
+
+size_t size_of(std::span<const iovec> parts); // in bytes
 
 } // namespace websock

@@ -111,7 +111,7 @@ ssize_t TlsTransport::write_some(const iovec *parts, int count)
 try {
     if (!encrypted_)
         return socket_->write_some(parts, count);
-    std::array<iovec, 8> left;
+    std::array<iovec, kMostParts> left;
     const size_t used = std::min(static_cast<size_t>(count), left.size());
     std::copy_n(parts, used, left.begin());
     std::span<iovec> rest = drop_written(std::span(left).first(used), 0);

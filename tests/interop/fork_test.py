@@ -75,7 +75,8 @@ class WhileServingTest(Case):
         self.assertEqual(self.ask(self.connect()), self.server.process.pid)
 
     def test_a_child_cannot_use_the_context(self):
-        for function in ("stop", "wait", "bind", "reload", "send_all", "bind_socket"):
+        for function in ("stop", "wait", "bind", "reload", "send_all", "publish", "stats",
+                         "port", "bind_socket"):
             line = self.server.wait_for_line("stdout", rf"^{function} (\d+)$")
             self.assertEqual(int(line[1]), errno.EPERM, function)
         self.assertEqual(self.ask(self.connect()), self.server.process.pid)

@@ -41,15 +41,18 @@ static void say_result(const char *function, int result)
 /* Tries what a child may not do, and then waits to be ended. */
 static void be_a_child(libwebsock_context *ctx)
 {
-    libwebsock_tls_options options;
+    libwebsock_statistics stats;
     int pair[2];
-    memset(&options, 0, sizeof options);
-    options.size = sizeof options;
+    memset(&stats, 0, sizeof stats);
+    stats.size = sizeof stats;
     say_result("stop", libwebsock_stop(ctx));
     say_result("wait", libwebsock_wait(ctx));
     say_result("bind", libwebsock_bind(ctx, "127.0.0.1", "0"));
     say_result("reload", libwebsock_reload_ssl(ctx));
     say_result("send_all", libwebsock_send_all_text(ctx, "from nobody"));
+    say_result("publish", libwebsock_publish_text(ctx, "topic", "from nobody"));
+    say_result("stats", libwebsock_stats(ctx, &stats));
+    say_result("port", libwebsock_port(ctx));
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0) {
         say_result("bind_socket", libwebsock_bind_socket(ctx, pair[0]));
     }

@@ -1,0 +1,84 @@
+// announcer.cpp: see announcer.h.
+#include "topics/announcer.h"
+
+#include "connection/engine.h"
+
+#include <utility>
+
+namespace websock {
+
+void Announcer::attach()
+{
+    Lock lock(mutex_);
+    attached_ = true;
+    if (!waiting_.empty() && !std::exchange(posted_, true))
+        engine_.dispatcher.post(*this);
+}
+
+void Announcer::detach()
+{
+    Lock lock(mutex_);
+    attached_ = false;
+    waiting_.clear();
+    waiting_bytes_ = 0;
+}
+
+bool Announcer::is_wanted() const
+{
+    return (attached_ ? engine_.settings : engine_.context).onpublished != nullptr;
+}
+
+void Announcer::add(const Ref<Topic> &topic, const Ref<Message> &message)
+{
+    Lock lock(mutex_);
+    if (!is_wanted())
+        return;
+    waiting_.push_back({topic, message});
+    waiting_bytes_ += message->cost();
+    if (attached_ && !std::exchange(posted_, true))
+        engine_.dispatcher.post(*this);
+}
+
+void Announcer::run(Progress &progress, std::vector<uint8_t> &) noexcept
+{
+    for (size_t i = 0; i < kInARow; ++i) {
+        progress.begin_event();
+        if (!tell_one())
+            return;
+    }
+    engine_.dispatcher.post(*this);
+}
+
+// False: there was none, and it is not posted any more.
+bool Announcer::tell_one()
+{
+    Entry entry;
+    {
+        Lock lock(mutex_);
+        if (waiting_.empty()) {
+            posted_ = false;
+            return false;
+        }
+        entry = std::move(waiting_.front());
+        waiting_.pop_front();
+        waiting_bytes_ -= entry.message->cost();
+    }
+    const Message &message = *entry.message;
+    const libwebsock_publication publication{
+        .size = sizeof publication,
+        .topic = entry.topic->name().c_str(),
+        .opcode = static_cast<unsigned>(message.opcode()),
+        .payload = message.payload().data(),
+        .payload_len = message.payload().size(),
+        .id = message.id().empty() ? nullptr : message.id().data(),
+        .key = message.key().empty() ? nullptr : message.key().data(),
+        .publisher = nullptr};
+    try {
+        engine_.settings.onpublished(&engine_.context, &publication);
+    } catch (...) {
+        engine_.log.write(LIBWEBSOCK_LOG_ERROR, "onpublished threw an exception");
+    }
+    return true;
+}
+
+} // namespace websock

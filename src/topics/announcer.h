@@ -1,0 +1,61 @@
+// announcer.h: tells the program of every message that has entered a log: calls onpublished, on
+// one worker at a time, in the order in which the messages came.
+#pragma once
+
+#include "base/lock.h"
+#include "base/ref.h"
+#include "dispatch/dispatcher.h"
+#include "protocol/message.h"
+#include "topics/topic.h"
+
+#include <atomic>
+#include <cstddef>
+#include <deque>
+#include <vector>
+#include <websock/websock.h>
+
+namespace websock {
+
+struct Engine;
+
+class Announcer final : public Runnable
+{
+  public:
+    explicit Announcer(Engine &engine) : engine_(engine) {}
+
+    // From attach() to detach() it runs on the dispatcher. detach() is for when no worker runs any
+    // more: what has not been told by then is not told.
+    void attach() EXCLUDES(mutex_);
+    void detach() EXCLUDES(mutex_);
+
+    // Whether so much waits to be told that no more should be published.
+    bool is_full() const { return waiting_bytes_.load(std::memory_order_relaxed) > kMostBytes; }
+    // Throws std::bad_alloc with nothing done.
+    void add(const Ref<Topic> &topic, const Ref<Message> &message) EXCLUDES(mutex_);
+
+    void run(Progress &progress, std::vector<uint8_t> &spare) noexcept override;
+    void retain() noexcept override {} // outlives the dispatcher
+    void release() noexcept override {}
+    const char *name() const noexcept override { return "onpublished"; }
+
+  private:
+    struct Entry {
+        Ref<Topic> topic;
+        Ref<Message> message;
+    };
+    static constexpr size_t kMostBytes = 16 * 1024 * 1024;
+    static constexpr size_t kInARow = 32; // and then it is others' turn
+
+    bool is_wanted() const REQUIRES(mutex_);
+    bool tell_one() EXCLUDES(mutex_);
+
+    Engine &engine_;
+    std::atomic<size_t> waiting_bytes_{0}; // written under mutex_
+
+    Mutex mutex_;
+    std::deque<Entry> waiting_ GUARDED_BY(mutex_);
+    bool attached_ GUARDED_BY(mutex_) = false;
+    bool posted_ GUARDED_BY(mutex_) = false;
+};
+
+} // namespace websock

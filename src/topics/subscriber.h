@@ -1,0 +1,84 @@
+// subscriber.h: what one client has subscribed to, and the messages of it that are next. Slices
+// say which topics have some; the thread whose turn it is to write to the client takes them, some
+// of each topic in turn. For a client that does not read nothing is kept but its cursors.
+#pragma once
+
+#include "base/linked_list.h"
+#include "base/lock.h"
+#include "connection/connection.h"
+#include "outbox/outbox.h"
+#include "topics/subscription.h"
+#include "topics/topic.h"
+#include "topics/topic_counts.h"
+
+#include <cstddef>
+#include <span>
+#include <string_view>
+#include <unordered_map>
+
+namespace websock {
+
+class Topics;
+
+class Subscriber final : public Outbox::Source
+{
+  public:
+    Subscriber(Connection &client, Topics &topics) : client_(client), topics_(topics) {}
+
+    struct Wish {
+        Topic::Start start;
+        bool no_echo = false;
+    };
+    // The client's, which is made when it is first asked for, by make, and stays as long as the
+    // connection. nullptr: that is not open. Throws std::bad_alloc.
+    template<class Make> static Subscriber *of(Connection &client, const Make &make)
+    {
+        return static_cast<Subscriber *>(client.outbox().source(make));
+    }
+    // nullptr: it has not subscribed to anything yet.
+    static Subscriber *of(Connection &client);
+
+    // 0, or an errno value: EEXIST, ENOBUFS, ENOENT, ENOTCONN. Throws std::bad_alloc. Either it is
+    // done or nothing is.
+    int subscribe(std::string_view topic, const Wish &wish) EXCLUDES(mutex_);
+    // After this nothing of the topic is sent any more, but for the rest of a message that has
+    // begun to leave. False: it was not subscribed to.
+    bool unsubscribe(std::string_view topic) EXCLUDES(mutex_);
+    void unsubscribe_all() EXCLUDES(mutex_);
+
+    // There may be something to read in it. Whether the client is to be written to.
+    bool make_ready(Subscription &subscription) EXCLUDES(mutex_);
+
+    size_t collect(std::span<Outbox::Item> out) noexcept override EXCLUDES(mutex_);
+    bool took(std::span<const Outbox::Item> items) noexcept override EXCLUDES(mutex_);
+    void end() noexcept override EXCLUDES(mutex_);
+    // Among the client's events.
+    void tell() override EXCLUDES(mutex_);
+
+  private:
+    struct Behind {
+        uint64_t missed = 0;
+        bool closes = false;
+    };
+    int begin(const Ref<Topic> &topic, const Wish &wish) REQUIRES(mutex_);
+    size_t read(Subscription &subscription, std::span<Outbox::Item> out, Behind &behind)
+        REQUIRES(mutex_);
+    void take_out(Subscription &subscription) REQUIRES(mutex_);
+    void take_all_out() REQUIRES(mutex_);
+    Ref<Subscription> take_missed(uint64_t &missed) REQUIRES(mutex_);
+
+    Connection &client_;
+    Topics &topics_; // used under mutex_, and not once ended: it may be gone then
+
+    Mutex mutex_;
+    Cond written_; // collecting_ has become false
+    // By the names in the topics, which each subscription holds a reference to.
+    std::unordered_map<std::string_view, Ref<Subscription>> subscriptions_ GUARDED_BY(mutex_);
+    LinkedList<Subscription> ready_ GUARDED_BY(mutex_); // those that may have messages
+    size_t visited_ GUARDED_BY(mutex_) = 0;             // of them, by the last collect()
+    bool collecting_ GUARDED_BY(mutex_) = false;        // between collect() and took()
+    bool tells_ GUARDED_BY(mutex_) = false;             // tell() is among the events
+    bool ended_ GUARDED_BY(mutex_) = false;
+};
+
+} // namespace websock

@@ -1,0 +1,171 @@
+// topic.cpp: see topic.h.
+#include "topics/topic.h"
+
+#include "base/clock.h"
+#include "topics/subscriber.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <utility>
+
+namespace websock {
+
+Ref<Topic> Topic::make(std::string_view name, uint64_t epoch, const Options &options,
+                       Dispatcher &dispatcher)
+{
+    return Ref<Topic>::adopt(new Topic(name, epoch, options, dispatcher));
+}
+
+void Topic::release()
+{
+    if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1)
+        delete this;
+}
+
+void Topic::configure(const Options &options)
+{
+    Lock lock(mutex_);
+    options_ = options;
+}
+
+Topic::Published Topic::publish(const Ref<Message> &message, int64_t now_ms)
+{
+    Lock lock(mutex_);
+    if (gone_)
+        return {.gone = true};
+    Published published;
+    const size_t before = log_.bytes();
+    published.replaced = log_.append(message, options_.limits, now_ms);
+    published.grown = static_cast<ptrdiff_t>(log_.bytes()) - static_cast<ptrdiff_t>(before);
+    published.offset = log_.end() - 1;
+    end_.store(log_.end(), std::memory_order_release);
+    for (const std::unique_ptr<Slice> &slice : slices_) {
+        if (slice->members_.empty())
+            break;
+        if (!std::exchange(slice->posted_, true))
+            dispatcher_.post(*slice);
+    }
+    return published;
+}
+
+int Topic::add(Subscription &subscription, const Start &start)
+{
+    Lock lock(mutex_);
+    log_.expire(options_.limits, coarse_ms());
+    uint64_t cursor = log_.before_last(start.history);
+    if (start.after_id) {
+        const std::optional<uint64_t> behind = log_.behind(start.after_id);
+        if (!behind)
+            return ENOENT;
+        cursor = *behind;
+    }
+    const size_t at = subscribers_ / Slice::kMost;
+    if (at == slices_.size())
+        slices_.push_back(std::make_unique<Slice>(*this));
+    Slice &slice = *slices_[at];
+    subscription.cursor = cursor;
+    subscription.slice = at;
+    subscription.index = slice.members_.size();
+    slice.members_.push_back(&subscription); // there is room: it was reserved
+    ++subscribers_;
+    return 0;
+}
+
+// The last one takes its place.
+void Topic::remove(Subscription &subscription)
+{
+    Lock lock(mutex_);
+    --subscribers_;
+    std::vector<Subscription *> &from = slices_[subscribers_ / Slice::kMost]->members_;
+    Subscription *const last = from.back();
+    from.pop_back();
+    if (last == &subscription)
+        return;
+    slices_[subscription.slice]->members_[subscription.index] = last;
+    last->slice = subscription.slice;
+    last->index = subscription.index;
+}
+
+Topic::Reading Topic::read(std::atomic<uint64_t> &cursor, std::span<TopicLog::Item> out)
+{
+    Lock lock(mutex_);
+    log_.expire(options_.limits, coarse_ms());
+    const uint64_t from = cursor.load(std::memory_order_relaxed);
+    Reading reading{.count = log_.read(from, out),
+                    .missed = log_.missed(from),
+                    .closes = options_.closes_who_is_behind};
+    if (reading.missed > 0 || reading.count == 0)
+        cursor.store(reading.count > 0 ? out.front().offset : log_.end(),
+                     std::memory_order_relaxed);
+    return reading;
+}
+
+size_t Topic::expire(int64_t now_ms)
+{
+    Lock lock(mutex_);
+    const size_t before = log_.bytes();
+    log_.expire(options_.limits, now_ms);
+    return before - log_.bytes();
+}
+
+size_t Topic::evict_oldest()
+{
+    Lock lock(mutex_);
+    const size_t before = log_.bytes();
+    log_.evict_oldest();
+    return before - log_.bytes();
+}
+
+size_t Topic::drop()
+{
+    Lock lock(mutex_);
+    gone_ = true;
+    const size_t before = log_.bytes();
+    while (!log_.empty())
+        log_.evict_oldest();
+    return before;
+}
+
+bool Topic::is_empty()
+{
+    Lock lock(mutex_);
+    return log_.empty();
+}
+
+Topic::Figures Topic::figures()
+{
+    Lock lock(mutex_);
+    log_.expire(options_.limits, coarse_ms());
+    Figures figures{.offset = log_.end() - 1,
+                    .messages = log_.messages(),
+                    .bytes = log_.bytes(),
+                    .subscribers = subscribers_};
+    for (const std::unique_ptr<Slice> &slice : slices_) {
+        for (const Subscription *subscription : slice->members_)
+            figures.furthest_behind =
+                std::max(figures.furthest_behind,
+                         log_.end() - subscription->cursor.load(std::memory_order_relaxed));
+    }
+    return figures;
+}
+
+// No lock is held while a client is written to. Who unsubscribes meanwhile is told in vain.
+void Topic::Slice::run(Progress &progress, std::vector<uint8_t> &) noexcept
+{
+    std::array<Ref<Subscription>, kMost> members;
+    size_t count = 0;
+    {
+        Lock lock(topic_.mutex_);
+        posted_ = false;
+        for (Subscription *member : members_)
+            members[count++] = Ref<Subscription>::share(member);
+    }
+    for (Ref<Subscription> &member : std::span(members).first(count)) {
+        progress.begin_event();
+        if (member->subscriber.make_ready(*member))
+            member->client->outbox().deliver();
+    }
+}
+
+} // namespace websock

@@ -1,0 +1,141 @@
+// topic.h: one topic: its log, and its subscribers in slices. Publishing appends to the log and
+// posts the slices; a worker that runs a slice tells each subscriber in it that there is
+// something to read. So a large fan-out runs on all processors, and a publisher waits for nobody.
+//
+// Locks: a subscriber's comes before Topics', and that before a topic's. No lock is held while
+// a client is written to.
+#pragma once
+
+#include "base/linked_list.h"
+#include "base/lock.h"
+#include "base/ref.h"
+#include "dispatch/dispatcher.h"
+#include "topics/subscription.h"
+#include "topics/topic_log.h"
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace websock {
+
+class Connection;
+
+class Topic
+{
+  public:
+    struct Options {
+        TopicLog::Limits limits{.messages = 256, .bytes = 1024 * 1024, .age_ms = 0};
+        bool closes_who_is_behind = true;
+    };
+
+    // name: at most kMaxName bytes. Throws std::bad_alloc.
+    static Ref<Topic> make(std::string_view name, uint64_t epoch, const Options &options,
+                           Dispatcher &dispatcher);
+
+    const std::string &name() const { return name_; }
+    uint64_t epoch() const { return epoch_; }
+
+    void configure(const Options &options) EXCLUDES(mutex_);
+
+    struct Published {
+        bool gone = false;     // the topic was dropped meanwhile: nothing was done
+        bool replaced = false; // another one, by its key
+        ptrdiff_t grown = 0;   // bytes by which the log has grown, or shrunk
+        uint64_t offset = 0;
+    };
+    // Throws std::bad_alloc with nothing done.
+    Published publish(const Ref<Message> &message, int64_t now_ms) EXCLUDES(mutex_);
+
+    // Where a subscription begins.
+    struct Start {
+        size_t history = 0;
+        const char *after_id = nullptr; // or nullptr
+    };
+    // 0, or ENOENT. Throws std::bad_alloc with nothing done. Under the subscriber's lock.
+    int add(Subscription &subscription, const Start &start) EXCLUDES(mutex_);
+    void remove(Subscription &subscription) EXCLUDES(mutex_);
+
+    // What a subscriber at cursor gets next. missed: so many had left before; the cursor is moved
+    // behind those.
+    struct Reading {
+        size_t count = 0;
+        uint64_t missed = 0;
+        bool closes = false; // whoever has missed some is to be closed
+    };
+    Reading read(std::atomic<uint64_t> &cursor, std::span<TopicLog::Item> out) EXCLUDES(mutex_);
+    // The offset that the next message will have. A subscriber that has read up to it is told of
+    // the next one by a slice that runs later.
+    uint64_t end() const { return end_.load(std::memory_order_acquire); }
+
+    // These return how many bytes they have freed.
+    size_t expire(int64_t now_ms) EXCLUDES(mutex_);
+    size_t evict_oldest() EXCLUDES(mutex_); // if there is a message
+    size_t drop() EXCLUDES(mutex_);         // all; and nothing can be published from now on
+
+    struct Figures {
+        uint64_t offset = 0; // of the newest message; 0: there was none
+        size_t messages = 0;
+        size_t bytes = 0;
+        size_t subscribers = 0;
+        uint64_t furthest_behind = 0; // offsets
+    };
+    Figures figures() EXCLUDES(mutex_);
+    bool is_empty() EXCLUDES(mutex_);
+
+    void retain() { references_.fetch_add(1, std::memory_order_relaxed); }
+    void release();
+
+    // For Topics, guarded by its lock: subscriptions, and the list of topics without any.
+    size_t subscriptions = 0;
+    Topic *previous = nullptr;
+    Topic *next = nullptr;
+
+  private:
+    // Some of the subscribers.
+    class Slice final : public Runnable
+    {
+      public:
+        static constexpr size_t kMost = 256;
+
+        explicit Slice(Topic &topic) : topic_(topic) { members_.reserve(kMost); }
+
+        void run(Progress &progress, std::vector<uint8_t> &spare) noexcept override;
+        void retain() noexcept override { topic_.retain(); }
+        void release() noexcept override { topic_.release(); }
+        const char *name() const noexcept override { return topic_.name_.c_str(); }
+
+        // Guarded by the topic's lock.
+        std::vector<Subscription *> members_; // at most kMost
+        bool posted_ = false;                 // and not begun to run
+
+      private:
+        Topic &topic_;
+    };
+
+    Topic(std::string_view name, uint64_t epoch, const Options &options, Dispatcher &dispatcher)
+        : name_(name), epoch_(epoch), dispatcher_(dispatcher), options_(options)
+    {
+    }
+
+    std::atomic<size_t> references_{1}; // Topics', each subscription's, each posted slice's
+    const std::string name_;
+    const uint64_t epoch_;
+    Dispatcher &dispatcher_;
+    std::atomic<uint64_t> end_{1}; // written under mutex_
+
+    Mutex mutex_;
+    Options options_ GUARDED_BY(mutex_);
+    TopicLog log_ GUARDED_BY(mutex_);
+    // A slice is never taken away, so that one may run while others come and go; all but the
+    // last are full.
+    std::vector<std::unique_ptr<Slice>> slices_ GUARDED_BY(mutex_);
+    size_t subscribers_ GUARDED_BY(mutex_) = 0;
+    bool gone_ GUARDED_BY(mutex_) = false;
+};
+
+} // namespace websock

@@ -1,0 +1,180 @@
+// topic_log.cpp: see topic_log.h.
+#include "topics/topic_log.h"
+
+#include <algorithm>
+#include <new>
+#include <utility>
+
+namespace websock {
+
+namespace {
+
+constexpr size_t kIndexCost = 56; // about, of an entry in one of the indexes
+constexpr size_t kMostGaps = 16;  // beside as many as there are messages
+
+} // namespace
+
+size_t TopicLog::cost(const Message &message)
+{
+    const size_t indexes = (message.id().empty() ? 0u : 1u) + (message.key().empty() ? 0u : 1u);
+    return message.cost() + sizeof(Entry) + indexes * kIndexCost;
+}
+
+// Makes room for a name. Whether it was not there. Throws std::bad_alloc.
+bool TopicLog::insert(Index &index, std::string_view name)
+{
+    return !name.empty() && index.try_emplace(name, 0).second;
+}
+
+// Has a name that is there point to offset, and be the view that is given: the one it had is
+// into a message that may leave. Where it pointed, if it did.
+std::optional<uint64_t> TopicLog::point(Index &index, std::string_view name,
+                                        uint64_t offset) noexcept
+{
+    if (name.empty())
+        return {};
+    auto node = index.extract(name);
+    const uint64_t before = std::exchange(node.mapped(), offset);
+    node.key() = name;
+    index.insert(std::move(node));
+    return before == 0 ? std::nullopt : std::optional(before);
+}
+
+void TopicLog::forget(Index &index, std::string_view name, uint64_t offset) noexcept
+{
+    if (name.empty())
+        return;
+    const auto found = index.find(name);
+    if (found != index.end() && found->second == offset)
+        index.erase(found);
+}
+
+bool TopicLog::append(Ref<Message> message, const Limits &limits, int64_t now_ms)
+{
+    // What can fail comes first, and is undone if the next step does.
+    const Message &added = *message;
+    entries_.push_back({end_, now_ms, std::move(message)});
+    bool new_id = false;
+    try {
+        new_id = insert(by_id_, added.id());
+        insert(by_key_, added.key());
+    } catch (const std::bad_alloc &) {
+        if (new_id)
+            by_id_.erase(added.id());
+        entries_.pop_back();
+        throw;
+    }
+    const uint64_t offset = end_++;
+    ++messages_;
+    bytes_ += cost(added);
+    (void)point(by_id_, added.id(), offset);
+    const std::optional<uint64_t> replaced = point(by_key_, added.key(), offset);
+    if (replaced)
+        replace(*replaced);
+    while (messages_ > 1 && (messages_ > limits.messages || bytes_ > limits.bytes))
+        evict_oldest();
+    expire(limits, now_ms);
+    return replaced.has_value();
+}
+
+void TopicLog::expire(const Limits &limits, int64_t now_ms) noexcept
+{
+    while (limits.age_ms > 0 && !empty() && now_ms - entries_.front().published_ms > limits.age_ms)
+        evict_oldest();
+}
+
+void TopicLog::evict_oldest() noexcept
+{
+    if (empty())
+        return;
+    note_evicted(entries_.front().offset);
+    take_out(entries_.front());
+    drop_gaps();
+}
+
+void TopicLog::replace(uint64_t offset) noexcept
+{
+    take_out(entries_[position(offset)]);
+    drop_gaps();
+}
+
+void TopicLog::take_out(Entry &entry) noexcept
+{
+    const Ref<Message> message = std::move(entry.message);
+    --messages_;
+    bytes_ -= cost(*message);
+    forget(by_id_, message->id(), entry.offset);
+    forget(by_key_, message->key(), entry.offset);
+}
+
+void TopicLog::drop_gaps() noexcept
+{
+    while (!entries_.empty() && !entries_.front().message)
+        entries_.pop_front();
+    // Now and then, so that each message pays for its own gap.
+    if (entries_.size() > 2 * messages_ + kMostGaps)
+        std::erase_if(entries_, [](const Entry &entry) { return !entry.message; });
+}
+
+void TopicLog::note_evicted(uint64_t offset) noexcept
+{
+    if (run_count_ > 0 && runs_[run_count_ - 1].last + 1 == offset) {
+        runs_[run_count_ - 1].last = offset;
+        return;
+    }
+    if (run_count_ == kMostRuns) { // the two oldest become one, with the gap between them
+        runs_[1].first = runs_[0].first;
+        std::move(runs_.begin() + 1, runs_.end(), runs_.begin());
+        --run_count_;
+    }
+    runs_[run_count_++] = {offset, offset};
+}
+
+uint64_t TopicLog::missed(uint64_t cursor) const
+{
+    uint64_t count = 0;
+    for (const Run &run : std::span(runs_).first(run_count_)) {
+        if (run.last >= cursor)
+            count += run.last + 1 - std::max(run.first, cursor);
+    }
+    return count;
+}
+
+// Of the first entry at or behind an offset.
+size_t TopicLog::position(uint64_t offset) const
+{
+    const auto found =
+        std::lower_bound(entries_.begin(), entries_.end(), offset,
+                         [](const Entry &entry, uint64_t at) { return entry.offset < at; });
+    return static_cast<size_t>(found - entries_.begin());
+}
+
+size_t TopicLog::read(uint64_t cursor, std::span<Item> out) const
+{
+    size_t count = 0;
+    for (size_t i = position(cursor); i < entries_.size() && count < out.size(); ++i) {
+        if (entries_[i].message)
+            out[count++] = {entries_[i].offset, entries_[i].message};
+    }
+    return count;
+}
+
+uint64_t TopicLog::before_last(size_t count) const
+{
+    uint64_t cursor = end_;
+    for (size_t i = entries_.size(); i > 0 && count > 0; --i) {
+        if (!entries_[i - 1].message)
+            continue;
+        cursor = entries_[i - 1].offset;
+        --count;
+    }
+    return cursor;
+}
+
+std::optional<uint64_t> TopicLog::behind(std::string_view id) const
+{
+    const auto found = by_id_.find(id);
+    return found == by_id_.end() ? std::nullopt : std::optional(found->second + 1);
+}
+
+} // namespace websock
