@@ -11,7 +11,7 @@
 
 /* Twice of what all of it takes when each figure has 20 digits. */
 struct text {
-    char bytes[8192];
+    char bytes[12288];
     size_t len;
     int full; /* something did not fit */
 };
@@ -82,6 +82,23 @@ static void add_closes(struct text *text, const libwebsock_statistics *now)
     add(text, "%s{code=\"other\"} %llu\n", name, now->closed[others]);
 }
 
+static void add_topics(struct text *text, const libwebsock_statistics *now)
+{
+    add_gauge(text, "websock_topics", now->topics, "Topics that have subscribers or messages.");
+    add_gauge(text, "websock_topic_bytes", now->topic_bytes,
+              "Memory of all topics and the messages they keep.");
+    add_counter(text, "websock_topic_publications_total", now->publications,
+                "Messages published to topics.");
+    add_counter(text, "websock_topic_deliveries_total", now->deliveries,
+                "Messages of topics written to subscribers.");
+    add_counter(text, "websock_topic_replaced_total", now->replaced,
+                "Messages of topics replaced by a newer one with the same key.");
+    add_counter(text, "websock_topic_missed_total", now->missed,
+                "Messages of topics that subscribers were too slow for.");
+    add_counter(text, "websock_topic_closed_behind_total", now->closed_behind,
+                "Clients closed with 1013 because they were too slow for a topic.");
+}
+
 static void add_all(struct text *text, const libwebsock_statistics *now)
 {
     static const char longest[] = "websock_longest_callback_seconds";
@@ -108,6 +125,9 @@ static void add_all(struct text *text, const libwebsock_statistics *now)
               "Threads that run callbacks, idle ones included.");
     add_gauge(text, "websock_workers_busy", now->workers_busy,
               "Threads that are in a callback now.");
+    add_gauge(text, "websock_blocked_writers", now->blocked_writers,
+              "Clients that do not read as fast as they are sent to, now.");
+    add_topics(text, now);
     describe(text, longest, "gauge", "How long the oldest callback that still runs has run.");
     add(text, "%s %llu.%03llu\n", longest, now->longest_callback_ms / 1000,
         now->longest_callback_ms % 1000);

@@ -60,6 +60,14 @@ SAMPLES = {
     **{field: [refused(reason)] for field, reason in REASONS.items()},
     "closed": [closed(code) for code in [*range(1000, 1016), "other"]],
     "send_timeouts": ["websock_send_timeouts_total"],
+    "topics": ["websock_topics"],
+    "topic_bytes": ["websock_topic_bytes"],
+    "publications": ["websock_topic_publications_total"],
+    "deliveries": ["websock_topic_deliveries_total"],
+    "replaced": ["websock_topic_replaced_total"],
+    "missed": ["websock_topic_missed_total"],
+    "closed_behind": ["websock_topic_closed_behind_total"],
+    "blocked_writers": ["websock_blocked_writers"],
 }
 
 
