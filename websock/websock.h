@@ -12,9 +12,9 @@
  *     them, so the caller may reuse them on return. Strings that the library
  *     returns belong to it; do not free them. Host names, file names and header
  *     values are plain bytes.
- *  4. The library allocates every struct below except libwebsock_statistics,
- *     libwebsock_tls_options and libwebsock_tls_host. New fields are added at the
- *     end, so do not rely on the size of a struct that the library allocates.
+ *  4. The library allocates every struct below except those that begin with their
+ *     size, and libwebsock_tls_host. New fields are added at the end, so do not rely
+ *     on the size of a struct that the library allocates.
  *  5. Callbacks run on worker threads, never on a thread that accepts or reads, so
  *     they may block. Events of one client run one at a time and in order: onopen
  *     first, onclose last. The library ignores what a callback returns, except
@@ -213,7 +213,8 @@ typedef struct libwebsock_publication {
     unsigned int opcode; /* WS_OPCODE_TEXT (0 means the same) or WS_OPCODE_BINARY */
     const void *payload; /* of onpublished: followed by a NUL */
     size_t payload_len;
-    const char *id;      /* at most 63 bytes, or NULL: what after_id of a subscription names */
+    const char *id;      /* at most 63 bytes, or NULL: what after_id of a subscription names. Of
+                          * several messages with one id it means the newest */
     const char *key;     /* at most 63 bytes, or NULL: this message replaces the one that has the
                           * same key, for every subscriber that has not got that yet */
     libwebsock_client_state *publisher; /* the client it comes from, for no_echo, or NULL; of
@@ -269,9 +270,11 @@ struct libwebsock_context {
 
     /* Settings. Each comment begins with the default. libwebsock_wait fails with EINVAL, and
      * logs the name of the setting, if one is out of range: a time or concurrent_events is
-     * negative; handshake_timeout_ms, send_timeout_ms or max_queued_bytes is 0;
-     * max_frame_payload, max_message_payload or max_handshake_bytes is 0 or more than
-     * SIZE_MAX / 4 (1 GiB on 32 bits); a stack is below 64 KiB; close_trace_frames is over 16. */
+     * negative; handshake_timeout_ms, send_timeout_ms, max_queued_bytes, max_topics,
+     * max_subscriptions_per_client or max_topic_bytes is 0; max_frame_payload,
+     * max_message_payload or max_handshake_bytes is 0 or more than SIZE_MAX / 4 (1 GiB on 32
+     * bits); a stack is below 64 KiB; close_trace_frames is over 16; send_buffer_bytes is over
+     * 1 GiB. */
     int handshake_timeout_ms;      /* 10000: from accept to the 101, including TLS */
     int idle_timeout_ms;           /* 120000: how long a client may be silent before it is dropped.
                                     * It is pinged after half of that. A client is not silent while
@@ -323,9 +326,9 @@ struct libwebsock_context {
     /* What was queued for the client has left, after libwebsock_queue_text or _binary has failed
      * with ENOBUFS. Runs among the client's events. */
     int (*ondrain)(libwebsock_client_state *client);
-    /* So many messages of a topic have left its log before the client could get them, and it goes
-     * on with the oldest one there is: see when_behind. Runs among the client's events, and may
-     * come later than the messages that follow. */
+    /* So many messages of a topic have left its log before the client could get them. The client
+     * goes on with the oldest one in the log: see when_behind. Runs among the client's events, and
+     * may come later than the messages that follow. topic is valid until the callback returns. */
     int (*onmissed)(libwebsock_client_state *client, const char *topic,
                     unsigned long long messages);
     /* A message has entered the log of a topic: for programs that store or forward all of them.
@@ -340,10 +343,10 @@ struct libwebsock_context {
     size_t max_topic_bytes;              /* 64 MiB: memory of all topics' logs. At the limit, topics
                                           * without subscribers go first, then the oldest messages
                                           * of the topic that is published to */
-    size_t send_buffer_bytes;            /* 0: the system decides. How much of what was sent to a
-                                          * client the system may hold that the client's has not
-                                          * taken: less means less that is out of date when the
-                                          * client is slow, and less speed over long distances */
+    size_t send_buffer_bytes;            /* 0: the system decides. How many bytes the system may
+                                          * hold for a client that has not taken them, at most
+                                          * 1 GiB. Fewer mean that a slow client gets less that
+                                          * is out of date, and less speed over long distances */
 };
 
 /* Filled in by libwebsock_stats. Set size to sizeof(libwebsock_statistics) first. Unless a
@@ -563,7 +566,8 @@ size_t libwebsock_queued_bytes(const libwebsock_client_state *client);
 /* What topics keep. Set the whole struct to 0, then size to sizeof(libwebsock_topic_options). */
 typedef struct libwebsock_topic_options {
     size_t size;
-    size_t history_messages; /* kept in the log. 0: 256 */
+    size_t history_messages; /* kept in the log: more than the longest burst, as publishing does
+                              * not wait. 0: 256 */
     size_t history_bytes;    /* of memory; the newest message is always kept. 0: 1 MiB */
     int history_ms;          /* how long. 0: no limit */
     int when_behind;         /* what becomes of a subscriber that needs a message which has left
@@ -581,9 +585,10 @@ int libwebsock_configure_topics(libwebsock_context *ctx, const char *prefix,
  * sizeof(libwebsock_subscription). */
 typedef struct libwebsock_subscription {
     size_t size;
-    size_t history;       /* the last so many messages come first */
-    const char *after_id; /* or all behind the message with this id; fails with ENOENT if that is
-                           * not in the log (any more). NULL: not so */
+    size_t history;       /* so many of the last messages come first; SIZE_MAX: all there are */
+    const char *after_id; /* instead of that, all behind the message with this id. ENOENT if it
+                           * is not in the log: it has left, or was replaced by its key. NULL:
+                           * history counts */
     int no_echo;          /* 1: without the messages whose publisher is this client */
 } libwebsock_subscription;
 
@@ -596,13 +601,14 @@ int libwebsock_subscribe(libwebsock_client_state *client, const char *topic,
                          const libwebsock_subscription *subscription);
 
 /* Ends a subscription, or all of them (topic is NULL). When it has returned, no message of the
- * topic is sent to the client any more. ENOENT: it was not subscribed; EINVAL. */
+ * topic is sent to the client any more, except for the rest of one that has begun to leave.
+ * ENOENT: it was not subscribed; EINVAL. */
 int libwebsock_unsubscribe(libwebsock_client_state *client, const char *topic);
 
-/* Adds a message to a topic's log, for all who have subscribed or will. EINVAL: an argument is NULL,
- * or has a size, opcode or length that is not allowed; EILSEQ: text that is not UTF-8; ENOBUFS:
- * max_topics, or max_topic_bytes, or onpublished is far behind; ENOMEM; ESHUTDOWN the context was
- * stopped. After a failure the message is in no log. */
+/* Adds a message to a topic's log, for all who have subscribed or will. EINVAL: an argument is
+ * NULL, or has a size, opcode or length that is not allowed; EILSEQ: text that is not UTF-8;
+ * ENOBUFS: max_topics, or max_topic_bytes, or onpublished is far behind; ENOMEM; ESHUTDOWN the
+ * context was stopped. After a failure the message is in no log. */
 int libwebsock_publish(libwebsock_context *ctx, const libwebsock_publication *publication);
 int libwebsock_publish_text(libwebsock_context *ctx, const char *topic, const char *text);
 int libwebsock_publish_binary(libwebsock_context *ctx, const char *topic, const void *data,
