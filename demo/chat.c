@@ -1,226 +1,141 @@
-/* chat.c: one room. Each text message goes to every member as it came, the
- * sender included; each coming and going is told to all as
- * {"type":"people","count":N}. Nothing is kept for those who come later.
+/* chat.c: rooms. Each is a topic: the library keeps what was said and knows who is there. A
+ * message goes to all in the room, its sender included, as its id, a space, and what was sent.
+ * A newcomer gets the last messages first. Who comes back with ?after=ID gets what was said
+ * since then: nothing is missing, and nothing comes twice.
  *
- * Sending to many must not wait for one. libwebsock_send_text blocks while its
- * peer does not read, up to send_timeout_ms, so a loop over all members would be
- * held up by a single sleeping phone, once for each message and each sender; and
- * libwebsock_send_all_text, which waits for nobody, sends to the clients of the
- * other endpoints too. So the room has a ring of the latest messages, and each
- * member a thread that walks along it and sends. Posting is a copy into the ring;
- * only a member's own writer ever waits for that member, and no lock is held while
- * it does. Whoever falls ROOM_BYTES behind is sent away with 1008, and may come
- * back. Memory is the ring's, however many read it and however slowly, and
- * everybody reads the same conversation in the same order. */
+ * How many people there are is a topic of its own. Nobody said it, and of several counts only
+ * the newest matters. */
 #include "chat.h"
 
 #include <pthread.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-#define ROOM_BYTES ((size_t)4 << 20) /* touched as it fills */
+#define HISTORY 20         /* messages that a newcomer gets */
+#define KEPT_MESSAGES 1000 /* for those who come back, in each room */
+#define KEPT_BYTES ((size_t)4 << 20)
+#define KEPT_MS (60 * 60 * 1000)
+#define MAX_NAME 64
 
-struct message {
-    size_t len;
-    char text[CHAT_MAX_MESSAGE];
+struct topic {
+    char name[MAX_NAME + 8];
 };
 
-struct chat_room {
-    pthread_mutex_t lock; /* guards what follows, and leaving of the members */
-    pthread_cond_t news;  /* posted has grown, or somebody is leaving */
-    size_t people;
-    unsigned long long posted; /* bytes so far; byte n is at ring[n % ROOM_BYTES] */
-    char ring[ROOM_BYTES];     /* for each message its len, then its text */
-};
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards last_id; see publish_people */
+static unsigned long long last_id;
 
-struct member {
-    struct chat_room *room;
-    libwebsock_client_state *client; /* retained: the writer is none of its callbacks */
-    pthread_t writer;
-    unsigned long long next; /* where the next message to send begins; the writer's */
-    int leaving;
-};
-
-static void ring_write(struct chat_room *room, const void *data, size_t len)
+int chat_configure(libwebsock_context *ctx)
 {
-    size_t at = (size_t)(room->posted % ROOM_BYTES);
-    size_t to_end = ROOM_BYTES - at < len ? ROOM_BYTES - at : len;
-    memcpy(room->ring + at, data, to_end);
-    memcpy(room->ring, (const char *)data + to_end, len - to_end);
-    room->posted += len;
+    libwebsock_topic_options chat = {sizeof chat, KEPT_MESSAGES, KEPT_BYTES, KEPT_MS,
+                                     LIBWEBSOCK_BEHIND_CLOSE};
+    libwebsock_topic_options people = {sizeof people, 1, 0, KEPT_MS, LIBWEBSOCK_BEHIND_SKIP};
+    /* No id may come again after a restart: somebody would go on from the wrong message. */
+    last_id = (unsigned long long)time(NULL) << 24;
+    return libwebsock_configure_topics(ctx, "chat:", &chat) == 0
+               ? libwebsock_configure_topics(ctx, "people:", &people)
+               : -1;
 }
 
-static void ring_read(struct member *member, void *data, size_t len)
+/* The name of the room, or NULL: there is none of that path. */
+static const char *room_of(const char *path)
 {
-    const char *ring = member->room->ring;
-    size_t at = (size_t)(member->next % ROOM_BYTES);
-    size_t to_end = ROOM_BYTES - at < len ? ROOM_BYTES - at : len;
-    memcpy(data, ring + at, to_end);
-    memcpy((char *)data + to_end, ring, len - to_end);
-    member->next += len;
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                  "0123456789-_";
+    if (strcmp(path, "/chat") == 0) {
+        return "lobby";
+    }
+    const char *name = strncmp(path, "/chat/", 6) == 0 ? path + 6 : "";
+    size_t len = strspn(name, allowed);
+    return len > 0 && len <= MAX_NAME && name[len] == '\0' ? name : NULL;
 }
 
-/* The caller holds the lock; len is at most CHAT_MAX_MESSAGE. */
-static void room_post(struct chat_room *room, const char *text, size_t len)
+int chat_is_room(const char *path) { return room_of(path) != NULL; }
+
+static struct topic topic_of(const libwebsock_client_state *client, const char *prefix)
 {
-    ring_write(room, &len, sizeof len);
-    ring_write(room, text, len);
-    pthread_cond_broadcast(&room->news);
+    struct topic topic;
+    (void)snprintf(topic.name, sizeof topic.name, "%s:%s", prefix,
+                   room_of(libwebsock_client_request(client)->path));
+    return topic;
 }
 
-/* The caller holds the lock. */
-static void room_post_people(struct chat_room *room)
+/* Counts and publishes under the lock, so that the count that comes last is right. */
+static void publish_people(libwebsock_client_state *client)
 {
+    struct topic topic = topic_of(client, "people");
     char text[64];
-    int len = snprintf(text, sizeof text, "{\"type\":\"people\",\"count\":%zu}", room->people);
-    room_post(room, text, (size_t)len);
+    pthread_mutex_lock(&lock);
+    size_t count = libwebsock_topic_subscribers(client->ctx, topic.name);
+    (void)snprintf(text, sizeof text, "{\"type\":\"people\",\"count\":%zu}", count);
+    if (count > 0) {
+        (void)libwebsock_publish_text(client->ctx, topic.name, text);
+    }
+    pthread_mutex_unlock(&lock);
 }
 
-enum next { NEXT_MESSAGE, NEXT_LOST, NEXT_LEAVING };
-
-/* Waits for the member's next message and copies it out. */
-static enum next take_next(struct member *member, struct message *copy)
+/* From where the client's request says it left off, or else with the last messages. */
+static int enter(libwebsock_client_state *client)
 {
-    struct chat_room *room = member->room;
-    enum next result = NEXT_MESSAGE;
-
-    pthread_mutex_lock(&room->lock);
-    while (member->next == room->posted && !member->leaving) {
-        pthread_cond_wait(&room->news, &room->lock);
-    }
-    if (member->leaving) {
-        result = NEXT_LEAVING;
-    } else if (room->posted - member->next > ROOM_BYTES) {
-        result = NEXT_LOST;
-    } else {
-        ring_read(member, &copy->len, sizeof copy->len);
-        ring_read(member, copy->text, copy->len);
-    }
-    pthread_mutex_unlock(&room->lock);
-    return result;
-}
-
-/* A member's writer. When a send fails, or waits so long that the library drops the
- * connection, onclose comes and joins us. */
-static void *write_to_member(void *arg)
-{
-    struct member *member = arg;
-    struct message message;
-    enum next next;
-
-    while ((next = take_next(member, &message)) == NEXT_MESSAGE) {
-        if (libwebsock_send_text_with_length(member->client, message.text, message.len) != 0) {
-            break;
+    const char *query = libwebsock_client_request(client)->query;
+    struct topic topic = topic_of(client, "chat");
+    libwebsock_subscription how = {.size = sizeof how, .history = HISTORY};
+    if (strncmp(query, "after=", 6) == 0) {
+        how.after_id = query + 6;
+        if (libwebsock_subscribe(client, topic.name, &how) == 0) {
+            return 0;
         }
+        how.after_id = NULL; /* that message is not kept any more */
+        (void)libwebsock_send_text(client, "{\"type\":\"gap\"}");
     }
-    if (next == NEXT_LOST) {
-        (void)libwebsock_close_with_reason(member->client, WS_CLOSE_POLICY_VIOLATION,
-                                           "reads too slowly");
-    }
-    return NULL;
+    return libwebsock_subscribe(client, topic.name, &how);
 }
 
-static void room_enter(struct member *member)
-{
-    struct chat_room *room = member->room;
-    pthread_mutex_lock(&room->lock);
-    member->next = room->posted; /* what was said before is not for the newcomer */
-    room->people++;
-    room_post_people(room);
-    pthread_mutex_unlock(&room->lock);
-}
-
-static void room_leave(struct member *member)
-{
-    struct chat_room *room = member->room;
-    pthread_mutex_lock(&room->lock);
-    member->leaving = 1;
-    room->people--;
-    room_post_people(room); /* wakes the writer too */
-    pthread_mutex_unlock(&room->lock);
-}
-
-/* client->data: the room until here, the member (or NULL) from here on. */
 static int chat_onopen(libwebsock_client_state *client)
 {
-    struct member *member = calloc(1, sizeof *member);
-    if (member != NULL) {
-        member->room = client->data;
-        member->client = libwebsock_retain(client);
-        room_enter(member);
-        if (pthread_create(&member->writer, NULL, write_to_member, member) != 0) {
-            room_leave(member);
-            libwebsock_release(client);
-            free(member);
-            member = NULL;
-        }
+    if (enter(client) != 0 ||
+        libwebsock_subscribe(client, topic_of(client, "people").name, NULL) != 0) {
+        (void)libwebsock_close_with_reason(client, WS_CLOSE_TRY_AGAIN_LATER, "no room is free");
+        return 0;
     }
-    client->data = member;
-    if (member == NULL) {
-        (void)libwebsock_close_with_reason(client, WS_CLOSE_UNEXPECTED_ERROR, "the room is full");
-    }
+    publish_people(client);
     return 0;
 }
 
 static int chat_onmessage(libwebsock_client_state *client, libwebsock_message *msg)
 {
-    struct member *member = client->data;
-    if (member == NULL) {
-        return 0;
-    }
+    char text[24 + CHAT_MAX_MESSAGE], id[24];
+    struct topic topic = topic_of(client, "chat");
     if (msg->opcode != WS_OPCODE_TEXT) {
-        (void)libwebsock_close_with_reason(client, WS_CLOSE_NOT_ALLOWED, "chat is text");
-        return 0;
+        return libwebsock_close_with_reason(client, WS_CLOSE_NOT_ALLOWED, "chat is text");
     }
     if (msg->payload_len > CHAT_MAX_MESSAGE) {
-        (void)libwebsock_close_with_reason(client, WS_CLOSE_MESSAGE_TOO_BIG,
-                                           "a chat message is at most 4096 bytes");
-        return 0;
+        return libwebsock_close_with_reason(client, WS_CLOSE_MESSAGE_TOO_BIG,
+                                            "a chat message is at most 4096 bytes");
     }
-    pthread_mutex_lock(&member->room->lock);
-    room_post(member->room, msg->payload, (size_t)msg->payload_len);
-    pthread_mutex_unlock(&member->room->lock);
+    pthread_mutex_lock(&lock);
+    (void)snprintf(id, sizeof id, "%llu", ++last_id);
+    pthread_mutex_unlock(&lock);
+    size_t len = (size_t)snprintf(text, sizeof text, "%s ", id);
+    memcpy(text + len, msg->payload, (size_t)msg->payload_len);
+    libwebsock_publication said = {.size = sizeof said, .topic = topic.name, .id = id};
+    said.payload = text;
+    said.payload_len = len + (size_t)msg->payload_len;
+    if (libwebsock_publish(client->ctx, &said) != 0) {
+        (void)libwebsock_close_with_reason(client, WS_CLOSE_TRY_AGAIN_LATER, "the room is full");
+    }
     return 0;
 }
 
-/* The join is short: sends to a closed connection fail at once, one that is
- * waiting included. */
 static int chat_onclose(libwebsock_client_state *client)
 {
-    struct member *member = client->data;
-    if (member == NULL) {
-        return 0;
-    }
-    room_leave(member);
-    pthread_join(member->writer, NULL);
-    libwebsock_release(client);
-    free(member);
+    (void)libwebsock_unsubscribe(client, NULL); /* or it might still be counted */
+    publish_people(client);
     return 0;
 }
 
-struct chat_room *chat_room_new(void)
+void chat_serve(libwebsock_client_state *client)
 {
-    struct chat_room *room = calloc(1, sizeof *room);
-    if (room != NULL) { /* neither of these fails on the systems we know */
-        (void)pthread_mutex_init(&room->lock, NULL);
-        (void)pthread_cond_init(&room->news, NULL);
-    }
-    return room;
-}
-
-void chat_room_free(struct chat_room *room)
-{
-    if (room != NULL) {
-        pthread_cond_destroy(&room->news);
-        pthread_mutex_destroy(&room->lock);
-        free(room);
-    }
-}
-
-void chat_serve(struct chat_room *room, libwebsock_client_state *client)
-{
-    client->data = room;
     client->onopen = chat_onopen;
     client->onmessage = chat_onmessage;
     client->onclose = chat_onclose;

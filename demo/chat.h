@@ -1,5 +1,4 @@
-/* chat.h: the room behind /chat. Who is in it, and what everybody gets; what a
- * message means is the page's affair. */
+/* chat.h: the rooms behind /chat. Who gets what; what a message means is the page's affair. */
 #ifndef DEMO_CHAT_H
 #define DEMO_CHAT_H
 
@@ -7,14 +6,13 @@
 
 #define CHAT_MAX_MESSAGE 4096 /* bytes; a longer one closes with 1009 */
 
-struct chat_room;
+/* Says what the rooms keep. To be called before libwebsock_wait. Returns 0, or -1 with errno. */
+int chat_configure(libwebsock_context *ctx);
 
-/* An empty room, or NULL with errno. Free it after libwebsock_wait has returned 0:
- * then every onclose has run and nobody is left in it. */
-struct chat_room *chat_room_new(void);
-void chat_room_free(struct chat_room *room);
+/* "/chat" is the lobby, "/chat/NAME" the room of that name. */
+int chat_is_room(const char *path);
 
-/* Makes room responsible for client. To be called in onrequest. */
-void chat_serve(struct chat_room *room, libwebsock_client_state *client);
+/* Puts client into the room of its request's path. To be called in onrequest. */
+void chat_serve(libwebsock_client_state *client);
 
 #endif

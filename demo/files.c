@@ -51,6 +51,8 @@ static const struct file {
     {"/server.c", text, text_headers, server_c, sizeof server_c},
     {"/block.c", text, text_headers, block_c, sizeof block_c},
     {"/slow.c", text, text_headers, slow_c, sizeof slow_c},
+    {"/chat.c", text, text_headers, chat_c, sizeof chat_c},
+    {"/prices.c", text, text_headers, prices_c, sizeof prices_c},
 };
 
 static int serve(libwebsock_client_state *client, const struct file *file)

@@ -4,8 +4,10 @@
 #include "routes.h"
 
 #include "block.h"
+#include "chat.h"
 #include "files.h"
 #include "metrics.h"
+#include "prices.h"
 #include "slow.h"
 
 #include <string.h>
@@ -75,8 +77,8 @@ static int upgrade(libwebsock_client_state *client, const libwebsock_request *re
     }
     /* accept_protocol fails when the client did not offer it, which is no error: it
      * goes on without a subprotocol. */
-    if (strcmp(request->path, "/chat") == 0) {
-        chat_serve(demo->room, client);
+    if (chat_is_room(request->path)) {
+        chat_serve(client);
         (void)libwebsock_accept_protocol(client, "chat");
     } else if (strcmp(request->path, "/echo") == 0) {
         client->onmessage = echo_onmessage;
@@ -85,6 +87,8 @@ static int upgrade(libwebsock_client_state *client, const libwebsock_request *re
         block_serve(client);
     } else if (strcmp(request->path, "/slow") == 0) {
         slow_serve(client);
+    } else if (strcmp(request->path, "/prices") == 0) {
+        prices_serve(client);
     } else {
         stats_serve(demo->feed, client);
     }
@@ -93,13 +97,13 @@ static int upgrade(libwebsock_client_state *client, const libwebsock_request *re
 
 static int is_endpoint(const char *path)
 {
-    static const char *const endpoints[] = {"/chat", "/echo", "/block", "/slow", "/stats"};
+    static const char *const endpoints[] = {"/echo", "/block", "/slow", "/prices", "/stats"};
     for (size_t i = 0; i < sizeof endpoints / sizeof endpoints[0]; i++) {
         if (strcmp(path, endpoints[i]) == 0) {
             return 1;
         }
     }
-    return 0;
+    return chat_is_room(path);
 }
 
 int demo_onrequest(libwebsock_client_state *client, const libwebsock_request *request)

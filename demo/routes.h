@@ -2,14 +2,12 @@
 #ifndef DEMO_ROUTES_H
 #define DEMO_ROUTES_H
 
-#include "chat.h"
 #include "stats.h"
 
 #include <websock/websock.h>
 
 /* The context's user_data. Read-only while the server runs; owned by main. */
 struct demo {
-    struct chat_room *room;
     struct stats_feed *feed;
     const char *const *origins; /* of --origin: allowed beside the server's own */
     size_t origin_count;

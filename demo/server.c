@@ -3,6 +3,7 @@
  * websock-demo(1). */
 #include "chat.h"
 #include "options.h"
+#include "prices.h"
 #include "routes.h"
 #include "stats.h"
 
@@ -13,6 +14,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+
+/* What the system holds of a client that does not read is out of date when it reads on. */
+#define SEND_BUFFER_BYTES ((size_t)64 << 10)
 
 /* The default one hangs up without a word; this one says what would have fitted.
  * When it returns, the connection is closed. */
@@ -118,20 +122,18 @@ static int serve(libwebsock_context *ctx, const struct options *options)
     if (bind_server(ctx, options) != 0) {
         return -1;
     }
-    demo.room = chat_room_new();
     demo.feed = stats_feed_start(ctx);
-    if (demo.room == NULL || demo.feed == NULL) {
+    if (demo.feed == NULL || chat_configure(ctx) != 0 || prices_start(ctx) != 0) {
         perror("websock-demo");
         stats_feed_stop(demo.feed);
         stats_feed_free(demo.feed);
-        chat_room_free(demo.room);
         return -1;
     }
     int failed = run(ctx, options);
+    prices_stop();
     stats_feed_stop(demo.feed);
     if (!failed) {
         stats_feed_free(demo.feed);
-        chat_room_free(demo.room);
     }
     return failed;
 }
@@ -155,6 +157,7 @@ int main(int argc, char **argv)
     if (options.send_timeout_ms > 0) {
         ctx->send_timeout_ms = options.send_timeout_ms;
     }
+    ctx->send_buffer_bytes = SEND_BUFFER_BYTES;
     (void)signal(SIGPIPE, SIG_IGN); /* who reads what we print may end before we do */
     ctx->handle_signals = 0;        /* take_signals does */
     block_signals(&options);        /* before the first thread starts */

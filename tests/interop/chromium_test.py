@@ -68,7 +68,7 @@ class Case(unittest.IsolatedAsyncioTestCase):
     async def open_page(self, origin=None):
         page = await self.devtools.open_page((origin or self.demo.origin) + "/")
         self.pages.append(page)
-        for panel in ("chat", "echo", "stats"):
+        for panel in ("chat", "echo", "prices", "stats"):
             await page.until(f"document.querySelector('#{panel}-status')?.dataset.state === 'open'")
         await page.until(ENTERED)
         return page
@@ -120,15 +120,15 @@ class TalkTest(Case):
 
     async def test_the_statistics_count_the_page_s_own_connections_and_messages(self):
         page = await self.open_page()
-        await page.until("document.querySelector('#stats-connections').textContent === '3'")
+        await page.until("document.querySelector('#stats-connections').textContent === '4'")
         await page.until("parseFloat(document.querySelector('#stats-messages-in').textContent) > 0")
 
     async def test_the_page_says_so_when_the_server_is_gone_and_when_it_is_back(self):
         page = await self.open_page()
-        await page.until("document.querySelector('#stats-connections').textContent === '3'")
+        await page.until("document.querySelector('#stats-connections').textContent === '4'")
         self.assertFalse(await page.value(f"{stale('#stats-figures')} || {stale('#echo-figures')}"))
         self.demo.stop()
-        for panel in ("chat", "echo", "stats"):
+        for panel in ("chat", "echo", "prices", "stats"):
             await page.until(f"document.querySelector('#{panel}-status').dataset.state !== 'open'")
         await page.until("document.querySelector('#chat-send').disabled")
         await page.until(f"{stale('#stats-figures')} && {stale('#echo-figures')}")
@@ -185,7 +185,7 @@ class ShowTest(Case):
                         .map((section) => section.getBoundingClientRect().top)""")
                     self.assertTrue(await page.value(FITS))
                     self.assertEqual(tops, sorted(tops))
-                    self.assertEqual(len(tops), 4)
+                    self.assertEqual(len(tops), 5)
 
     async def test_everything_can_be_reached_with_the_tab_key_and_shows_that(self):
         page = await self.open_page()
@@ -217,7 +217,7 @@ class BlockTest(Case):
         self.assertTrue(await page.value(says("#block-state", "Echo meanwhile")))
         self.assertTrue(await page.value(says("#spoken", "slept for 3 s")))
         await page.until(f"document.querySelector('{button}').ariaDisabled === 'false'")
-        await page.until("document.querySelector('#stats-connections').textContent === '3'")
+        await page.until("document.querySelector('#stats-connections').textContent === '4'")
 
     async def test_a_callback_that_blocks_holds_nobody_up(self):
         await self.block("#block-one", 1)
@@ -252,7 +252,7 @@ class SlowReaderTest(Case):
         await self.start(page)
         await page.click("#slow-run")
         await page.until(says("#slow-state", "Stopped. The server had sent"))
-        await page.until("document.querySelector('#stats-connections').textContent === '3'")
+        await page.until("document.querySelector('#stats-connections').textContent === '4'")
         self.pages.remove(page)  # Chromium reports that such a page cannot be isolated
 
     async def test_the_page_says_that_the_server_has_enough_of_them(self):

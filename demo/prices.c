@@ -1,0 +1,128 @@
+/* prices.c: /prices. 500 instruments, each with 10 updates a second while anybody has
+ * subscribed. Each instrument is a topic that keeps one message: all updates have the same key,
+ * so that a new one replaces the one before. A client that reads fast gets all of them. One that
+ * does not read costs nothing, and gets the newest price of each instrument when it reads on.
+ *
+ * A client sends the names of those it wants, "X017 X400", and may change its mind. Each update
+ * has a number, so that a client can tell how many were replaced before it got them. */
+#include "prices.h"
+
+#include "clock.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#define INSTRUMENTS 500
+#define TICKS 10 /* make a round; at each one a tenth of the instruments is updated */
+#define TICK_NS 10000000
+#define MAX_READERS 32 /* of an instrument: anybody may come, and all of them are much to send */
+
+static unsigned long long numbers[INSTRUMENTS]; /* of the last updates; the publisher's, as is */
+static double moved[INSTRUMENTS];               /* how far a price is from where it began */
+static pthread_t publisher;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards what follows */
+static pthread_cond_t wake = PTHREAD_COND_INITIALIZER;   /* one of these is set: */
+static int wanted, stopping;
+
+/* Returns how many have subscribed. */
+static size_t publish_one(libwebsock_context *ctx, unsigned i)
+{
+    static const struct timespec zero;
+    static unsigned random = 1;
+    char topic[16], text[128];
+    random = random * 1103515245U + 12345U;
+    moved[i] = moved[i] * 0.999 + (double)(random >> 16 & 1023) / 10230 - 0.05;
+    int len = snprintf(text, sizeof text,
+                       "{\"name\":\"X%03u\",\"number\":%llu,\"price\":%.2f,\"ms\":%.0f}", i,
+                       ++numbers[i], 50 + i + moved[i], 1000 * seconds_since(&zero));
+    (void)snprintf(topic, sizeof topic, "price:X%03u", i);
+    libwebsock_publication update = {.size = sizeof update, .topic = topic, .key = "price"};
+    update.payload = text;
+    update.payload_len = (size_t)len;
+    (void)libwebsock_publish(ctx, &update); /* if it fails, the next one will tell more */
+    return libwebsock_topic_subscribers(ctx, topic);
+}
+
+/* Takes TICKS times TICK_NS. Returns how many subscriptions there are. */
+static size_t publish_round(libwebsock_context *ctx)
+{
+    size_t subscriptions = 0;
+    struct timespec next;
+    clock_gettime(CLOCK_MONOTONIC, &next);
+    for (unsigned tick = 0; tick < TICKS; tick++) {
+        for (unsigned i = tick; i < INSTRUMENTS; i += TICKS) {
+            subscriptions += publish_one(ctx, i);
+        }
+        next.tv_nsec += TICK_NS;
+        next.tv_sec += next.tv_nsec / 1000000000;
+        next.tv_nsec %= 1000000000;
+        (void)clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &next, NULL);
+    }
+    return subscriptions;
+}
+
+/* wanted is set after a subscription has begun: the round that overlooks it is not the last. */
+static void *run(void *ctx)
+{
+    pthread_mutex_lock(&lock);
+    while (!stopping) {
+        if (!wanted) {
+            pthread_cond_wait(&wake, &lock);
+            continue;
+        }
+        wanted = 0;
+        pthread_mutex_unlock(&lock);
+        int subscribed = publish_round(ctx) > 0;
+        pthread_mutex_lock(&lock);
+        wanted |= subscribed;
+    }
+    pthread_mutex_unlock(&lock);
+    return NULL;
+}
+
+static void set(int *flag)
+{
+    pthread_mutex_lock(&lock);
+    *flag = 1;
+    pthread_cond_signal(&wake);
+    pthread_mutex_unlock(&lock);
+}
+
+/* A subscription begins with the newest price. That an instrument is named twice is no matter. */
+static int prices_onmessage(libwebsock_client_state *client, libwebsock_message *msg)
+{
+    libwebsock_subscription newest = {.size = sizeof newest, .history = 1};
+    char topic[16], *rest = NULL;
+    (void)libwebsock_unsubscribe(client, NULL); /* from what it wanted before */
+    for (char *at = strtok_r(msg->payload, " ", &rest); at; at = strtok_r(NULL, " ", &rest)) {
+        int known = strlen(at) == 4 && *at == 'X' && strspn(at + 1, "0123456789") == 3;
+        (void)snprintf(topic, sizeof topic, "price:%.4s", at);
+        if (!known || at[1] > '4' ||
+            libwebsock_topic_subscribers(client->ctx, topic) >= MAX_READERS) {
+            return libwebsock_close_with_reason(client, WS_CLOSE_POLICY_VIOLATION,
+                                                "no such instrument, or it has enough readers");
+        }
+        (void)libwebsock_subscribe(client, topic, &newest);
+    }
+    set(&wanted);
+    return 0;
+}
+
+int prices_start(libwebsock_context *ctx)
+{
+    libwebsock_topic_options one = {sizeof one, 1, 0, 0, LIBWEBSOCK_BEHIND_SKIP};
+    errno = libwebsock_configure_topics(ctx, "price:", &one) != 0
+                ? errno
+                : pthread_create(&publisher, NULL, run, ctx);
+    return errno == 0 ? 0 : -1;
+}
+
+void prices_stop(void)
+{
+    set(&stopping);
+    (void)pthread_join(publisher, NULL);
+}
+
+void prices_serve(libwebsock_client_state *client) { client->onmessage = prices_onmessage; }
