@@ -14,7 +14,7 @@ import websockets
 from deadline import within
 from program import Program
 
-WIDTH, HEIGHT = 1280, 960  # of a page, in pixels
+WIDTH, HEIGHT = 1280, 1200  # of a page, in pixels
 # This machine, under a host name whose pages, unlike those of 127.0.0.1, are no secure context
 # without TLS.
 NOT_SECURE = "plain.test"

@@ -4,6 +4,7 @@
 
 import json
 import pathlib
+import socket
 import struct
 import subprocess
 import unittest
@@ -11,7 +12,7 @@ import unittest
 from deadline import DEADLINE
 from demo_server import BUILD
 from over_tls import TLS_1_3, over_tls
-from raw_socket import CLOSE, FIN, TEXT, UPGRADE, Case, frame, request
+from raw_socket import BINARY, CLOSE, FIN, TEXT, UPGRADE, Case, frame, request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TRY_AGAIN_LATER = 1013
@@ -62,7 +63,8 @@ class FilesTest(Case):
     def test_sources_are_served_as_they_are(self):
         for path, file in (("/README.md", "README.md"), ("/websock.h", "websock/websock.h"),
                            ("/server.c", "demo/server.c"), ("/block.c", "demo/block.c"),
-                           ("/slow.c", "demo/slow.c")):
+                           ("/slow.c", "demo/slow.c"), ("/chat.c", "demo/chat.c"),
+                           ("/prices.c", "demo/prices.c")):
             with self.subTest(path=path):
                 answer = self.ask(request(path))
                 self.assertEqual(answer.status, 200)
@@ -145,6 +147,199 @@ class BoundsTest(Case):
         self.assertEqual(self.figures()["slow_readers"], [])
 
 
+class ChatTest(Case):
+    def say(self, connection, text):
+        connection.sendall(frame(TEXT, text.encode()))
+
+    def heard(self, connection, count):
+        """The next (id, text) that have been said, without what the server says itself."""
+        heard = []
+        while len(heard) < count:
+            got = self.read_frame(connection)
+            self.assertEqual(got.first_byte, FIN | TEXT, got)
+            if not got.payload.startswith(b"{"):
+                heard.append(tuple(got.payload.decode().split(" ", 1)))
+        return heard
+
+    def texts(self, connection, count):
+        return [text for _, text in self.heard(connection, count)]
+
+    def wait_for_people(self, connection, count):
+        while json.loads(self.read_frame(connection).payload) != {"type": "people", "count": count}:
+            pass
+
+    def close_code(self, connection):
+        while (got := self.read_frame(connection)).first_byte != FIN | CLOSE:
+            pass
+        return struct.unpack("!H", got.payload[:2])[0]
+
+    def test_a_message_comes_as_it_was_sent_behind_an_id_of_its_own(self):
+        connection = self.upgrade("/chat")
+        sent = ["grüße 🦆", "", "two\nlines\0", '{"type":"people","count":99}', "x" * 4096]
+        for text in sent:
+            self.say(connection, text)
+        heard = self.heard(connection, len(sent))
+        self.assertEqual([text for _, text in heard], sent)
+        self.assertEqual(len({id for id, _ in heard}), len(sent))
+
+    def test_binary_and_long_messages_end_the_connection(self):
+        for message, code in ((frame(BINARY, b"x"), 1003), (frame(TEXT, b"x" * 4097), 1009)):
+            with self.subTest(code=code):
+                connection = self.upgrade("/chat")
+                connection.sendall(message)
+                self.assertEqual(self.close_code(connection), code)
+
+    def test_all_are_told_how_many_there_are(self):
+        first = self.upgrade("/chat")
+        self.wait_for_people(first, 1)
+        second, third = self.upgrade("/chat"), self.upgrade("/chat")
+        for connection in (first, second, third):
+            self.wait_for_people(connection, 3)
+        second.sendall(frame(CLOSE, struct.pack("!H", 1000)))
+        self.wait_for_people(first, 2)
+        third.close()
+        self.wait_for_people(first, 1)
+
+    def test_a_newcomer_gets_the_last_20_messages_and_then_the_new_ones(self):
+        alice = self.upgrade("/chat")
+        for i in range(25):
+            self.say(alice, f"message {i}")
+        said = self.heard(alice, 25)
+        bob = self.upgrade("/chat")
+        self.assertEqual(self.heard(bob, 20), said[5:])
+        self.say(alice, "one more")
+        self.assertEqual(self.texts(bob, 1), ["one more"])
+
+    def test_who_comes_back_gets_what_was_said_meanwhile_once_and_all_of_it(self):
+        alice, bob = self.upgrade("/chat"), self.upgrade("/chat")
+        for i in range(5):
+            self.say(alice, f"message {i}")
+        last_id, text = self.heard(bob, 3)[-1]  # two more are on their way, and lost with it
+        self.assertEqual(text, "message 2")
+        bob.close()
+        for i in range(5, 105):
+            self.say(alice, f"message {i}")
+        self.heard(alice, 105)
+        bob = self.upgrade(f"/chat?after={last_id}")
+        self.say(alice, "welcome back")
+        self.assertEqual(self.texts(bob, 103),
+                         [f"message {i}" for i in range(3, 105)] + ["welcome back"])
+
+    def test_who_has_been_away_too_long_is_told_and_gets_the_last_messages(self):
+        alice = self.upgrade("/chat")
+        for i in range(1020):
+            self.say(alice, f"message {i}")
+        said = self.heard(alice, 1020)
+        for after in (said[0][0], "no-such-id", "x" * 1000, ""):
+            with self.subTest(after=after):
+                bob = self.upgrade(f"/chat?after={after}")
+                self.assertEqual(self.read_frame(bob).payload, b'{"type":"gap"}')
+                self.assertEqual(self.heard(bob, 20), said[-20:])
+
+    def test_what_is_said_in_one_room_is_not_heard_in_another(self):
+        lobby, chess = self.upgrade("/chat"), self.upgrade("/chat/chess_4-2")
+        self.wait_for_people(lobby, 1)
+        self.wait_for_people(chess, 1)
+        self.say(chess, "check")
+        self.assertEqual(self.texts(chess, 1), ["check"])
+        self.say(lobby, "hello")
+        self.assertEqual(self.texts(lobby, 1), ["hello"])
+        self.assertEqual(self.texts(self.upgrade("/chat/lobby"), 1), ["hello"])
+
+    def test_other_names_are_no_rooms(self):
+        for path in ("/chat/", "/chat/a%20b", "/chat/a/b", "/chats", "/chat/" + 65 * "x"):
+            with self.subTest(path=path):
+                self.assertEqual(self.ask(request(path, headers=UPGRADE)).status, 404)
+        self.upgrade("/chat/" + 64 * "x")
+
+
+class PricesTest(Case):
+    ALL = [f"X{i:03}" for i in range(500)]
+
+    def want(self, connection, names):
+        connection.sendall(frame(TEXT, " ".join(names).encode()))
+
+    def update(self, connection):
+        """Name and number of the next one."""
+        update = json.loads(self.read_frame(connection).payload)
+        self.assertEqual(list(update), ["name", "number", "price", "ms"])
+        return update["name"], update["number"]
+
+    def read_until(self, connection, number):
+        """Until every instrument that it wants has come so far: how many updates that took."""
+        count, behind = 0, set(self.ALL)
+        while behind:
+            name, got = self.update(connection)
+            count += 1
+            if got >= number:
+                behind.discard(name)
+        return count
+
+    def close_reason(self, connection):
+        while (got := self.read_frame(connection)).first_byte != FIN | CLOSE:
+            pass
+        return struct.unpack("!H", got.payload[:2])[0], got.payload[2:].decode()
+
+    def test_a_client_gets_the_instruments_that_it_wants_and_may_change_its_mind(self):
+        connection = self.upgrade("/prices")
+        self.want(connection, ["X017", "X499", "X017"])
+        self.assertEqual({self.update(connection)[0] for _ in range(20)}, {"X017", "X499"})
+        self.want(connection, ["X400"])
+        while self.update(connection)[0] != "X400":
+            pass
+        self.assertEqual({self.update(connection)[0] for _ in range(5)}, {"X400"})
+
+    def test_who_does_not_read_gets_the_newest_only_and_others_get_all(self):
+        slow = self.connect_tcp()
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow = self.secure(slow, self.tls_version) if self.tls_version else slow
+        slow = self.upgrade("/prices", connection=slow)
+        fast = self.upgrade("/prices")
+        self.want(slow, self.ALL)
+        self.want(fast, ["X000"])
+        _, first = self.update(fast)
+        self.read_until(slow, first + 1)
+        got, last = 0, first
+        while last < first + 25:
+            _, last = self.update(fast)
+            got += 1
+        self.assertGreater(got, 20)  # a machine that is very busy may miss a turn
+        self.assertLess(self.read_until(slow, last), 500 * 25 / 2)
+
+    def test_it_rests_while_nobody_has_subscribed(self):
+        connection, clock = self.upgrade("/prices"), self.upgrade("/stats")
+        self.want(connection, ["X000"])
+        self.update(connection)
+        self.want(connection, [])
+        self.read_frame(clock)
+        self.want(connection, ["X001"])  # answered with the newest one that there is
+        while (update := self.update(connection))[0] != "X001":
+            pass
+        self.want(connection, [])
+        for _ in range(3):  # one a second
+            self.read_frame(clock)
+        self.want(connection, ["X002"])
+        while (later := self.update(connection))[0] != "X002":
+            pass
+        self.assertLess(later[1] - update[1], 8)
+
+    def test_what_is_no_instrument_ends_the_connection(self):
+        for name in ("X500", "X-01", "X1", "X0000", "Y000", "é", "x" * 300):
+            with self.subTest(name=name):
+                connection = self.upgrade("/prices")
+                self.want(connection, ["X000", name])
+                self.assertEqual(self.close_reason(connection)[0], 1008)
+
+    def test_an_instrument_has_32_readers_at_most(self):
+        connections = [self.upgrade("/prices") for _ in range(33)]
+        for connection in connections[:32]:
+            self.want(connection, ["X000"])
+            self.update(connection)
+        self.want(connections[32], ["X000"])
+        self.assertEqual(self.close_reason(connections[32]),
+                         (1008, "no such instrument, or it has enough readers"))
+
+
 class StopTest(Case):
     def test_what_is_blocked_does_not_keep_the_server_from_ending_well(self):
         connection = self.upgrade("/block")
@@ -154,7 +349,7 @@ class StopTest(Case):
         self.assertEqual(self.server.stop(), 0)
 
 
-over_tls(globals(), BoundsTest, StopTest, versions=[TLS_1_3])
+over_tls(globals(), BoundsTest, ChatTest, PricesTest, StopTest, versions=[TLS_1_3])
 
 if __name__ == "__main__":
     unittest.main()

@@ -92,8 +92,8 @@ class Case(unittest.TestCase):
         connection.sendall(data)
         return self.response(self.read_to_end(connection))
 
-    def upgrade(self, path="/echo", behind=b""):
-        connection = self.connect()
+    def upgrade(self, path="/echo", behind=b"", connection=None):
+        connection = connection or self.connect()
         connection.sendall(request(path, headers=UPGRADE) + behind)
         head = b""
         while not head.endswith(b"\r\n\r\n"):

@@ -80,11 +80,12 @@ async def watch(demo, tally, until):
 
 
 async def listen(client, name):
-    """Reads until name says bye. Each resident's words must all come, in order; those of
-    visitors and of the room itself have no numbers."""
+    """Reads until name says bye. Each resident's words must all come, in order, behind their ids;
+    those of visitors have no numbers, and the room's own have no spaces."""
     heard = {}
     while True:
-        who, _, rest = (await client.receive()).partition(" ")
+        _, _, said = (await client.receive()).partition(" ")
+        who, _, rest = said.partition(" ")
         if not who.startswith("resident-"):
             continue
         word = rest.partition(" ")[0]
