@@ -112,14 +112,14 @@ class DevTools:
     def listen(self, session, listener):
         self._listeners[session] = listener
 
-    async def open_page(self, url):
-        """A page in a window with its own cookies and storage."""
+    async def open_page(self, url, script=""):
+        """A page in a window with its own cookies and storage. script runs before the page's."""
         context = await self.call("Target.createBrowserContext", disposeOnDetach=True)
         target = await self.call("Target.createTarget", url="about:blank", newWindow=True,
                                  **context)
         attached = await self.call("Target.attachToTarget", flatten=True, **target)
         page = Page(self, attached["sessionId"])
-        await page.open(url)
+        await page.open(url, script)
         return page
 
     async def _read(self):
@@ -143,12 +143,13 @@ class Page:
     async def call(self, method, **params):
         return await self.devtools.call(method, self.session, **params)
 
-    async def open(self, url):
+    async def open(self, url, script=""):
         for domain in ("Page", "Runtime", "Log"):
             await self.call(f"{domain}.enable")
         await self.resize(WIDTH, HEIGHT)
         # Behaves as if its window were active, whatever other pages there are.
         await self.call("Emulation.setFocusEmulationEnabled", enabled=True)
+        await self.call("Page.addScriptToEvaluateOnNewDocument", source=script)
         answer = await self.call("Page.navigate", url=url)
         assert "errorText" not in answer, f"{url}: {answer}"
 

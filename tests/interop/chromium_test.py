@@ -28,10 +28,32 @@ CHART_COLORS = """(() => {
 ENTERED = "document.querySelector('#chat-people').textContent !== ''"
 
 
+SAID = "[...document.querySelectorAll('#chat-log .say')].map((line) => line.innerText)"
+# cutChat() cuts the connection of the chat off; while refuse is set, each new one is, too.
+SOCKETS = """(() => {
+    const Real = WebSocket;
+    const chats = [];
+    window.refuse = false;
+    window.cutChat = () => chats.filter((socket) => socket.readyState === Real.OPEN)
+        .map((socket) => socket.close()).length;
+    window.WebSocket = class extends Real {
+        constructor(url, protocols) {
+            super(url, protocols);
+            if (url.includes("/chat")) {
+                chats.push(this);
+                if (window.refuse) {
+                    this.close();
+                }
+            }
+        }
+    };
+})()"""
 ROUND_TRIPS = "Number(document.querySelector('#echo-count').textContent.replaceAll(',', ''))"
 BLOCKED = "document.querySelector('#block-state').dataset.blocked"
 WORKERS_BUSY = "Number(document.querySelector('#stats-workers').dataset.value)"
 WAITED = "Number(document.querySelector('#slow-state').dataset.waited)"  # seconds
+PRICE_RATE = "Number(document.querySelector('#prices-rate').textContent.replaceAll(',', ''))"
+ASLEEP = "Number(document.querySelector('#prices-state').dataset.asleep)"  # seconds
 SLOW_READER_RUNS = "document.querySelector('#slow-state').classList.contains('running')"
 
 
@@ -65,8 +87,8 @@ class Case(unittest.IsolatedAsyncioTestCase):
         for page in self.pages:
             self.assertEqual(page.problems, [])
 
-    async def open_page(self, origin=None):
-        page = await self.devtools.open_page((origin or self.demo.origin) + "/")
+    async def open_page(self, origin=None, fragment="", script=""):
+        page = await self.devtools.open_page((origin or self.demo.origin) + "/" + fragment, script)
         self.pages.append(page)
         for panel in ("chat", "echo", "prices", "stats"):
             await page.until(f"document.querySelector('#{panel}-status')?.dataset.state === 'open'")
@@ -110,6 +132,37 @@ class TalkTest(Case):
         for page in (alice, bob):
             await page.until(says("#chat-log", "Hello Alice"))
         self.assertTrue(await alice.value(says("#chat-log", "Bob")))
+
+    async def test_who_comes_later_sees_what_was_said_before_in_the_same_room_only(self):
+        alice, bob = await self.open_page(), await self.open_page(fragment="#chess")
+        self.assertTrue(await bob.value(says("#chat-title", "Chat: chess")))
+        await self.say(bob, "Bob", "check")
+        await bob.until(says("#chat-log", "check"))
+        await self.say(alice, "Alice", "hello")
+        await alice.until(says("#chat-log", "hello"))
+        for fragment, expected in (("", ["hello"]), ("#chess", ["check"])):
+            page = await self.open_page(fragment=fragment)
+            await page.until(says("#chat-log", expected[0]))
+            self.assertEqual([said.split("\n")[-1] for said in await page.value(SAID)], expected)
+
+    async def test_a_connection_lost_leaves_no_gap_and_doubles_nothing(self):
+        alice, bob = await self.open_page(), await self.open_page(script=SOCKETS)
+        await self.say(alice, "Alice", "before")
+        await bob.until(says("#chat-log", "before"))
+        await bob.value("window.refuse = true")
+        self.assertEqual(await bob.value("window.cutChat()"), 1)
+        await bob.until("document.querySelector('#chat-status').dataset.state !== 'open'")
+        for i in range(25):  # more than a newcomer would get
+            await alice.fill_in("#chat-input", f"meanwhile {i}")
+            await alice.press_enter()
+        await alice.until(says("#chat-log", "meanwhile 24"))
+        await bob.value("window.refuse = false")
+        await bob.until(says("#chat-log", "meanwhile 24"))
+        self.assertEqual([said.split("\n")[-1] for said in await bob.value(SAID)],
+                         ["before", *(f"meanwhile {i}" for i in range(25))])
+        self.assertTrue(await bob.value(says("#chat-log", "Connected again")))
+        self.assertFalse(await bob.value(says("#chat-log", "are lost")))
+        self.pages.remove(bob)  # Chromium reports the connections that it has refused as errors
 
     async def test_what_is_sent_to_the_echo_comes_back_into_the_log(self):
         page = await self.open_page()
@@ -252,6 +305,8 @@ class SlowReaderTest(Case):
         await self.start(page)
         await page.click("#slow-run")
         await page.until(says("#slow-state", "Stopped. The server had sent"))
+        await page.click("#prices-slow")  # which ends by itself there
+        await page.until(says("#prices-state", "were replaced by newer ones"))
         await page.until("document.querySelector('#stats-connections').textContent === '4'")
         self.pages.remove(page)  # Chromium reports that such a page cannot be isolated
 
@@ -261,6 +316,32 @@ class SlowReaderTest(Case):
         await page.click("#slow-run")
         await page.until(says("#slow-state",
                               "The server refused it: 8 slow readers are here already."))
+
+
+class PricesTest(Case):
+    async def test_a_few_instruments_tick_and_more_may_be_subscribed_to(self):
+        page = await self.open_page()
+        await page.until(f"{PRICE_RATE} > 60")
+        for name in ("X000", "X458"):
+            tick = f"[...document.querySelectorAll('.tick')].find((tick) => " \
+                   f"tick.textContent.startsWith('{name}')).textContent"
+            before = await page.value(tick)
+            await page.until(f"{tick} !== '{before}'")
+        await page.value("""(() => {
+            document.querySelector('#prices-count').value = '500';
+            document.querySelector('#prices-count').dispatchEvent(new Event('change'));
+        })()""")
+        await page.until(f"{PRICE_RATE} > 1000")
+
+    async def test_who_stops_reading_holds_nobody_up_and_gets_the_newest_then(self):
+        page = await self.open_page()
+        await page.click("#prices-slow")
+        await page.until(f"{ASLEEP} >= 3")
+        await self.talks_on(page, f"{PRICE_RATE} > 60 && {says('#prices-state', 'has not read')}")
+        await page.click("#prices-slow")
+        await page.until(says("#prices-state", "were replaced by newer ones"))
+        self.assertTrue(await page.value(says("#prices-slow", "Stop reading")))
+        self.assertTrue(await page.value(says("#spoken", "were replaced by newer ones")))
 
 
 class DroppedReaderTest(Case):
