@@ -2,9 +2,7 @@
  * message goes to all in the room, its sender included, as its id, a space, and what was sent.
  * A newcomer gets the last messages first. Who comes back with ?after=ID gets what was said
  * since then: nothing is missing, and nothing comes twice.
- *
- * How many people there are is a topic of its own. Nobody said it, and of several counts only
- * the newest matters. */
+ * How many people there are is a topic of its own: of several counts, only the newest matters. */
 #include "chat.h"
 
 #include <pthread.h>
@@ -17,6 +15,7 @@
 #define KEPT_BYTES ((size_t)4 << 20)
 #define KEPT_MS (60 * 60 * 1000)
 #define MAX_NAME 64
+#define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 struct topic {
     char name[MAX_NAME + 8];
@@ -40,8 +39,7 @@ int chat_configure(libwebsock_context *ctx)
 /* The name of the room, or NULL: there is none of that path. */
 static const char *room_of(const char *path)
 {
-    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                  "0123456789-_";
+    static const char allowed[] = LETTERS "0123456789-_";
     if (strcmp(path, "/chat") == 0) {
         return "lobby";
     }

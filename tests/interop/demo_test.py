@@ -283,7 +283,7 @@ class PricesTest(Case):
     def test_a_client_gets_the_instruments_that_it_wants_and_may_change_its_mind(self):
         connection = self.upgrade("/prices")
         self.want(connection, ["X017", "X499", "X017"])
-        self.assertEqual({self.update(connection)[0] for _ in range(20)}, {"X017", "X499"})
+        self.assertEqual({self.update(connection)[0] for _ in range(8)}, {"X017", "X499"})
         self.want(connection, ["X400"])
         while self.update(connection)[0] != "X400":
             pass
@@ -300,28 +300,24 @@ class PricesTest(Case):
         _, first = self.update(fast)
         self.read_until(slow, first + 1)
         got, last = 0, first
-        while last < first + 25:
+        while last < first + 20:
             _, last = self.update(fast)
             got += 1
-        self.assertGreater(got, 20)  # a machine that is very busy may miss a turn
-        self.assertLess(self.read_until(slow, last), 500 * 25 * 3 / 4)
+        self.assertGreater(got, 15)  # a machine that is very busy may miss a turn
+        self.assertLess(self.read_until(slow, last), 500 * 20 * 3 / 4)
 
     def test_it_rests_while_nobody_has_subscribed(self):
-        connection, clock = self.upgrade("/prices"), self.upgrade("/stats")
+        connection = self.upgrade("/prices")
         self.want(connection, ["X000"])
-        self.update(connection)
+        _, before = self.update(connection)
         self.want(connection, [])
-        self.read_frame(clock)
-        self.want(connection, ["X001"])  # answered with the newest one that there is
+        clock = self.upgrade("/stats")
+        for _ in range(3):  # at once, and then one a second
+            self.read_frame(clock)
+        self.want(connection, ["X001"])  # begins with the newest one that there is
         while (update := self.update(connection))[0] != "X001":
             pass
-        self.want(connection, [])
-        for _ in range(3):  # one a second
-            self.read_frame(clock)
-        self.want(connection, ["X002"])
-        while (later := self.update(connection))[0] != "X002":
-            pass
-        self.assertLess(later[1] - update[1], 8)
+        self.assertLess(update[1] - before, 8)
 
     def test_what_is_no_instrument_ends_the_connection(self):
         for name in ("X500", "X-01", "X1", "X0000", "Y000", "é", "x" * 300):
@@ -349,7 +345,7 @@ class StopTest(Case):
         self.assertEqual(self.server.stop(), 0)
 
 
-over_tls(globals(), BoundsTest, ChatTest, PricesTest, StopTest, versions=[TLS_1_3])
+over_tls(globals(), BoundsTest, ChatTest, StopTest, versions=[TLS_1_3])
 
 if __name__ == "__main__":
     unittest.main()
