@@ -12,15 +12,24 @@
 namespace websock {
 
 Ref<Topic> Topic::make(std::string_view name, uint64_t epoch, const Options &options,
-                       Dispatcher &dispatcher)
+                       Dispatcher &dispatcher, std::atomic<size_t> &all_bytes)
 {
-    return Ref<Topic>::adopt(new Topic(name, epoch, options, dispatcher));
+    return Ref<Topic>::adopt(new Topic(name, epoch, options, dispatcher, all_bytes));
 }
 
 void Topic::release()
 {
     if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1)
         delete this;
+}
+
+// To be called whenever something may have entered or left the log. The difference wraps as it
+// should if the log has shrunk.
+void Topic::count_bytes()
+{
+    const size_t bytes = log_.bytes();
+    if (bytes != counted_bytes_)
+        all_bytes_ += bytes - std::exchange(counted_bytes_, bytes);
 }
 
 void Topic::configure(const Options &options)
@@ -35,9 +44,8 @@ Topic::Published Topic::publish(const Ref<Message> &message, int64_t now_ms)
     if (gone_)
         return {.gone = true};
     Published published;
-    const size_t before = log_.bytes();
     published.replaced = log_.append(message, options_.limits, now_ms);
-    published.grown = static_cast<ptrdiff_t>(log_.bytes()) - static_cast<ptrdiff_t>(before);
+    count_bytes();
     published.offset = log_.end() - 1;
     end_.store(log_.end(), std::memory_order_release);
     for (const std::unique_ptr<Slice> &slice : slices_) {
@@ -53,6 +61,7 @@ int Topic::add(Subscription &subscription, const Start &start)
 {
     Lock lock(mutex_);
     log_.expire(options_.limits, coarse_ms());
+    count_bytes();
     uint64_t cursor = log_.before_last(start.history);
     if (start.after_id) {
         const std::optional<uint64_t> behind = log_.behind(start.after_id);
@@ -91,6 +100,7 @@ Topic::Reading Topic::read(std::atomic<uint64_t> &cursor, std::span<TopicLog::It
 {
     Lock lock(mutex_);
     log_.expire(options_.limits, coarse_ms());
+    count_bytes();
     const uint64_t from = cursor.load(std::memory_order_relaxed);
     Reading reading{.count = log_.read(from, out),
                     .missed = log_.missed(from),
@@ -101,30 +111,30 @@ Topic::Reading Topic::read(std::atomic<uint64_t> &cursor, std::span<TopicLog::It
     return reading;
 }
 
-size_t Topic::expire(int64_t now_ms)
+void Topic::expire(int64_t now_ms)
 {
     Lock lock(mutex_);
-    const size_t before = log_.bytes();
     log_.expire(options_.limits, now_ms);
-    return before - log_.bytes();
+    count_bytes();
 }
 
-size_t Topic::evict_oldest()
+bool Topic::evict_oldest()
 {
     Lock lock(mutex_);
-    const size_t before = log_.bytes();
+    if (log_.empty())
+        return false;
     log_.evict_oldest();
-    return before - log_.bytes();
+    count_bytes();
+    return true;
 }
 
-size_t Topic::drop()
+void Topic::drop()
 {
     Lock lock(mutex_);
     gone_ = true;
-    const size_t before = log_.bytes();
     while (!log_.empty())
         log_.evict_oldest();
-    return before;
+    count_bytes();
 }
 
 bool Topic::is_empty()
@@ -137,6 +147,7 @@ Topic::Figures Topic::figures()
 {
     Lock lock(mutex_);
     log_.expire(options_.limits, coarse_ms());
+    count_bytes();
     Figures figures{.offset = log_.end() - 1,
                     .messages = log_.messages(),
                     .bytes = log_.bytes(),

@@ -33,9 +33,10 @@ class Topic
         bool closes_who_is_behind = true;
     };
 
-    // name: at most kMaxName bytes. Throws std::bad_alloc.
+    // name: at most kMaxName bytes. all_bytes: of all logs together, kept up by each; not used
+    // once the topic was dropped. Throws std::bad_alloc.
     static Ref<Topic> make(std::string_view name, uint64_t epoch, const Options &options,
-                           Dispatcher &dispatcher);
+                           Dispatcher &dispatcher, std::atomic<size_t> &all_bytes);
 
     const std::string &name() const { return name_; }
     uint64_t epoch() const { return epoch_; }
@@ -45,7 +46,6 @@ class Topic
     struct Published {
         bool gone = false;     // the topic was dropped meanwhile: nothing was done
         bool replaced = false; // another one, by its key
-        ptrdiff_t grown = 0;   // bytes by which the log has grown, or shrunk
         uint64_t offset = 0;
     };
     // Throws std::bad_alloc with nothing done.
@@ -72,10 +72,9 @@ class Topic
     // the next one by a slice that runs later.
     uint64_t end() const { return end_.load(std::memory_order_acquire); }
 
-    // These return how many bytes they have freed.
-    size_t expire(int64_t now_ms) EXCLUDES(mutex_);
-    size_t evict_oldest() EXCLUDES(mutex_); // if there is a message
-    size_t drop() EXCLUDES(mutex_);         // all; and nothing can be published from now on
+    void expire(int64_t now_ms) EXCLUDES(mutex_);
+    bool evict_oldest() EXCLUDES(mutex_); // false: there is no message
+    void drop() EXCLUDES(mutex_);         // all; and nothing can be published from now on
 
     struct Figures {
         uint64_t offset = 0; // of the newest message; 0: there was none
@@ -117,20 +116,26 @@ class Topic
         Topic &topic_;
     };
 
-    Topic(std::string_view name, uint64_t epoch, const Options &options, Dispatcher &dispatcher)
-        : name_(name), epoch_(epoch), dispatcher_(dispatcher), options_(options)
+    Topic(std::string_view name, uint64_t epoch, const Options &options, Dispatcher &dispatcher,
+          std::atomic<size_t> &all_bytes)
+        : name_(name), epoch_(epoch), dispatcher_(dispatcher), all_bytes_(all_bytes),
+          options_(options)
     {
     }
+
+    void count_bytes() REQUIRES(mutex_);
 
     std::atomic<size_t> references_{1}; // Topics', each subscription's, each posted slice's
     const std::string name_;
     const uint64_t epoch_;
     Dispatcher &dispatcher_;
+    std::atomic<size_t> &all_bytes_;
     std::atomic<uint64_t> end_{1}; // written under mutex_
 
     Mutex mutex_;
     Options options_ GUARDED_BY(mutex_);
     TopicLog log_ GUARDED_BY(mutex_);
+    size_t counted_bytes_ GUARDED_BY(mutex_) = 0; // of log_, in all_bytes_
     // A slice is never taken away, so that one may run while others come and go; all but the
     // last are full.
     std::vector<std::unique_ptr<Slice>> slices_ GUARDED_BY(mutex_);

@@ -85,7 +85,7 @@ int Topics::find_or_make(std::string_view name, Ref<Topic> &topic)
     }
     if (topics_.size() >= limits().topics && !drop_oldest())
         return ENOBUFS;
-    topic = Topic::make(name, next_epoch(), options_for(name), engine_.dispatcher);
+    topic = Topic::make(name, next_epoch(), options_for(name), engine_.dispatcher, bytes_);
     topics_.emplace(topic->name(), topic);
     unsubscribed_.push_back(*topic);
     bytes_ += kTopicCost;
@@ -115,7 +115,8 @@ void Topics::drop(Topic &topic)
     const Ref<Topic> last = topics_.find(topic.name())->second;
     topics_.erase(topic.name());
     unsubscribed_.erase(topic);
-    bytes_ -= topic.drop() + kTopicCost;
+    topic.drop();
+    bytes_ -= kTopicCost;
 }
 
 // A few of those that have come to their end, so that each call pays for about one.
@@ -123,7 +124,7 @@ void Topics::drop_ended(int64_t now_ms)
 {
     for (int i = 0; i < 2 && unsubscribed_.front(); ++i) {
         Topic &first = *unsubscribed_.front();
-        bytes_ -= first.expire(now_ms);
+        first.expire(now_ms);
         if (!first.is_empty())
             return;
         drop(first);
@@ -180,7 +181,6 @@ int Topics::publish(std::string_view name, const Message::Content &content)
         const Topic::Published published = topic->publish(message, now_ms);
         if (published.gone)
             continue; // to a new one of that name
-        bytes_ += static_cast<size_t>(published.grown); // it wraps as it should if that is negative
         ++counts_.publications;
         counts_.replaced += published.replaced ? 1 : 0;
         announcer_.add(topic, message);
@@ -199,9 +199,7 @@ bool Topics::make_room(Topic &topic, size_t bytes, size_t most_bytes)
             drop(*oldest);
             continue;
         }
-        const size_t freed = topic.evict_oldest();
-        bytes_ -= freed;
-        if (freed == 0)
+        if (!topic.evict_oldest())
             return false;
     }
     return true;

@@ -1,0 +1,50 @@
+// topic_limits_test.cpp: what topics take of memory, whose turn it is among them, and what becomes
+// of them where something is short. What clients see of topics is in topics_test.cpp.
+#include "tests/server/topic_calls.h"
+#include "tests/support/server.h"
+
+#include <doctest/doctest.h>
+
+#include <string>
+
+using namespace test;
+
+namespace {
+
+// A client asks by a text for the topic that it names.
+void subscribe_to_text(Scene &, libwebsock_client_state *client, libwebsock_message *msg)
+{
+    const int error = error_of(subscribe(client, msg->payload));
+    libwebsock_send_text(client, error == 0 ? "ok" : std::to_string(error).c_str());
+}
+
+void subscribe_in(Client &client, const std::string &topic)
+{
+    client.send_text(topic);
+    REQUIRE(client.receive_text() == "ok");
+}
+
+} // namespace
+
+TEST_CASE("memory of messages that have aged is free again, whoever notices it")
+{
+    Server server({.settings =
+                       [](auto *context) {
+                           context->max_topic_bytes = 1'000'000;
+                           CHECK(configure(context, "", {.ms = 1}) == 0);
+                       },
+                   .onmessage = subscribe_to_text});
+    Client client = Client::open(server.port());
+    subscribe_in(client, "room");
+    libwebsock_topic_statistics stats{};
+    stats.size = sizeof stats;
+    const std::string text(10'000, 'x');
+    for (int i = 0; i < 20; ++i) {
+        CHECK(publish(server.context(), {.topic = "aging", .text = text}) == 0);
+        CHECK(eventually([&] {
+            return libwebsock_topic_stats(server.context(), "aging", &stats) == 0 &&
+                   stats.messages == 0;
+        }));
+        CHECK(server.stats().topic_bytes < text.size());
+    }
+}
