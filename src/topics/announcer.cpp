@@ -28,13 +28,25 @@ bool Announcer::is_wanted() const
     return (attached_ ? engine_.settings : engine_.context).onpublished != nullptr;
 }
 
-void Announcer::add(const Ref<Topic> &topic, const Ref<Message> &message)
+Announcer::Entries Announcer::prepare(const Ref<Topic> &topic, const Ref<Message> &message)
 {
-    Lock lock(mutex_);
-    if (!is_wanted())
+    {
+        Lock lock(mutex_);
+        if (!is_wanted())
+            return {};
+    }
+    Entries one;
+    one.push_back({topic, message});
+    return one;
+}
+
+void Announcer::add(Entries &one) noexcept
+{
+    if (one.empty())
         return;
-    waiting_.push_back({topic, message});
-    waiting_bytes_ += message->cost();
+    Lock lock(mutex_);
+    waiting_bytes_ += one.front().message->cost();
+    waiting_.splice(waiting_.end(), one);
     if (attached_ && !std::exchange(posted_, true))
         engine_.dispatcher.post(*this);
 }
@@ -52,17 +64,17 @@ void Announcer::run(Progress &progress, std::vector<uint8_t> &) noexcept
 // False: there was none, and it is not posted any more.
 bool Announcer::tell_one()
 {
-    Entry entry;
+    Entries one;
     {
         Lock lock(mutex_);
         if (waiting_.empty()) {
             posted_ = false;
             return false;
         }
-        entry = std::move(waiting_.front());
-        waiting_.pop_front();
-        waiting_bytes_ -= entry.message->cost();
+        one.splice(one.end(), waiting_, waiting_.begin());
+        waiting_bytes_ -= one.front().message->cost();
     }
+    const Entry &entry = one.front();
     const Message &message = *entry.message;
     const libwebsock_publication publication{
         .size = sizeof publication,

@@ -10,7 +10,7 @@
 
 #include <atomic>
 #include <cstddef>
-#include <deque>
+#include <list>
 #include <vector>
 #include <websock/websock.h>
 
@@ -30,8 +30,16 @@ class Announcer final : public Runnable
 
     // Whether so much waits to be told that no more should be published.
     bool is_full() const { return waiting_bytes_.load(std::memory_order_relaxed) > kMostBytes; }
-    // Throws std::bad_alloc with nothing done.
-    void add(const Ref<Topic> &topic, const Ref<Message> &message) EXCLUDES(mutex_);
+    struct Entry {
+        Ref<Topic> topic;
+        Ref<Message> message;
+    };
+    using Entries = std::list<Entry>;
+    // What add() takes, made beforehand, because that must not fail: add() is called under the
+    // topic's lock, so that the order is the log's. Empty: nobody is to be told. Throws
+    // std::bad_alloc.
+    Entries prepare(const Ref<Topic> &topic, const Ref<Message> &message) EXCLUDES(mutex_);
+    void add(Entries &one) noexcept EXCLUDES(mutex_);
 
     void run(Progress &progress, std::vector<uint8_t> &spare) noexcept override;
     void retain() noexcept override {} // outlives the dispatcher
@@ -39,10 +47,6 @@ class Announcer final : public Runnable
     const char *name() const noexcept override { return "onpublished"; }
 
   private:
-    struct Entry {
-        Ref<Topic> topic;
-        Ref<Message> message;
-    };
     static constexpr size_t kMostBytes = 16 * 1024 * 1024;
     static constexpr size_t kInARow = 32; // and then it is others' turn
 
@@ -53,7 +57,7 @@ class Announcer final : public Runnable
     std::atomic<size_t> waiting_bytes_{0}; // written under mutex_
 
     Mutex mutex_;
-    std::deque<Entry> waiting_ GUARDED_BY(mutex_);
+    Entries waiting_ GUARDED_BY(mutex_);
     bool attached_ GUARDED_BY(mutex_) = false;
     bool posted_ GUARDED_BY(mutex_) = false;
 };

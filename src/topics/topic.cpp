@@ -38,7 +38,8 @@ void Topic::configure(const Options &options)
     options_ = options;
 }
 
-Topic::Published Topic::publish(const Ref<Message> &message, int64_t now_ms)
+Topic::Published Topic::publish(const Ref<Message> &message, int64_t now_ms,
+                                const std::function<void()> &entered)
 {
     Lock lock(mutex_);
     if (gone_)
@@ -48,6 +49,7 @@ Topic::Published Topic::publish(const Ref<Message> &message, int64_t now_ms)
     count_bytes();
     published.offset = log_.end() - 1;
     end_.store(log_.end(), std::memory_order_release);
+    entered();
     for (const std::unique_ptr<Slice> &slice : slices_) {
         if (slice->members_.empty())
             break;

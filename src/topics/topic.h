@@ -2,8 +2,8 @@
 // posts the slices; a worker that runs a slice tells each subscriber in it that there is
 // something to read. So a large fan-out runs on all processors, and a publisher waits for nobody.
 //
-// Locks: a subscriber's comes before Topics', and that before a topic's. No lock is held while
-// a client is written to.
+// Locks: a subscriber's comes before Topics', that before a topic's, and that before the
+// Announcer's. No lock is held while a client is written to.
 #pragma once
 
 #include "base/linked_list.h"
@@ -16,6 +16,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -48,8 +49,10 @@ class Topic
         bool replaced = false; // another one, by its key
         uint64_t offset = 0;
     };
-    // Throws std::bad_alloc with nothing done.
-    Published publish(const Ref<Message> &message, int64_t now_ms) EXCLUDES(mutex_);
+    // entered is called once the message is in the log, under the lock, and must not throw. Throws
+    // std::bad_alloc with nothing done.
+    Published publish(const Ref<Message> &message, int64_t now_ms,
+                      const std::function<void()> &entered) EXCLUDES(mutex_);
 
     // Where a subscription begins.
     struct Start {

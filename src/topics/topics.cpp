@@ -178,12 +178,13 @@ int Topics::publish(std::string_view name, const Message::Content &content)
         }
         if (!make_room(*topic, message->cost(), most_bytes))
             return ENOBUFS;
-        const Topic::Published published = topic->publish(message, now_ms);
+        Announcer::Entries told = announcer_.prepare(topic, message);
+        const auto entered = [&] { announcer_.add(told); };
+        const Topic::Published published = topic->publish(message, now_ms, entered);
         if (published.gone)
             continue; // to a new one of that name
         ++counts_.publications;
         counts_.replaced += published.replaced ? 1 : 0;
-        announcer_.add(topic, message);
         return 0;
     }
 }

@@ -14,8 +14,7 @@ struct How {
     bool no_echo = false;
 };
 
-inline int subscribe(libwebsock_client_state *client, const std::string &topic,
-                     const How &how = {})
+inline int subscribe(libwebsock_client_state *client, const std::string &topic, const How &how = {})
 {
     libwebsock_subscription subscription{};
     subscription.size = sizeof subscription;

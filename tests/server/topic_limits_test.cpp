@@ -5,7 +5,11 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
+#include <mutex>
 #include <string>
+#include <thread>
+#include <vector>
 
 using namespace test;
 
@@ -47,4 +51,42 @@ TEST_CASE("memory of messages that have aged is free again, whoever notices it")
         }));
         CHECK(server.stats().topic_bytes < text.size());
     }
+}
+
+TEST_CASE("onpublished is told in the order of the log, whoever publishes")
+{
+    static std::mutex mutex;
+    static std::vector<std::string> told;
+    told.clear();
+    constexpr size_t kPublishers = 4;
+    constexpr size_t kEach = 2000;
+    Server server({.settings =
+                       [](auto *context) {
+                           context->onpublished = [](libwebsock_context *,
+                                                     const libwebsock_publication *what) {
+                               const std::lock_guard lock(mutex);
+                               told.emplace_back(static_cast<const char *>(what->payload));
+                           };
+                           CHECK(configure(context, "", {.messages = 100'000}) == 0);
+                       },
+                   .onmessage = subscribe_to_text});
+    Client client = Client::open(server.port());
+    subscribe_in(client, "room");
+    std::vector<std::thread> publishers;
+    for (size_t p = 0; p < kPublishers; ++p)
+        publishers.emplace_back([&, p] {
+            for (size_t i = 0; i < kEach; ++i)
+                CHECK(publish(server.context(),
+                              {.text = std::to_string(p) + ":" + std::to_string(i)}) == 0);
+        });
+    std::vector<std::string> received;
+    while (received.size() < kPublishers * kEach)
+        received.push_back(client.receive_text());
+    for (std::thread &publisher : publishers)
+        publisher.join();
+    CHECK(eventually([] {
+        const std::lock_guard lock(mutex);
+        return told.size() == kPublishers * kEach;
+    }));
+    CHECK(told == received);
 }
