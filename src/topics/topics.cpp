@@ -193,6 +193,8 @@ int Topics::publish(std::string_view name, const Message::Content &content)
 // there is room.
 bool Topics::make_room(Topic &topic, size_t bytes, size_t most_bytes)
 {
+    if (bytes > most_bytes)
+        return false; // and nothing is to go for it
     while (bytes_ + bytes > most_bytes) {
         Lock lock(mutex_);
         Topic *const oldest = unsubscribed_.front();

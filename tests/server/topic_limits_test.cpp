@@ -90,3 +90,19 @@ TEST_CASE("onpublished is told in the order of the log, whoever publishes")
     }));
     CHECK(told == received);
 }
+
+TEST_CASE("a message that can never have room costs nobody else's messages")
+{
+    Server server({.settings = [](auto *context) { context->max_topic_bytes = 100'000; },
+                   .keep_handles = true});
+    CHECK(publish(server.context(), {.text = "small"}) == 0);
+    CHECK(publish(server.context(), {.topic = "other", .text = "small too"}) == 0);
+    for (const char *topic : {"room", "new"})
+        CHECK(error_of(publish(server.context(),
+                               {.topic = topic, .text = std::string(100'000, 'x')})) == ENOBUFS);
+    Client client = Client::open(server.port());
+    for (const char *topic : {"room", "other"})
+        CHECK(subscribe(server.handle(), topic, {.history = 1}) == 0);
+    CHECK(client.receive_text() == "small");
+    CHECK(client.receive_text() == "small too");
+}
