@@ -196,18 +196,33 @@ bool Subscriber::took(std::span<const Outbox::Item> items) noexcept
 {
     topics_.counts().deliveries += items.size();
     Lock lock(mutex_);
-    for (const Outbox::Item &item : items)
-        static_cast<Subscription *>(item.of)->cursor = item.offset + 1;
-    for (; visited_ > 0; --visited_) {
-        Subscription &first = *ready_.front();
-        ready_.erase(first);
-        first.ready = first.cursor < first.topic->end();
-        if (first.ready)
-            ready_.push_back(first);
+    // Those that had some taken go behind the others, which are next, then. Items of one
+    // subscription stand together.
+    for (size_t i = 0; i < items.size(); ++i) {
+        auto &served = *static_cast<Subscription *>(items[i].of);
+        served.cursor = items[i].offset + 1;
+        if (i + 1 < items.size() && items[i + 1].of == &served)
+            continue;
+        settle(served);
+        --visited_;
+        if (served.ready) {
+            ready_.erase(served);
+            ready_.push_back(served);
+        }
     }
+    for (Subscription *at = ready_.front(); visited_ > 0; --visited_)
+        settle(*std::exchange(at, at->next));
     collecting_ = false;
     written_.broadcast();
     return !ready_.empty();
+}
+
+// It leaves the list of those that may have messages if it has read all there is.
+void Subscriber::settle(Subscription &subscription)
+{
+    subscription.ready = subscription.cursor < subscription.topic->end();
+    if (!subscription.ready)
+        ready_.erase(subscription);
 }
 
 void Subscriber::tell()

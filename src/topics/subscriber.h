@@ -63,6 +63,7 @@ class Subscriber final : public Outbox::Source
     int begin(const Ref<Topic> &topic, const Wish &wish) REQUIRES(mutex_);
     size_t read(Subscription &subscription, std::span<Outbox::Item> out, Behind &behind)
         REQUIRES(mutex_);
+    void settle(Subscription &subscription) REQUIRES(mutex_);
     void take_out(Subscription &subscription) REQUIRES(mutex_);
     void take_all_out() REQUIRES(mutex_);
     Ref<Subscription> take_missed(uint64_t &missed) REQUIRES(mutex_);
