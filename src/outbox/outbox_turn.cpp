@@ -57,6 +57,9 @@ void Outbox::pass_turn(bool writable)
 {
     for (int round = 0; round < kRounds && writable && turn_waiters_ == 0 && may_flush(); ++round)
         writable = has_own_pending() ? write_out({}, Effort::once) == 0 : deliver_some();
+    // Senders that always wait for the turn are not to keep it from what the source has.
+    if (writable && turn_waiters_ > 0 && !has_own_pending() && may_flush())
+        (void)deliver_some();
     give_buffer_back();
     if (turn_waiters_ > 0 && state() != State::ended) {
         turn_ = Turn::reserved;

@@ -136,3 +136,34 @@ TEST_CASE("a busy topic does not keep the messages of another one from a slow cl
     }
     CHECK(before < 1000);
 }
+
+TEST_CASE("senders that never pause do not keep a client's topics from it")
+{
+    Server server({.settings = [](auto *context) { context->close_timeout_ms = 100; },
+                   .onmessage = subscribe_to_text,
+                   .keep_handles = true});
+    Client client = Client::open(server.port());
+    subscribe_in(client, "room");
+    std::atomic<bool> stop{false};
+    std::vector<std::thread> senders;
+    for (int s = 0; s < 8; ++s)
+        senders.emplace_back([&] {
+            const std::string sent(20, 's');
+            while (!stop && libwebsock_send_text(server.handle(), sent.c_str()) == 0) {
+            }
+        });
+    std::thread reader([&] { client.drain(); });
+    unsigned long long sum = 0;
+    for (unsigned long long i = 1; i <= 100; ++i) {
+        const unsigned long long before = server.stats().messages_out;
+        CHECK(publish(server.context(), {.text = "published"}) == 0);
+        CHECK(eventually([&] { return server.stats().deliveries == i; }));
+        sum += server.stats().messages_out - before;
+    }
+    CHECK(sum < 400'000); // that many in 100 times of about a millisecond; or ten times as many
+    stop = true;
+    for (std::thread &sender : senders)
+        sender.join();
+    server.free();
+    reader.join();
+}
