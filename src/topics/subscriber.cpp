@@ -225,10 +225,14 @@ void Subscriber::settle(Subscription &subscription)
         ready_.erase(subscription);
 }
 
+// Only what has been missed up to now: a client that always misses more is to have its other
+// events, too.
 void Subscriber::tell()
 {
     Lock lock(mutex_);
     tells_ = false; // what is missed from here on is another event's
+    for (const auto &[name, one] : subscriptions_)
+        one->to_tell += std::exchange(one->missed, 0);
     for (uint64_t missed = 0; const Ref<Subscription> one = take_missed(missed);) {
         lock.unlock();
         client_.call_onmissed(one->topic->name().c_str(), missed);
@@ -236,11 +240,11 @@ void Subscriber::tell()
     }
 }
 
-// One that has missed something that was not told, or none.
+// One of which there is something to tell, or none.
 Ref<Subscription> Subscriber::take_missed(uint64_t &missed)
 {
     for (const auto &[name, one] : subscriptions_) {
-        missed = std::exchange(one->missed, 0);
+        missed = std::exchange(one->to_tell, 0);
         if (missed > 0)
             return one;
     }

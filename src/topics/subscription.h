@@ -36,7 +36,8 @@ class Subscription
 
     // Guarded by the subscriber's lock. The cursor is read without it, too, for statistics.
     std::atomic<uint64_t> cursor{0}; // the offset of the message that is next
-    uint64_t missed = 0;             // of which onmissed has not told
+    uint64_t missed = 0;             // messages, for the next event to tell of
+    uint64_t to_tell = 0;            // the same, for the event that runs
     bool ended = false;              // unsubscribed
     bool ready = false;              // in the subscriber's list of those with messages
     Subscription *previous = nullptr;

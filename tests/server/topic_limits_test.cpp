@@ -167,3 +167,51 @@ TEST_CASE("senders that never pause do not keep a client's topics from it")
     server.free();
     reader.join();
 }
+
+TEST_CASE("a client that misses messages all the time still has its other events")
+{
+    static const std::string text(10'000, '.');
+    static std::atomic<bool> over;
+    over = false;
+    Server server(
+        {.settings =
+             [](auto *context) {
+                 context->send_buffer_bytes = 4096;
+                 // More messages are missed before this returns.
+                 context->onmissed = [](libwebsock_client_state *client, const char *,
+                                        unsigned long long) {
+                     const auto missed = [&] {
+                         libwebsock_statistics stats{};
+                         stats.size = sizeof stats;
+                         libwebsock_stats(client->ctx, &stats);
+                         return stats.missed;
+                     };
+                     const unsigned long long before = missed();
+                     CHECK(eventually([&] {
+                         publish(client->ctx, {.text = text});
+                         return over || missed() > before;
+                     }));
+                     return 0;
+                 };
+                 CHECK(configure(context, "",
+                                 {.messages = 1, .when_behind = LIBWEBSOCK_BEHIND_SKIP}) == 0);
+             },
+         .onmessage = subscribe_to_text});
+    Client client = Client::open(server.port());
+    subscribe_in(client, "room");
+    std::atomic<bool> stop{false};
+    std::thread storm([&] {
+        while (!stop)
+            CHECK(publish(server.context(), {.text = text}) == 0);
+    });
+    while (server.stats().missed == 0)
+        client.receive_frame();
+    client.send_text("another");
+    int others = 0;
+    while (client.receive_text() != "ok" && others < 100'000)
+        ++others;
+    CHECK(others < 100'000);
+    over = stop = true;
+    storm.join();
+    client.reset();
+}
