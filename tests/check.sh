@@ -39,6 +39,7 @@ exec /usr/bin/python3 -B tests/run.py --time-limit 500 --jobs 4 \
     "fuzz corpus, masks:command:build/asan/tests/fuzz/mask tests/fuzz/corpus/mask" \
     "fuzz corpus, connections:command:build/asan/tests/fuzz/connection tests/fuzz/corpus/connection" \
     "fuzz corpus, TLS:command:build/asan/tests/fuzz/tls tests/fuzz/corpus/tls" \
+    "fuzz corpus, topic logs:command:build/asan/tests/fuzz/topic_log tests/fuzz/corpus/topic_log" \
     "unit and server, ThreadSanitizer:doctest:env BUILD=build/tsan build/tsan/tests/unit" \
     "servers over TLS, ThreadSanitizer:doctest:env $tls BUILD=build/tsan build/tsan/tests/unit" \
     "Chromium:unittest:$py tests/interop/chromium_test.py -b" \
