@@ -1,7 +1,7 @@
 # bench.mk: the benchmark's clients, floors and peers; included by the top Makefile.
 bench_dir := $(BUILD)/bench
 bench_clients := $(addprefix $(bench_dir)/,load churn idle fanout crowd)
-bench_floors := $(addprefix $(bench_dir)/,thread_floor epoll_floor)
+bench_floors := $(addprefix $(bench_dir)/,thread_floor epoll_floor fanout_floor)
 bench_programs := $(bench_clients) $(bench_floors) $(addprefix $(bench_dir)/,micro echo_server)
 
 # Other libraries' servers, where their headers are installed.

@@ -6,15 +6,17 @@ import dataclasses
 
 FLOORS = ("thread floor", "epoll floor")
 OURS, OURS_TLS, NGINX_TLS = "libwebsock", "libwebsock TLS", "nginx TLS"
+OURS_TOPICS, FAN_OUT_FLOOR = "libwebsock topics", "fan-out floor"
 BEAST_SYNC = "Beast sync"
 PEERS = ("libwebsockets", BEAST_SYNC, "Beast async", "websocketpp", "node ws")
 FEW = (*FLOORS, OURS)
 PLAIN = (*FEW, *PEERS)
 ALL = (*FLOORS, OURS, OURS_TLS, *PEERS)
 TLS = (NGINX_TLS, OURS_TLS)
+FAN_OUT = (FAN_OUT_FLOOR, OURS_TOPICS, OURS)
 
 # bench.json has the ratio to each of these that took part; the table the case's own.
-BASES = (*FLOORS, OURS, NGINX_TLS)
+BASES = (*FLOORS, FAN_OUT_FLOOR, OURS, NGINX_TLS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,10 +59,11 @@ def handshakes(name, *options):
                 against=(NGINX_TLS,))
 
 
-def fan_out(payload):
-    return Case(f"fan-out {payload} B to 500", 500, "per_second", payload=payload, work="fanout",
-                program="fanout", servers=((OURS, *PEERS), (OURS,)), against=(OURS,),
-                rounds=(3, 1 if payload == 20 else 0))
+def fan_out(payload, receivers=500, burst=1, quick=0):
+    name = f"fan-out {payload} B to {receivers}" + (f", {burst} at once" if burst > 1 else "")
+    return Case(name, receivers, "per_second", payload=payload, depth=burst, work="fanout",
+                program="fanout", servers=((*FAN_OUT, *PEERS), FAN_OUT),
+                against=(FAN_OUT_FLOOR, OURS), rounds=(3, quick))
 
 
 CASES = (
@@ -76,8 +79,16 @@ CASES = (
     # An event loop does one at a time, a thousand a second: that it takes its time is bounded
     # by the time measured.
     Case("callbacks block 1 ms, 200 conn.", 200, "per_second", work="block=1"),
-    fan_out(20),
+    fan_out(20, 1),
+    fan_out(20, 10),
+    fan_out(20, 100),
+    fan_out(20, quick=1),
+    fan_out(100, 1),
+    fan_out(100, 10),
+    fan_out(100, 100, quick=1),
     fan_out(100),
+    fan_out(20, burst=10),
+    fan_out(100, burst=10, quick=1),
     Case("sessions, 16 at a time", 16, "per_second", program="churn"),
     Case("crowd, 10000 conn., 10000 per s", 10000, "server_us", program="crowd",
          options=("--rate", 10000), servers=(FEW, FEW), rounds=(2, 0), seconds=(4, 0)),

@@ -29,10 +29,31 @@ static int fan_out(libwebsock_client_state *client, libwebsock_message *msg)
     return libwebsock_send_all_binary(client->ctx, msg->payload, (size_t)msg->payload_len);
 }
 
+/* Whoever does not read is to stay. */
+static int keep_who_is_behind(libwebsock_context *ctx)
+{
+    libwebsock_topic_options options = {sizeof options, 0, 0, 0, LIBWEBSOCK_BEHIND_SKIP};
+
+    return libwebsock_configure_topics(ctx, "", &options);
+}
+
+static int subscribe(libwebsock_client_state *client)
+{
+    return libwebsock_subscribe(client, "all", NULL);
+}
+
+static int publish(libwebsock_client_state *client, libwebsock_message *msg)
+{
+    if (msg->opcode == WS_OPCODE_TEXT) {
+        return libwebsock_publish_text(client->ctx, "all", msg->payload);
+    }
+    return libwebsock_publish_binary(client->ctx, "all", msg->payload, (size_t)msg->payload_len);
+}
+
 static int (*onmessage(void))(libwebsock_client_state *, libwebsock_message *)
 {
     if (work.fanout) {
-        return fan_out;
+        return work.topics ? publish : fan_out;
     }
     return work.block_ms > 0 ? block_and_echo : echo;
 }
@@ -47,11 +68,15 @@ int main(int argc, char **argv)
         perror("libwebsock_init");
         return 1;
     }
-    ctx->onopen = NULL;
+    ctx->onopen = work.topics ? subscribe : NULL;
     ctx->onclose = NULL;
     ctx->onframetoolarge = NULL;
     ctx->onlog = NULL;
     ctx->onmessage = onmessage();
+    if (work.topics && keep_who_is_behind(ctx) != 0) {
+        perror("libwebsock_configure_topics");
+        return 1;
+    }
     if ((argc > 3 ? libwebsock_bind_ssl(ctx, "127.0.0.1", "0", argv[2], argv[3])
                   : libwebsock_bind(ctx, "127.0.0.1", "0")) != 0) {
         perror("libwebsock_bind");

@@ -28,9 +28,17 @@ def floor(name, program):
     return Server(name, ["--raw"], command, built(program))
 
 
-def libwebsock(name, options, arguments):
+def fan_out_floor(name, program):
+    """It knows messages, but only of the sizes it is told."""
+    def command(build, request, answer, _work):
+        return [f"{build}/{program}", str(request), str(answer)]
+    return Server(name, [], command, built(program))
+
+
+def libwebsock(name, options, arguments, sends_to_all="fanout"):
     def command(build, _request, _answer, work):
-        return [f"{build}/echo_server", work, *arguments(build)]
+        done = sends_to_all if work == "fanout" else work
+        return [f"{build}/echo_server", done, *arguments(build)]
     return Server(name, options, command, built("echo_server"))
 
 
@@ -66,6 +74,8 @@ SERVERS = {server.name: server for server in (
     floor("thread floor", "thread_floor"),
     floor("epoll floor", "epoll_floor"),
     libwebsock("libwebsock", [], lambda _: ()),
+    fan_out_floor("fan-out floor", "fanout_floor"),
+    libwebsock("libwebsock topics", [], lambda _: (), sends_to_all="topics"),
     libwebsock("libwebsock TLS", ["--tls"], lambda build: certificate(build)),
     peer("libwebsockets", "libwebsockets"),
     peer("Beast sync", "beast_sync"),

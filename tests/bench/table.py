@@ -1,9 +1,10 @@
 # table.py: what run.py prints of its figures, and what they mean.
 
-from cases import FLOORS, NGINX_TLS, OURS
+from cases import FAN_OUT_FLOOR, FLOORS, NGINX_TLS, OURS
 from memory import KINDS
 
-SHORT = {FLOORS[0]: "thread", FLOORS[1]: "epoll", OURS: "ours", NGINX_TLS: "nginx"}
+SHORT = {FLOORS[0]: "thread", FLOORS[1]: "epoll", FAN_OUT_FLOOR: "floor", OURS: "ours",
+         NGINX_TLS: "nginx"}
 COMPARED = {"per_second": "per s", "server_us": "us"}
 
 NOTES = """\

@@ -1,6 +1,7 @@
 /* work.h: the command line of every WebSocket server in the benchmark, and what else they
  * share, in C and C++: PROGRAM WORK, where WORK is echo, fanout (each message goes to all
- * clients), or block=MILLISECONDS before each echo. */
+ * clients), topics (the same, by a topic if the server has them), or block=MILLISECONDS
+ * before each echo. */
 #ifndef BENCH_WORK_H
 #define BENCH_WORK_H
 
@@ -14,20 +15,22 @@ enum { LISTEN_BACKLOG = 4096, MOST_MESSAGE_BYTES = 16 << 20 };
 
 struct bench_work {
     int fanout;
+    int topics; /* and fanout is set, too */
     int block_ms;
 };
 
 static inline struct bench_work parse_work(int argc, char **argv)
 {
-    struct bench_work work = {0, 0};
+    struct bench_work work = {0, 0, 0};
     const char *word = argc > 1 ? argv[1] : "";
 
-    work.fanout = strcmp(word, "fanout") == 0;
+    work.topics = strcmp(word, "topics") == 0;
+    work.fanout = work.topics || strcmp(word, "fanout") == 0;
     if (strncmp(word, "block=", 6) == 0) {
         work.block_ms = atoi(word + 6);
     }
     if (!work.fanout && work.block_ms <= 0 && strcmp(word, "echo") != 0) {
-        fprintf(stderr, "usage: %s echo|fanout|block=MILLISECONDS\n", argv[0]);
+        fprintf(stderr, "usage: %s echo|fanout|topics|block=MILLISECONDS\n", argv[0]);
         exit(2);
     }
     return work;
