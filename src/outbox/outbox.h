@@ -8,6 +8,7 @@
 // once they leave to the Flusher.
 #pragma once
 
+#include "base/inline_vector.h"
 #include "dispatch/dispatcher.h"
 #include "dispatch/flusher.h"
 #include "protocol/frame.h"
@@ -93,13 +94,14 @@ class Outbox final : private Flusher::Blocked
         void *of = nullptr; // these two are the source's
         uint64_t offset = 0;
     };
+    using Items = InlineVector<Item, kMostItems>;
     class Source
     {
       public:
         virtual ~Source() = default;
-        // The next messages, at most as many as fit. Called by the holder of the turn, without
-        // the outbox's lock, and followed by took().
-        virtual size_t collect(std::span<Item> out) noexcept = 0;
+        // Adds the next messages to what is empty, at most as many as fit. Called by the holder
+        // of the turn, without the outbox's lock, and followed by took().
+        virtual void collect(Items &out) noexcept = 0;
         // These, the first ones of them, have left or begun to. Whether there are more.
         virtual bool took(std::span<const Item> items) noexcept = 0;
         // After Owner::notify(), on a worker, among the client's events.

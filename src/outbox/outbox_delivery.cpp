@@ -43,9 +43,10 @@ bool Outbox::deliver_some()
     Source &source = *owned_source_;
 
     mutex_.unlock();
-    std::array<Item, kMostItems> items;
+    Items items;
     std::array<iovec, kMostItems> frames;
-    const size_t count = source.collect(items);
+    source.collect(items);
+    const size_t count = items.size();
     for (size_t i = 0; i < count; ++i) {
         const std::span<const uint8_t> frame = items[i].message->frame();
         frames[i] = {const_cast<uint8_t *>(frame.data()), frame.size()};

@@ -5,7 +5,6 @@
 #include "topics/topics.h"
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <new>
 #include <utility>
@@ -134,62 +133,55 @@ bool Subscriber::make_ready(Subscription &subscription)
     return true;
 }
 
-size_t Subscriber::collect(std::span<Outbox::Item> out) noexcept
+void Subscriber::collect(Outbox::Items &out) noexcept
 {
     Behind behind;
-    size_t count = 0;
     bool tells = false;
     {
         Lock lock(mutex_);
         collecting_ = true;
         visited_ = 0;
         size_t bytes = 0;
-        for (Subscription *at = ready_.front(); at && count < out.size() && bytes < kMostBytes;
+        for (Subscription *at = ready_.front(); at && out.room() > 0 && bytes < kMostBytes;
              at = at->next) {
             ++visited_;
-            const size_t most = ready_.size() == 1 ? out.size() : kInTurn;
-            const size_t found =
-                read(*at, out.subspan(count, std::min(most, out.size() - count)), behind);
-            for (const Outbox::Item &item : out.subspan(count, found))
-                bytes += item.message->frame().size();
-            count += found;
+            const size_t most = ready_.size() == 1 ? out.room() : std::min(kInTurn, out.room());
+            bytes += read(*at, most, out, behind);
         }
         tells = behind.missed > 0 && !behind.closes && !std::exchange(tells_, true);
     }
-    topics_.counts().missed += behind.missed;
+    if (behind.missed > 0)
+        topics_.counts().missed += behind.missed;
     if (behind.closes) {
         ++topics_.counts().closed_behind;
         (void)client_.close(kTryAgainLater, "too far behind");
-        count = 0;
+        out.clear();
     }
     if (tells)
         client_.notify();
-    return count;
 }
 
-// What a subscription gets next, without the client's own, if that is its wish.
-size_t Subscriber::read(Subscription &subscription, std::span<Outbox::Item> out, Behind &behind)
+// What a subscription gets next, without the client's own, if that is its wish. Looks at so many
+// messages at most. Returns their bytes.
+size_t Subscriber::read(Subscription &subscription, size_t most, Outbox::Items &out, Behind &behind)
 {
-    std::array<TopicLog::Item, Outbox::kMostItems> found;
-    const Topic::Reading reading =
-        subscription.topic->read(subscription.cursor, std::span(found).first(out.size()));
+    size_t bytes = 0;
+    bool any = false;
+    const auto take = [&](uint64_t offset, const Ref<Message> &message) {
+        if (!subscription.no_echo || message->publisher() != client_.number()) {
+            out.push_back({message, &subscription, offset});
+            bytes += message->frame().size();
+            any = true;
+        } else if (!any) {
+            subscription.cursor.store(offset + 1, std::memory_order_relaxed);
+        }
+        return --most > 0 && bytes < kMostBytes;
+    };
+    const Topic::Reading reading = subscription.topic->read(subscription.cursor, take);
     subscription.missed += reading.missed;
     behind.missed += reading.missed;
     behind.closes = behind.closes || (reading.missed > 0 && reading.closes);
-    size_t count = 0;
-    size_t bytes = 0;
-    for (TopicLog::Item &item : std::span(found).first(reading.count)) {
-        if (bytes >= kMostBytes)
-            break;
-        if (subscription.no_echo && item.message->publisher() == client_.number()) {
-            if (count == 0)
-                subscription.cursor = item.offset + 1;
-            continue;
-        }
-        bytes += item.message->frame().size();
-        out[count++] = {std::move(item.message), &subscription, item.offset};
-    }
-    return count;
+    return bytes;
 }
 
 bool Subscriber::took(std::span<const Outbox::Item> items) noexcept
@@ -200,7 +192,7 @@ bool Subscriber::took(std::span<const Outbox::Item> items) noexcept
     // subscription stand together.
     for (size_t i = 0; i < items.size(); ++i) {
         auto &served = *static_cast<Subscription *>(items[i].of);
-        served.cursor = items[i].offset + 1;
+        served.cursor.store(items[i].offset + 1, std::memory_order_relaxed);
         if (i + 1 < items.size() && items[i + 1].of == &served)
             continue;
         settle(served);

@@ -49,7 +49,7 @@ class Subscriber final : public Outbox::Source
     // There may be something to read in it. Whether the client is to be written to.
     bool make_ready(Subscription &subscription) EXCLUDES(mutex_);
 
-    size_t collect(std::span<Outbox::Item> out) noexcept override EXCLUDES(mutex_);
+    void collect(Outbox::Items &out) noexcept override EXCLUDES(mutex_);
     bool took(std::span<const Outbox::Item> items) noexcept override EXCLUDES(mutex_);
     void end() noexcept override EXCLUDES(mutex_);
     // Among the client's events.
@@ -61,7 +61,7 @@ class Subscriber final : public Outbox::Source
         bool closes = false;
     };
     int begin(const Ref<Topic> &topic, const Wish &wish) REQUIRES(mutex_);
-    size_t read(Subscription &subscription, std::span<Outbox::Item> out, Behind &behind)
+    size_t read(Subscription &subscription, size_t most, Outbox::Items &out, Behind &behind)
         REQUIRES(mutex_);
     void settle(Subscription &subscription) REQUIRES(mutex_);
     void take_out(Subscription &subscription) REQUIRES(mutex_);

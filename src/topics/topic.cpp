@@ -62,8 +62,7 @@ Topic::Published Topic::publish(const Ref<Message> &message, int64_t now_ms,
 int Topic::add(Subscription &subscription, const Start &start)
 {
     Lock lock(mutex_);
-    log_.expire(options_.limits, coarse_ms());
-    count_bytes();
+    expire_locked();
     uint64_t cursor = log_.before_last(start.history);
     if (start.after_id) {
         const std::optional<uint64_t> behind = log_.behind(start.after_id);
@@ -98,19 +97,12 @@ void Topic::remove(Subscription &subscription)
     last->index = subscription.index;
 }
 
-Topic::Reading Topic::read(std::atomic<uint64_t> &cursor, std::span<TopicLog::Item> out)
+void Topic::expire_locked()
 {
-    Lock lock(mutex_);
+    if (options_.limits.age_ms == 0)
+        return;
     log_.expire(options_.limits, coarse_ms());
     count_bytes();
-    const uint64_t from = cursor.load(std::memory_order_relaxed);
-    Reading reading{.count = log_.read(from, out),
-                    .missed = log_.missed(from),
-                    .closes = options_.closes_who_is_behind};
-    if (reading.missed > 0 || reading.count == 0)
-        cursor.store(reading.count > 0 ? out.front().offset : log_.end(),
-                     std::memory_order_relaxed);
-    return reading;
 }
 
 void Topic::expire(int64_t now_ms)
@@ -148,8 +140,7 @@ bool Topic::is_empty()
 Topic::Figures Topic::figures()
 {
     Lock lock(mutex_);
-    log_.expire(options_.limits, coarse_ms());
-    count_bytes();
+    expire_locked();
     Figures figures{.offset = log_.end() - 1,
                     .messages = log_.messages(),
                     .bytes = log_.bytes(),

@@ -20,6 +20,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace websock {
@@ -63,14 +64,30 @@ class Topic
     int add(Subscription &subscription, const Start &start) EXCLUDES(mutex_);
     void remove(Subscription &subscription) EXCLUDES(mutex_);
 
-    // What a subscriber at cursor gets next. missed: so many had left before; the cursor is moved
-    // behind those.
+    // Hands over what a subscriber at cursor gets next, as TopicLog::read does. missed: so many
+    // had left before; the cursor is moved behind those.
     struct Reading {
-        size_t count = 0;
         uint64_t missed = 0;
         bool closes = false; // whoever has missed some is to be closed
     };
-    Reading read(std::atomic<uint64_t> &cursor, std::span<TopicLog::Item> out) EXCLUDES(mutex_);
+    template<class Take>
+    Reading read(std::atomic<uint64_t> &cursor, const Take &take) EXCLUDES(mutex_)
+    {
+        Lock lock(mutex_);
+        expire_locked();
+        const uint64_t from = cursor.load(std::memory_order_relaxed);
+        const Reading reading{.missed = log_.missed(from),
+                              .closes = options_.closes_who_is_behind};
+        bool any = false;
+        log_.read(from, [&](uint64_t offset, const Ref<Message> &message) {
+            if (!std::exchange(any, true) && reading.missed > 0)
+                cursor.store(offset, std::memory_order_relaxed);
+            return take(offset, message);
+        });
+        if (!any)
+            cursor.store(log_.end(), std::memory_order_relaxed);
+        return reading;
+    }
     // The offset that the next message will have. A subscriber that has read up to it is told of
     // the next one by a slice that runs later.
     uint64_t end() const { return end_.load(std::memory_order_acquire); }
@@ -127,6 +144,7 @@ class Topic
     }
 
     void count_bytes() REQUIRES(mutex_);
+    void expire_locked() REQUIRES(mutex_);
 
     std::atomic<size_t> references_{1}; // Topics', each subscription's, each posted slice's
     const std::string name_;

@@ -143,20 +143,15 @@ uint64_t TopicLog::missed(uint64_t cursor) const
 // Of the first entry at or behind an offset.
 size_t TopicLog::position(uint64_t offset) const
 {
+    if (entries_.empty() || offset < entries_.front().offset)
+        return 0;
+    const uint64_t without_gaps = offset - entries_.front().offset;
+    if (without_gaps < entries_.size() && entries_[without_gaps].offset == offset)
+        return without_gaps;
     const auto found =
         std::lower_bound(entries_.begin(), entries_.end(), offset,
                          [](const Entry &entry, uint64_t at) { return entry.offset < at; });
     return static_cast<size_t>(found - entries_.begin());
-}
-
-size_t TopicLog::read(uint64_t cursor, std::span<Item> out) const
-{
-    size_t count = 0;
-    for (size_t i = position(cursor); i < entries_.size() && count < out.size(); ++i) {
-        if (entries_[i].message)
-            out[count++] = {entries_[i].offset, entries_[i].message};
-    }
-    return count;
 }
 
 uint64_t TopicLog::before_last(size_t count) const

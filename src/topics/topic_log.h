@@ -45,12 +45,15 @@ class TopicLog
     size_t messages() const { return messages_; }
     size_t bytes() const { return bytes_; } // of memory
     bool empty() const { return messages_ == 0; }
-    struct Item {
-        uint64_t offset = 0;
-        Ref<Message> message;
-    };
-    // Copies references to what is at or behind the cursor, at most as many as fit. How many.
-    size_t read(uint64_t cursor, std::span<Item> out) const;
+    // Calls take(offset, message) for what is at or behind the cursor, in order, as long as that
+    // returns true.
+    template<class Take> void read(uint64_t cursor, const Take &take) const
+    {
+        for (size_t i = position(cursor); i < entries_.size(); ++i) {
+            if (entries_[i].message && !take(entries_[i].offset, entries_[i].message))
+                return;
+        }
+    }
     // How many messages at or behind the cursor have left because of the limits. When many keys
     // were replaced long ago, some of those count, too.
     uint64_t missed(uint64_t cursor) const;

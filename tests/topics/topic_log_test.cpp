@@ -4,7 +4,6 @@
 
 #include <doctest/doctest.h>
 
-#include <array>
 #include <string>
 #include <vector>
 
@@ -34,12 +33,11 @@ std::string text_of(const Message &message)
 std::string read_all(const TopicLog &log, uint64_t &cursor)
 {
     std::string text;
-    std::array<TopicLog::Item, 3> some;
-    while (const size_t count = log.read(cursor, some)) {
-        for (size_t i = 0; i < count; ++i)
-            text += text_of(*some[i].message) + " ";
-        cursor = some[count - 1].offset + 1;
-    }
+    log.read(cursor, [&](uint64_t offset, const Ref<Message> &read) {
+        text += text_of(*read) + " ";
+        cursor = offset + 1;
+        return true;
+    });
     return text;
 }
 
