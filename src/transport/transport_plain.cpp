@@ -40,12 +40,8 @@ class PlainTransport final : public Transport
 
     ssize_t write_some(const iovec *parts, int count) override
     {
-        msghdr message{};
-        message.msg_iov = const_cast<iovec *>(parts); // sendmsg does not write to them
-        message.msg_iovlen = static_cast<size_t>(count);
         for (;;) {
-            // Not writev(2): that raises SIGPIPE.
-            const ssize_t n = sendmsg(fd_.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+            const ssize_t n = send_parts(parts, count);
             if (n >= 0) {
                 // One thread at a time changes it: no read-modify-write is needed.
                 written_.store(written_.load(std::memory_order_relaxed) + static_cast<uint64_t>(n),
@@ -85,6 +81,18 @@ class PlainTransport final : public Transport
     UniqueFd give_back() override { return std::move(fd_); }
 
   private:
+    // Not writev(2): that raises SIGPIPE.
+    ssize_t send_parts(const iovec *parts, int count)
+    {
+        const int flags = MSG_NOSIGNAL | MSG_DONTWAIT;
+        if (count == 1) // the kernel has less to copy and to check
+            return send(fd_.get(), parts->iov_base, parts->iov_len, flags);
+        msghdr message{};
+        message.msg_iov = const_cast<iovec *>(parts); // sendmsg does not write to them
+        message.msg_iovlen = static_cast<size_t>(count);
+        return sendmsg(fd_.get(), &message, flags);
+    }
+
     // With SO_RCVTIMEO, waiting for bytes and taking them is one system call. It is set only when
     // it changes, which is rare once a connection is open.
     void set_receive_timeout(int timeout_ms)
