@@ -76,8 +76,7 @@ int Subscriber::begin(const Ref<Topic> &topic, const Wish &wish)
 bool Subscriber::unsubscribe(std::string_view topic)
 {
     Lock lock(mutex_);
-    while (collecting_) // whoever does waits for nobody
-        written_.wait(mutex_);
+    wait_until_written();
     const auto found = subscriptions_.find(topic);
     if (found == subscriptions_.end())
         return false;
@@ -100,10 +99,18 @@ void Subscriber::end() noexcept
     ended_ = true;
 }
 
-void Subscriber::take_all_out()
+// Whoever writes waits for nobody.
+void Subscriber::wait_until_written()
 {
+    ++waiters_;
     while (collecting_)
         written_.wait(mutex_);
+    --waiters_;
+}
+
+void Subscriber::take_all_out()
+{
+    wait_until_written();
     while (!subscriptions_.empty()) {
         const Ref<Subscription> gone = subscriptions_.begin()->second;
         subscriptions_.erase(subscriptions_.begin());
@@ -205,7 +212,8 @@ bool Subscriber::took(std::span<const Outbox::Item> items) noexcept
     for (Subscription *at = ready_.front(); visited_ > 0; --visited_)
         settle(*std::exchange(at, at->next));
     collecting_ = false;
-    written_.broadcast();
+    if (waiters_ > 0)
+        written_.broadcast();
     return !ready_.empty();
 }
 

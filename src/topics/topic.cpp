@@ -165,10 +165,13 @@ void Topic::Slice::run(Progress &progress, std::vector<uint8_t> &) noexcept
         for (Subscription *member : members_)
             members[count++] = Ref<Subscription>::share(member);
     }
-    for (Ref<Subscription> &member : std::span(members).first(count)) {
+    for (size_t i = 0; i < count; ++i) {
+        if (i + 1 < count)
+            members[i + 1]->subscriber.prefetch();
+        Subscription &member = *members[i];
         progress.begin_event();
-        if (member->subscriber.make_ready(*member))
-            member->client->outbox().deliver();
+        if (member.subscriber.make_ready(member))
+            member.client->outbox().deliver();
     }
 }
 
