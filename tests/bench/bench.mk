@@ -1,6 +1,6 @@
 # bench.mk: the benchmark's clients, floors and peers; included by the top Makefile.
 bench_dir := $(BUILD)/bench
-bench_clients := $(addprefix $(bench_dir)/,load churn idle fanout crowd)
+bench_clients := $(addprefix $(bench_dir)/,load churn idle fanout crowd stale)
 bench_floors := $(addprefix $(bench_dir)/,thread_floor epoll_floor fanout_floor)
 bench_programs := $(bench_clients) $(bench_floors) $(addprefix $(bench_dir)/,micro echo_server)
 

@@ -3,6 +3,7 @@
  * "port N" and serves until SIGTERM. */
 #include "work.h"
 
+#include <pthread.h>
 #include <websock/websock.h>
 
 static struct bench_work work;
@@ -29,10 +30,45 @@ static int fan_out(libwebsock_client_state *client, libwebsock_message *msg)
     return libwebsock_send_all_binary(client->ctx, msg->payload, (size_t)msg->payload_len);
 }
 
+/* stale.cpp reads the payload: key and time, filled up to 40 bytes. */
+static int publish_price(libwebsock_context *ctx, int number)
+{
+    libwebsock_publication price = {0};
+    char key[16];
+    char text[64];
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    snprintf(key, sizeof key, "%03d", number);
+    price.size = sizeof price;
+    price.topic = "all";
+    price.key = key;
+    price.payload = text;
+    price.payload_len = (size_t)snprintf(text, sizeof text, "%s %-36lld", key,
+                                         (long long)now.tv_sec * 1000000000 + now.tv_nsec);
+    return libwebsock_publish(ctx, &price);
+}
+
+static void *change_prices(void *ctx)
+{
+    struct timespec due;
+
+    clock_gettime(CLOCK_MONOTONIC, &due);
+    for (int number = 0; publish_price(ctx, number) == 0; number = (number + 1) % PRICES) {
+        due.tv_nsec += 1000000000 / (PRICES * PRICE_CHANGES);
+        if (due.tv_nsec >= 1000000000) {
+            due.tv_nsec -= 1000000000;
+            ++due.tv_sec;
+        }
+        clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &due, NULL);
+    }
+    return NULL; /* the server has been stopped */
+}
+
 /* Whoever does not read is to stay. */
 static int keep_who_is_behind(libwebsock_context *ctx)
 {
-    libwebsock_topic_options options = {sizeof options, 0, 0, 0, LIBWEBSOCK_BEHIND_SKIP};
+    libwebsock_topic_options options = {sizeof options, 2 * PRICES, 0, 0, LIBWEBSOCK_BEHIND_SKIP};
 
     return libwebsock_configure_topics(ctx, "", &options);
 }
@@ -61,6 +97,7 @@ static int (*onmessage(void))(libwebsock_client_state *, libwebsock_message *)
 int main(int argc, char **argv)
 {
     libwebsock_context *ctx = libwebsock_init(NULL, NULL, 0);
+    pthread_t publisher;
 
     work = parse_work(argc, argv);
     raise_file_limit();
@@ -68,12 +105,13 @@ int main(int argc, char **argv)
         perror("libwebsock_init");
         return 1;
     }
-    ctx->onopen = work.topics ? subscribe : NULL;
+    ctx->onopen = work.topics || work.prices ? subscribe : NULL;
     ctx->onclose = NULL;
     ctx->onframetoolarge = NULL;
     ctx->onlog = NULL;
     ctx->onmessage = onmessage();
-    if (work.topics && keep_who_is_behind(ctx) != 0) {
+    ctx->send_buffer_bytes = work.send_buffer_bytes;
+    if ((work.topics || work.prices) && keep_who_is_behind(ctx) != 0) {
         perror("libwebsock_configure_topics");
         return 1;
     }
@@ -83,9 +121,15 @@ int main(int argc, char **argv)
         return 1;
     }
     say_port(libwebsock_port(ctx));
+    if (work.prices && pthread_create(&publisher, NULL, change_prices, ctx) != 0) {
+        return 1;
+    }
     if (libwebsock_wait(ctx) != 0) {
         perror("libwebsock_wait");
         return 1;
+    }
+    if (work.prices) {
+        pthread_join(publisher, NULL);
     }
     libwebsock_free(ctx);
     return 0;

@@ -1,7 +1,8 @@
 /* work.h: the command line of every WebSocket server in the benchmark, and what else they
  * share, in C and C++: PROGRAM WORK, where WORK is echo, fanout (each message goes to all
  * clients), topics (the same, by a topic if the server has them), or block=MILLISECONDS
- * before each echo. */
+ * before each echo. libwebsock also has prices=BYTES: 500 prices change ten times a second
+ * each, for all clients, and BYTES is its send_buffer_bytes. */
 #ifndef BENCH_WORK_H
 #define BENCH_WORK_H
 
@@ -11,17 +12,20 @@
 #include <sys/resource.h>
 #include <time.h>
 
+enum { PRICES = 500, PRICE_CHANGES = 10 /* a second, of each */ };
 enum { LISTEN_BACKLOG = 4096, MOST_MESSAGE_BYTES = 16 << 20 };
 
 struct bench_work {
     int fanout;
     int topics; /* and fanout is set, too */
     int block_ms;
+    int prices;
+    size_t send_buffer_bytes;
 };
 
 static inline struct bench_work parse_work(int argc, char **argv)
 {
-    struct bench_work work = {0, 0, 0};
+    struct bench_work work = {0, 0, 0, 0, 0};
     const char *word = argc > 1 ? argv[1] : "";
 
     work.topics = strcmp(word, "topics") == 0;
@@ -29,7 +33,11 @@ static inline struct bench_work parse_work(int argc, char **argv)
     if (strncmp(word, "block=", 6) == 0) {
         work.block_ms = atoi(word + 6);
     }
-    if (!work.fanout && work.block_ms <= 0 && strcmp(word, "echo") != 0) {
+    if (strncmp(word, "prices=", 7) == 0) {
+        work.prices = 1;
+        work.send_buffer_bytes = (size_t)strtoul(word + 7, NULL, 10);
+    }
+    if (!work.fanout && !work.prices && work.block_ms <= 0 && strcmp(word, "echo") != 0) {
         fprintf(stderr, "usage: %s echo|fanout|topics|block=MILLISECONDS\n", argv[0]);
         exit(2);
     }
