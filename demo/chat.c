@@ -127,7 +127,6 @@ static int chat_onmessage(libwebsock_client_state *client, libwebsock_message *m
 
 static int chat_onclose(libwebsock_client_state *client)
 {
-    (void)libwebsock_unsubscribe(client, NULL); /* or it might still be counted */
     publish_people(client);
     return 0;
 }

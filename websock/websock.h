@@ -593,10 +593,10 @@ typedef struct libwebsock_subscription {
 } libwebsock_subscription;
 
 /* The client gets the messages of a topic from now on, or from where subscription says (NULL: from
- * now on). It ends with the connection. EEXIST: it is subscribed already; ENOENT: see after_id;
- * ENOBUFS: max_subscriptions_per_client or max_topics is reached; ENOTCONN the connection is
- * closing, closed or not open yet; EINVAL: an argument is NULL, size is unknown, or topic is not 1
- * to 255 bytes of UTF-8; ENOMEM. */
+ * now on). It ends with the connection, before onclose. EEXIST: it is subscribed already;
+ * ENOENT: see after_id; ENOBUFS: max_subscriptions_per_client or max_topics is reached; ENOTCONN:
+ * the connection is closing, closed or not open yet; EINVAL: an argument is NULL, size is
+ * unknown, or topic is not 1 to 255 bytes of UTF-8; ENOMEM. */
 int libwebsock_subscribe(libwebsock_client_state *client, const char *topic,
                          const libwebsock_subscription *subscription);
 

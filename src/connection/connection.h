@@ -122,7 +122,6 @@ class Connection final : public Outbox::Owner
     void finish() noexcept;
     void find_who_cut_off() noexcept;
     void report_ending() noexcept;
-    void end_outbox() noexcept;
     void read_until_closed(TimePoint deadline) noexcept;
 
     // connection_events.cpp

@@ -91,7 +91,10 @@ void Connection::finish() noexcept
     if (!upgraded_)
         engine_.registry.count_refused(ending_.refused);
     if (!ending_.peer_is_told)
-        end_outbox();
+        outbox_.end();
+    // Before onclose, and for good: the outbox is not open any more.
+    if (Outbox::Source *const source = outbox_.source())
+        source->end();
     // A peer that never became a client has no callback to come, and should not wait for a worker.
     if (!upgraded_ && inbox_.idle())
         side_is_done();
@@ -100,16 +103,8 @@ void Connection::finish() noexcept
     if (ending_.peer_is_told) {
         const bool has_closed = ending_.by == Ending::peer_close;
         read_until_closed(has_closed ? std::min(deadline, in_ms(kGoodbyeMs)) : deadline);
-        end_outbox();
+        outbox_.end();
     }
-}
-
-// Nothing is sent any more, and nothing is subscribed to.
-void Connection::end_outbox() noexcept
-{
-    outbox_.end();
-    if (Outbox::Source *const source = outbox_.source())
-        source->end();
 }
 
 // Whoever cut the connection off gave a reason, which counts more than how reading ended.
