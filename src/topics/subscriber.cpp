@@ -185,7 +185,7 @@ size_t Subscriber::read(Subscription &subscription, size_t most, Outbox::Items &
         return --most > 0 && bytes < kMostBytes;
     };
     const Topic::Reading reading = subscription.topic->read(subscription.cursor, take);
-    subscription.missed += reading.missed;
+    subscription.missed += reading.closes ? 0 : reading.missed;
     behind.missed += reading.missed;
     behind.closes = behind.closes || (reading.missed > 0 && reading.closes);
     return bytes;

@@ -412,8 +412,9 @@ void play(unsigned seed, size_t steps)
     std::vector<std::thread> threads;
     Barrier settled(kClients + 1);
     Barrier ended(kClients + 1);
-    for (size_t i = 0; i < kClients; ++i) {
+    for (size_t i = 0; i < kClients; ++i)
         actors.push_back(std::make_unique<Actor>(server, i, seed + static_cast<unsigned>(i)));
+    for (size_t i = 0; i < kClients; ++i)
         threads.emplace_back([&, i] {
             try {
                 actors[i]->act(steps);
@@ -433,7 +434,6 @@ void play(unsigned seed, size_t steps)
                 here.fail(std::string("reading to the end: ") + error.what());
             }
         });
-    }
     CHECK(settled.arrive_and_wait());
     here.stop = true;
     for (std::thread &publisher : publishers)
