@@ -63,6 +63,8 @@ TEST_CASE("each allocation of a publication may fail: it is in the log, or ENOME
     for (size_t nth = 1; has_failed; ++nth) {
         CAPTURE(nth);
         Server server({.settings = set_up});
+        const Client client = Client::open(server.port()); // so that the server has begun
+        server.events().wait(Kind::open);
         libwebsock_context *const context = server.context();
         CHECK(publish(context, {.text = "before", .id = "1", .key = "k"}) == 0);
         const int error = call_with_failing(nth, has_failed, [&] {
@@ -91,6 +93,8 @@ TEST_CASE("each allocation of a topic's first publication may fail")
     for (size_t nth = 1; has_failed; ++nth) {
         CAPTURE(nth);
         Server server({.settings = set_up});
+        const Client client = Client::open(server.port()); // so that the server has begun
+        server.events().wait(Kind::open);
         libwebsock_context *const context = server.context();
         const int error =
             call_with_failing(nth, has_failed, [&] { return publish(context, {.text = "this"}); });

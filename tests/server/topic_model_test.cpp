@@ -389,6 +389,16 @@ void judge(const Span &span, const Order &order, std::map<std::string, unsigned 
     }
 }
 
+// Those that were accepted and have not had all their events.
+unsigned long long connections_left(const Server &server)
+{
+    const libwebsock_statistics stats = server.stats();
+    unsigned long long left = stats.connections_accepted - stats.connections_refused;
+    for (const unsigned long long of_code : stats.closed)
+        left -= of_code;
+    return left;
+}
+
 void play(unsigned seed, size_t steps)
 {
     World here;
@@ -438,6 +448,8 @@ void play(unsigned seed, size_t steps)
     here.stop = true;
     for (std::thread &publisher : publishers)
         publisher.join();
+    // What those that were reset have sent may still be running, and publishes.
+    CHECK(eventually([&] { return connections_left(server) == kClients; }));
     for (const std::string &topic : kTopics)
         CHECK(publish_named(server.context(), topic + kEnd, 0) == 0);
     CHECK(ended.arrive_and_wait());
