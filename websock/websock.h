@@ -343,10 +343,11 @@ struct libwebsock_context {
     size_t max_topic_bytes;              /* 64 MiB: memory of all topics' logs. At the limit, topics
                                           * without subscribers go first, then the oldest messages
                                           * of the topic that is published to */
-    size_t send_buffer_bytes;            /* 0: the system decides. How many bytes the system may
-                                          * hold for a client that has not taken them, at most
+    size_t send_buffer_bytes;            /* 0: the system decides, and 8192 once a client has
+                                          * subscribed to a topic. How many bytes the system may
+                                          * hold that it cannot send to a client yet, at most
                                           * 1 GiB. Fewer mean that a slow client gets less that
-                                          * is out of date, and less speed over long distances */
+                                          * is out of date, and more wake-ups of the server */
 };
 
 /* Filled in by libwebsock_stats. Set size to sizeof(libwebsock_statistics) first. Unless a

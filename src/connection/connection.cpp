@@ -28,7 +28,8 @@ Connection::Connection(Engine &engine, std::unique_ptr<Transport> &transport,
              static_cast<size_t>(engine.settings.concurrent_events)),
       outbox_(transport_,
               {engine.settings.send_timeout_ms, engine.settings.close_timeout_ms,
-               engine.settings.max_queued_bytes, engine.settings.close_trace_frames},
+               engine.settings.max_queued_bytes, engine.settings.send_buffer_bytes,
+               engine.settings.close_trace_frames},
               engine.dispatcher, engine.flusher, *this),
       number_(next_number()), peer_(printable_address(peer)), address_(peer)
 {

@@ -35,6 +35,7 @@ class Outbox final : private Flusher::Blocked
         int send_timeout_ms;
         int close_timeout_ms;
         size_t max_queued_bytes;
+        size_t send_buffer_bytes; // 0: the transport's, and kUnsent for a source
         size_t trace_frames;
     };
 
@@ -89,6 +90,10 @@ class Outbox final : private Flusher::Blocked
     // Whole messages that others keep for this client, such as those of topics. They leave when
     // nothing is queued here, straight from where they are kept: outbox_delivery.cpp.
     static constexpr size_t kMostItems = 64;
+    // What the system may take of it that it cannot send yet: the rest is not too late to be
+    // replaced by something newer. A client that reads 20 kB a second gets prices 0.6 s old, and
+    // with the system's own limits of several MiB more than 13 s old.
+    static constexpr size_t kUnsent = 8192; // bytes
     struct Item {
         Ref<Message> message;
         void *of = nullptr; // these two are the source's

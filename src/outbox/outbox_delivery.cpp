@@ -3,6 +3,8 @@
 // anything else. See outbox.h.
 #include "outbox/outbox.h"
 
+#include "transport/socket.h"
+
 #include <array>
 #include <cerrno>
 #include <utility>
@@ -17,6 +19,8 @@ Outbox::Source *Outbox::source(const std::function<std::unique_ptr<Source>()> &m
     if (!owned_source_) {
         owned_source_ = make();
         source_.store(owned_source_.get(), std::memory_order_release);
+        if (limits_.send_buffer_bytes == 0)
+            limit_unsent(transport_.fd(), kUnsent);
     }
     return owned_source_.get();
 }

@@ -209,7 +209,7 @@ int Context::serve(UniqueFd &socket, const sockaddr_storage &peer, TlsIdentity *
     try {
         set_no_delay(socket.get());
         if (const size_t bytes = engine_.settings.send_buffer_bytes; bytes > 0)
-            set_send_buffer(socket.get(), bytes);
+            limit_unsent(socket.get(), bytes);
         transport = tls ? make_tls_transport(socket, tls->config(), engine_.handshakes)
                         : make_plain_transport(socket);
         const Ref<Connection> connection = Connection::make(engine_, transport, peer);

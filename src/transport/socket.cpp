@@ -232,10 +232,12 @@ void set_no_delay(int fd)
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
-void set_send_buffer(int fd, size_t bytes)
+// Not SO_SNDBUF, which also bounds what is on its way, and with it the speed over a long distance.
+void limit_unsent(int fd, size_t bytes)
 {
-    const int size = static_cast<int>(bytes); // the kernel doubles it, for its own part
-    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+    const int size = static_cast<int>(bytes);
+    if (setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &size, sizeof size) != 0)
+        (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size); // a Unix socket
 }
 
 int port_of(int fd)

@@ -39,8 +39,8 @@ int classify_socket(int fd, SocketKind &kind);
 // On a Unix socket it does nothing.
 void set_no_delay(int fd);
 
-// How much the system keeps of what the peer has not taken: about so many bytes.
-void set_send_buffer(int fd, size_t bytes);
+// How much the system takes of what it cannot send to the peer yet: about so many bytes.
+void limit_unsent(int fd, size_t bytes);
 
 // The port of a bound socket; -1 if it has none.
 int port_of(int fd);
