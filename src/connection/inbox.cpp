@@ -127,7 +127,7 @@ void Inbox::discard()
 // How many may begin now, up to most.
 size_t Inbox::runnable(size_t most) const
 {
-    if (notice_)
+    if (notice_is_next())
         return running_ == 0 ? 1 : 0;
     if (empty() || exclusive(queue_[head_]))
         return running_ == 0 && (!empty() || closed_) ? 1 : 0;
@@ -169,10 +169,10 @@ Inbox::Taken Inbox::take(std::span<Event> into)
     --posted_;
     if (runnable(1) == 0)
         return {};
-    if (notice_ || empty()) {
-        into[0] = {.kind = notice_ ? Event::notice : Event::closed};
-        over_ = !notice_;
-        (notice_ ? notice_ : closed_) = false;
+    if (const bool is_notice = notice_is_next(); is_notice || empty()) {
+        into[0] = {.kind = is_notice ? Event::notice : Event::closed};
+        over_ = !is_notice;
+        (is_notice ? notice_ : closed_) = false;
         exclusive_running_ = true;
         running_ = 1;
         return {.count = 1};
@@ -183,6 +183,7 @@ Inbox::Taken Inbox::take(std::span<Event> into)
     const size_t most = concurrent_ ? 1 : into.size();
     while (taken.count < most && !empty() && payload < kTakenPayload) {
         Event &event = into[taken.count++] = std::move(queue_[head_++]);
+        opened_ = opened_ || event.kind == Event::open;
         payload += event.payload ? event.payload_len : 0;
         taken.bytes += kEventCost;
         if (concurrent_)

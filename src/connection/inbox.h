@@ -58,8 +58,9 @@ class Inbox
     // connection must be posted.
     bool put_closed() EXCLUDES(mutex_);
 
-    // Puts in a notice, which is taken before what is queued, unless one is in already, or the last
-    // event has been taken. Any thread; cannot fail. True: the connection must be posted.
+    // Puts in a notice, unless one is in already, or the last event has been taken. Once onopen has
+    // been taken, it is taken before what is queued. Any thread; cannot fail. True: the connection
+    // must be posted.
     bool put_notice() EXCLUDES(mutex_);
 
     // Called instead of take(), by a run() that is to take nothing now: nothing is posted until
@@ -106,6 +107,7 @@ class Inbox
     bool claim_post() REQUIRES(mutex_);
     bool wait_for_room(TimePoint deadline) REQUIRES(mutex_);
     bool empty() const REQUIRES(mutex_) { return head_ == queue_.size(); }
+    bool notice_is_next() const REQUIRES(mutex_) { return notice_ && opened_; }
 
     // In this order, so that what every event needs lies together.
     Mutex mutex_;
@@ -117,6 +119,7 @@ class Inbox
     size_t posted_ GUARDED_BY(mutex_) = 0;   // posts that no take() or pause() has answered
     bool closed_ GUARDED_BY(mutex_) = false; // the last event is put in, and not taken yet
     bool notice_ GUARDED_BY(mutex_) = false; // is put in, and not taken yet
+    bool opened_ GUARDED_BY(mutex_) = false; // the open event has been taken
     bool over_ GUARDED_BY(mutex_) = false;   // the last event has been taken
     bool paused_ GUARDED_BY(mutex_) = false;
     bool drops_overflow_ GUARDED_BY(mutex_) = false;

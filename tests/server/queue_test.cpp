@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <string>
+#include <thread>
 
 using namespace test;
 
@@ -82,4 +83,63 @@ TEST_CASE("queueing refuses what sending refuses")
     server.events().wait(Kind::close);
     CHECK(queue(server.handle(), "x") == ENOTCONN);
     CHECK(libwebsock_queued_bytes(server.handle()) == 0);
+}
+
+// One worker; it is in another client's callback when the second client is opened, which a thread
+// has a handle of from onrequest.
+TEST_CASE("ondrain does not come before onopen")
+{
+    static std::atomic<bool> opened;
+    static std::atomic<int> drained_unopened;
+    static std::atomic<int> drains;
+    static std::atomic<libwebsock_client_state *> second;
+    opened = false;
+    drained_unopened = drains = 0;
+    second = nullptr;
+    Gate asked; // onrequest may return
+    Server server(
+        {.settings =
+             [](auto *context) {
+                 context->max_workers = 1;
+                 context->max_queued_bytes = 100'000;
+                 context->ondrain = [](libwebsock_client_state *) {
+                     drained_unopened += !opened;
+                     return ++drains;
+                 };
+             },
+         .onopen = [](Scene &,
+                      libwebsock_client_state *client) { opened = opened || client == second; },
+         .onmessage = [](Scene &scene, libwebsock_client_state *,
+                         libwebsock_message *) { CHECK(scene.gate.wait()); },
+         .onrequest =
+             [&](Scene &, libwebsock_client_state *client, const libwebsock_request *request) {
+                 if (std::string(request->path) == "/second") {
+                     second = libwebsock_retain(client);
+                     CHECK(asked.wait());
+                 }
+                 return 0;
+             }});
+    Client first = Client::open(server.port());
+    server.events().wait(Kind::open);
+    Client client(server.port(), {.receive_buffer = 4096});
+    std::thread shake_hands([&] { client.handshake("/second"); });
+    CHECK(eventually([&] { return second != nullptr; }));
+    first.send_text("block");
+    CHECK(eventually([&] { return server.stats().events_queued > 0; }));
+    asked.open();
+    shake_hands.join();
+    const std::string text(10'000, 'x');
+    int queued = 0;
+    int error = 0;
+    while ((error = queue(second, text)) == 0)
+        ++queued;
+    CHECK(error == ENOBUFS);
+    for (int i = 0; i < queued; ++i)
+        CHECK(client.receive_text() == text);
+    CHECK(eventually([&] { return libwebsock_queued_bytes(second) == 0; }));
+    CHECK_FALSE(opened);
+    server.gate().open();
+    CHECK(eventually([] { return drains == 1; }));
+    CHECK(drained_unopened == 0);
+    libwebsock_release(second);
 }
