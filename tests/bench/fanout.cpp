@@ -20,6 +20,8 @@ class FanOut
     {
         for (size_t i = 0; i < members_.size(); ++i)
             peers_.open(members_[i], i);
+        for (size_t i = 0; i < settings.deaf; ++i)
+            deaf_.push_back(connect_and_open(settings, nullptr, members_.size() + i));
     }
 
     void run();
@@ -40,6 +42,7 @@ class FanOut
     Histogram latencies_;
     uint64_t deliveries_ = 0;
     std::vector<Peer> members_;
+    std::vector<Stream> deaf_; // which get it all, too, and read nothing
     Peer &sender_;
     std::vector<Message> under_way_; // by number modulo depth
     size_t offered_ = 0;             // messages before this one have been offered to the socket
@@ -116,7 +119,7 @@ int main(int argc, char **argv)
     const bench::Settings settings = bench::parse_settings(argc, argv, {.connections = 500});
     if (settings.raw)
         bench::give_up("fanout is for WebSocket: its server has to know where a message ends");
-    bench::allow_files(settings.connections + 1);
+    bench::allow_files(settings.connections + 1 + settings.deaf);
     bench::FanOut(settings).run();
     return 0;
 }

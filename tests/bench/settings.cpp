@@ -16,7 +16,7 @@ namespace {
                  "usage: %s --port PORT [--server-pid PID] [--raw] [--text]\n"
                  "    [--tls|--resumed] [--connections N] [--payload BYTES] [--depth N]\n"
                  "    [--seconds S] [--warmup S] [--until secured|opened|closed]\n"
-                 "    [--rate MESSAGES_PER_SECOND]\n",
+                 "    [--rate MESSAGES_PER_SECOND] [--deaf N]\n",
                  program);
     std::exit(2);
 }
@@ -61,6 +61,7 @@ Settings parse_settings(int argc, char **argv, Settings settings)
         {"seconds", required_argument, nullptr, 'l'},
         {"warmup", required_argument, nullptr, 'w'},
         {"rate", required_argument, nullptr, 'm'},
+        {"deaf", required_argument, nullptr, 'D'},
         {nullptr, 0, nullptr, 0},
     };
     for (;;) {
@@ -104,6 +105,9 @@ Settings parse_settings(int argc, char **argv, Settings settings)
             continue;
         case 'w':
             settings.warmup_seconds = value(0, kMostSeconds);
+            continue;
+        case 'D':
+            settings.deaf = static_cast<size_t>(value(0, kMostConnections));
             continue;
         case 'm':
             settings.rate = value(1, kMostRate);

@@ -29,6 +29,7 @@ struct Settings {
     double seconds = 3;      // measured, after the warm-up
     double warmup_seconds = 0.5;
     double rate = 10000; // messages a second, for clients that keep a rate
+    size_t deaf = 0;     // more connections, which are never read
 };
 
 inline constexpr size_t kMostConnections = 200000;
