@@ -66,6 +66,21 @@ def fan_out(payload, receivers=500, burst=1, quick=0):
                 against=(FAN_OUT_FLOOR, OURS), rounds=(3, quick))
 
 
+def deaf(count):
+    """2000 bytes, so that those who do not read have no more room at once."""
+    return Case(f"fan-out 2000 B to 5000, {count} deaf", 5000, "per_second", payload=2000,
+                work="fanout", program="fanout", options=("--deaf", count, "--warmup", 3),
+                servers=((OURS_TOPICS,), ()), against=(), rounds=(3, 0), seconds=(6, 0))
+
+
+def stale(send_buffer_bytes, quick=0):
+    """Latency is the age of the prices. The warm-up fills what lies between."""
+    return Case(f"prices at 20 kB/s, buffer {send_buffer_bytes}", 1, "per_second",
+                work=f"prices={send_buffer_bytes}", program="stale",
+                options=("--rate", 20000, "--warmup", 6), servers=((OURS,), (OURS,)), against=(),
+                rounds=(2, quick), seconds=(5, 4))
+
+
 CASES = (
     Case("echo 20 B, 64 connections", 64, "server_us", servers=(ALL, ALL), rounds=(5, 2),
          seconds=(2.5, 1)),
@@ -89,6 +104,11 @@ CASES = (
     fan_out(100),
     fan_out(20, burst=10),
     fan_out(100, burst=10, quick=1),
+    deaf(0),
+    deaf(5000),
+    stale(0, quick=1),
+    stale(4096),
+    stale(16384),
     Case("sessions, 16 at a time", 16, "per_second", program="churn"),
     Case("crowd, 10000 conn., 10000 per s", 10000, "server_us", program="crowd",
          options=("--rate", 10000), servers=(FEW, FEW), rounds=(2, 0), seconds=(4, 0)),
@@ -104,6 +124,9 @@ MEMORY = (
     Memory(10000, ("thread floor", OURS, BEAST_SYNC), rounds=(3, 0)),
     Memory(5000, (OURS,), kept=False, rounds=(2, 1)),
 )
+# (threads, topics); full and QUICK.
+PUBLISH = "publish"
+PUBLISHERS = (((1, 1), (4, 1), (4, 1000)), ((1, 1), (4, 1000)))
 MICRO = "micro"  # the inner loops: its name for --only
 
 WARM_UP_SECONDS = (0.5, 0.3)

@@ -78,6 +78,12 @@ static int subscribe(libwebsock_client_state *client)
     return libwebsock_subscribe(client, "all", NULL);
 }
 
+static int subscribe_when_asked(libwebsock_client_state *client, libwebsock_message *msg)
+{
+    (void)msg;
+    return subscribe(client);
+}
+
 static int publish(libwebsock_client_state *client, libwebsock_message *msg)
 {
     if (msg->opcode == WS_OPCODE_TEXT) {
@@ -90,6 +96,9 @@ static int (*onmessage(void))(libwebsock_client_state *, libwebsock_message *)
 {
     if (work.fanout) {
         return work.topics ? publish : fan_out;
+    }
+    if (work.prices) {
+        return subscribe_when_asked;
     }
     return work.block_ms > 0 ? block_and_echo : echo;
 }
@@ -105,7 +114,7 @@ int main(int argc, char **argv)
         perror("libwebsock_init");
         return 1;
     }
-    ctx->onopen = work.topics || work.prices ? subscribe : NULL;
+    ctx->onopen = work.topics ? subscribe : NULL;
     ctx->onclose = NULL;
     ctx->onframetoolarge = NULL;
     ctx->onlog = NULL;

@@ -15,7 +15,8 @@ import sys
 
 import charts
 from aead import aead_rate, compare_with_bound, print_bound
-from cases import ALL, CASES, MEMORY, MICRO, NGINX_TLS, OURS, WARM_UP_SECONDS
+from cases import ALL, CASES, MEMORY, MICRO, NGINX_TLS, OURS, PUBLISH, PUBLISHERS, \
+    WARM_UP_SECONDS
 from figures import add_ratios, summary
 from machine import allow_files, describe
 from memory import measure_given_back, measure_idle
@@ -144,6 +145,18 @@ def run_micro(args):
     return json.loads(done.stdout)
 
 
+def run_publish(args):
+    results = []
+    for threads, topics in PUBLISHERS[args.quick]:
+        done = subprocess.run([f"{args.build}/publish", str(threads), str(topics)], text=True,
+                              stdout=subprocess.PIPE, check=True, timeout=TIME_LIMIT)
+        results.append(json.loads(done.stdout))
+        print(f"publish, {threads} threads, {topics} topics: "
+              f"{results[-1]['per_second']:,.0f} per s, CPU {results[-1]['cpu_ns']:.0f} ns each",
+              flush=True)
+    return results
+
+
 def parse_arguments():
     parser = argparse.ArgumentParser(description="benchmark of libwebsock, floors and others")
     parser.add_argument("--quick", action="store_true", help="three minutes, rougher")
@@ -171,6 +184,9 @@ def main():
     report["cases"] = run_cases(args, failures)
     print()
     report["memory"] = run_memory(args, failures)
+    if args.only in PUBLISH:
+        print(flush=True)
+        report["publish"] = failures.attempt(PUBLISH, run_publish, args)
     if args.only in MICRO:
         print(flush=True)
         report["micro"] = failures.attempt(MICRO, run_micro, args)

@@ -28,6 +28,8 @@ class Reader
     {
         if (slice_bytes_ < kHeaderBytes)
             give_up("so low a rate is none");
+        if (!stream_.send_all(Exchange(settings).request(0))) // it asks for the prices
+            give_up("cannot send");
         (void)setsockopt(stream_.fd(), SOL_SOCKET, SO_RCVBUF, &kReceiveBuffer,
                          sizeof kReceiveBuffer);
     }
