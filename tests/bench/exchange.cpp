@@ -188,9 +188,12 @@ int begin_connect(uint16_t port)
     return fd;
 }
 
-Stream connect_and_secure(const Settings &settings, TlsClient *tls, size_t number)
+Stream connect_and_secure(const Settings &settings, TlsClient *tls, size_t number,
+                          int receive_buffer)
 {
     const int fd = new_socket(0);
+    if (receive_buffer > 0) // before it connects, or the peer has been told of more
+        (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
     if (settings.connections > kPortsPerAddress)
         bind_source(fd, number);
     connect_to(fd, settings.port);
@@ -202,9 +205,10 @@ Stream connect_and_secure(const Settings &settings, TlsClient *tls, size_t numbe
     return stream;
 }
 
-Stream connect_and_open(const Settings &settings, TlsClient *tls, size_t number)
+Stream connect_and_open(const Settings &settings, TlsClient *tls, size_t number,
+                        int receive_buffer)
 {
-    Stream stream = connect_and_secure(settings, tls, number);
+    Stream stream = connect_and_secure(settings, tls, number, receive_buffer);
     if (!settings.raw)
         open_websocket(stream);
     return stream;

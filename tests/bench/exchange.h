@@ -54,9 +54,11 @@ int begin_connect(uint16_t port);
 // Makes a connection that blocks, and its handshakes: that of TLS, unless tls is nullptr,
 // and, unless raw, that of WebSocket. Gives up after ten seconds. number is its place among
 // all connections of the client: when they are too many for the ports of one address, they
-// come from 127.0.0.2, .3 and so on.
-Stream connect_and_secure(const Settings &settings, TlsClient *tls, size_t number = 0);
-Stream connect_and_open(const Settings &settings, TlsClient *tls, size_t number = 0);
+// come from 127.0.0.2, .3 and so on. receive_buffer: bytes, or 0 for the system's.
+Stream connect_and_secure(const Settings &settings, TlsClient *tls, size_t number = 0,
+                          int receive_buffer = 0);
+Stream connect_and_open(const Settings &settings, TlsClient *tls, size_t number = 0,
+                        int receive_buffer = 0);
 
 // Raises the limit of open files for so many connections; gives up when it cannot be.
 void allow_files(size_t connections);

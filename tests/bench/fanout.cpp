@@ -11,6 +11,8 @@
 namespace bench {
 namespace {
 
+constexpr int kDeafBuffer = 4096; // so that it is full soon
+
 class FanOut
 {
   public:
@@ -21,7 +23,7 @@ class FanOut
         for (size_t i = 0; i < members_.size(); ++i)
             peers_.open(members_[i], i);
         for (size_t i = 0; i < settings.deaf; ++i)
-            deaf_.push_back(connect_and_open(settings, nullptr, members_.size() + i));
+            deaf_.push_back(connect_and_open(settings, nullptr, members_.size() + i, kDeafBuffer));
     }
 
     void run();

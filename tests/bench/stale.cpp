@@ -8,7 +8,6 @@
 #include <cstdlib>
 #include <ctime>
 #include <string>
-#include <sys/socket.h>
 
 namespace bench {
 namespace {
@@ -23,15 +22,13 @@ class Reader
 {
   public:
     explicit Reader(const Settings &settings)
-        : stream_(connect_and_open(settings, nullptr)),
+        : stream_(connect_and_open(settings, nullptr, 0, kReceiveBuffer)),
           slice_bytes_(static_cast<size_t>(settings.rate * kSliceNs / 1e9)), due_at_(now_ns())
     {
         if (slice_bytes_ < kHeaderBytes)
             give_up("so low a rate is none");
         if (!stream_.send_all(Exchange(settings).request(0))) // it asks for the prices
             give_up("cannot send");
-        (void)setsockopt(stream_.fd(), SOL_SOCKET, SO_RCVBUF, &kReceiveBuffer,
-                         sizeof kReceiveBuffer);
     }
 
     void read_slice();
