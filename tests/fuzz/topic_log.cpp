@@ -103,8 +103,16 @@ std::string text_of(const Message &message) { return fuzz::text_of(Bytes(message
 
 void check_reading(const TopicLog &log, const Model &model, uint64_t cursor, size_t most)
 {
-    std::array<TopicLog::Item, 8> items;
-    const size_t count = log.read(cursor, std::span(items).first(most));
+    struct Item {
+        uint64_t offset;
+        Ref<Message> message;
+    };
+    std::vector<Item> items;
+    log.read(cursor, [&](uint64_t offset, const Ref<Message> &message) {
+        items.push_back({offset, message});
+        return items.size() < most;
+    });
+    const size_t count = items.size();
     size_t found = 0;
     for (uint64_t at = cursor; at <= model.all.size() && found < most; ++at) {
         const Kept &kept = model.all[at - 1];
