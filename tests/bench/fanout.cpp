@@ -20,10 +20,10 @@ class FanOut
         : settings_(settings), peers_(settings), members_(settings.connections + 1),
           sender_(members_.front()), under_way_(settings.depth)
     {
-        for (size_t i = 0; i < members_.size(); ++i)
-            peers_.open(members_[i], i);
         for (size_t i = 0; i < settings.deaf; ++i)
             deaf_.push_back(connect_and_open(settings, nullptr, members_.size() + i, kDeafBuffer));
+        for (size_t i = 0; i < members_.size(); ++i)
+            peers_.open(members_[i], i);
     }
 
     void run();
