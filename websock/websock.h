@@ -544,7 +544,7 @@ int libwebsock_send_all_binary(libwebsock_context *ctx, const void *data, size_t
  * The message is sent, or queued for a client that does not read; the caller never waits.
  * These return 0, or -1 as the functions above, and ENOBUFS: more than max_queued_bytes would
  * wait for the client. Then nothing was sent, the connection goes on, and ondrain is called
- * once when what waits has left. */
+ * once when what waits has left. While nothing waits, a message of any size is taken. */
 int libwebsock_queue_text(libwebsock_client_state *client, const char *text, size_t len);
 int libwebsock_queue_binary(libwebsock_client_state *client, const void *data, size_t len);
 
@@ -558,8 +558,8 @@ size_t libwebsock_queued_bytes(const libwebsock_client_state *client);
  * the messages of a topic in one order, each at most once, and without a gap unless onmissed or
  * a close with 1013 says so. Different topics, and sends to one client, have no order among
  * each other. Publishing never waits for a subscriber. Any thread may call these functions, in
- * callbacks and elsewhere. They return 0, or -1 with errno; EPERM: the context serves in another
- * process. */
+ * callbacks and elsewhere. They return 0, or -1 with errno. Those that take the context fail with
+ * EPERM if it serves in another process. */
 
 #define LIBWEBSOCK_BEHIND_CLOSE 0 /* close with 1013 */
 #define LIBWEBSOCK_BEHIND_SKIP 1  /* go on with the oldest message there is; see onmissed */
