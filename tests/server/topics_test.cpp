@@ -471,9 +471,12 @@ TEST_CASE("what is published from onclose, and while the server stops, is publis
     refused = 0;
     std::thread publisher;
     {
-        Server server({.onmessage = serve, .onclose = [](Scene &, libwebsock_client_state *client) {
-                           CHECK(libwebsock_publish_text(client->ctx, "room", "gone") == 0);
-                       }});
+        Server server({.settings = [](auto *context) { context->close_timeout_ms = 100; },
+                       .onmessage = serve,
+                       .onclose =
+                           [](Scene &, libwebsock_client_state *client) {
+                               CHECK(libwebsock_publish_text(client->ctx, "room", "gone") == 0);
+                           }});
         Client alice = subscribed(server);
         Client bob = subscribed(server);
         alice.reset();
