@@ -1,5 +1,6 @@
 // topics_test.cpp: topics as clients see them: who gets which messages, in which order, and what
 // becomes of who is behind. What a log keeps is in topics/topic_log_test.cpp.
+#include "tests/server/topic_calls.h"
 #include "tests/support/server.h"
 
 #include <doctest/doctest.h>
@@ -14,61 +15,6 @@
 using namespace test;
 
 namespace {
-
-struct How {
-    size_t history = 0;
-    const char *after_id = nullptr;
-    bool no_echo = false;
-};
-
-int subscribe(libwebsock_client_state *client, const char *topic, const How &how = {})
-{
-    libwebsock_subscription subscription{};
-    subscription.size = sizeof subscription;
-    subscription.history = how.history;
-    subscription.after_id = how.after_id;
-    subscription.no_echo = how.no_echo;
-    return libwebsock_subscribe(client, topic, &subscription);
-}
-
-struct What {
-    std::string topic = "room";
-    std::string text;
-    std::string id = {};
-    std::string key = {};
-    libwebsock_client_state *publisher = nullptr;
-};
-
-int publish(libwebsock_context *context, const What &what)
-{
-    libwebsock_publication publication{};
-    publication.size = sizeof publication;
-    publication.topic = what.topic.c_str();
-    publication.payload = what.text.data();
-    publication.payload_len = what.text.size();
-    publication.id = what.id.empty() ? nullptr : what.id.c_str();
-    publication.key = what.key.empty() ? nullptr : what.key.c_str();
-    publication.publisher = what.publisher;
-    return libwebsock_publish(context, &publication);
-}
-
-struct Keeps {
-    size_t messages = 0;
-    size_t bytes = 0;
-    int ms = 0;
-    int when_behind = LIBWEBSOCK_BEHIND_CLOSE;
-};
-
-int configure(libwebsock_context *context, const char *prefix, const Keeps &keeps)
-{
-    libwebsock_topic_options options{};
-    options.size = sizeof options;
-    options.history_messages = keeps.messages;
-    options.history_bytes = keeps.bytes;
-    options.history_ms = keeps.ms;
-    options.when_behind = keeps.when_behind;
-    return libwebsock_configure_topics(context, prefix, &options);
-}
 
 // A client asks by a text: "+room" subscribes, "-room" unsubscribes, anything else is published
 // in "room". The answer to the first two is "ok", or the errno value.
