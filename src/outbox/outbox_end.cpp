@@ -9,6 +9,9 @@
 
 namespace websock {
 
+// How long the end of a connection that its peer has broken waits for whoever is writing.
+constexpr int kWriterMs = 100;
+
 void Outbox::wait_for_close()
 {
     Lock lock(mutex_);
@@ -85,6 +88,10 @@ void Outbox::end()
     Lock lock(mutex_);
     if (state() != State::ended)
         end_locked();
+    // TLS may have an alert to send, and a writer that does not wait for the peer is soon done.
+    const TimePoint deadline = in_ms(kWriterMs);
+    while (turn_ != Turn::free && wait_for_quiet(deadline)) {
+    }
     end_writing(TimePoint{}); // what does not leave at once is lost
     if (turn_ != Turn::free || !writing_ended_)
         transport_.shut();
