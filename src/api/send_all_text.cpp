@@ -1,11 +1,10 @@
 // send_all_text.cpp, for libwebsock_send_all_text(3): one message for every client.
 #include "api/checked.h"
 #include "base/utf8.h"
-#include "protocol/frame.h"
+#include "protocol/message.h"
 #include "server/context.h"
 
 #include <cstring>
-#include <vector>
 #include <websock/websock.h>
 
 using namespace websock;
@@ -19,11 +18,9 @@ int send_to_all(libwebsock_context *ctx, Opcode opcode, const void *data, size_t
     const std::span<const uint8_t> payload = bytes_of(data, len);
     if (opcode == Opcode::text && !is_valid_utf8(payload))
         return EILSEQ;
-    std::vector<uint8_t> frame(kMaxServerHeader + len);
-    const size_t header_len = encode_header(frame.data(), true, opcode, len);
-    if (len > 0)
-        std::memcpy(frame.data() + header_len, data, len);
-    return Context::of(ctx)->send_all(std::span(frame).first(header_len + len));
+    const Message::Content content{
+        .opcode = opcode, .payload = payload, .id = {}, .key = {}, .publisher = 0};
+    return Context::of(ctx)->send_all(Message::make(content));
 }
 
 } // namespace

@@ -19,7 +19,7 @@ int subscribe(libwebsock_client_state *client, const char *topic,
         return EINVAL;
     Connection &connection = *Connection::of(client);
     // The context is there as long as the connection is open, which is when this is called.
-    const auto make = [&]() -> std::unique_ptr<Outbox::Source> {
+    const auto make = [&]() -> std::unique_ptr<Source> {
         return std::make_unique<Subscriber>(connection, Context::of(client->ctx)->topics());
     };
     Subscriber *const subscriber = Subscriber::of(connection, make);

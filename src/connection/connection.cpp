@@ -103,9 +103,9 @@ void Connection::leave_server()
     engine_.registry.remove(*this);
 }
 
-int Connection::queue_or_close(std::span<const uint8_t> frame)
+int Connection::queue_or_close(const Ref<Message> &message)
 {
-    const int error = outbox_.queue_or_close(frame);
+    const int error = outbox_.queue_or_close(message);
     if (error == ENOBUFS) {
         inbox_.drop_overflow();
         engine_.log.write(LIBWEBSOCK_LOG_INFO,

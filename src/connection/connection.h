@@ -52,7 +52,7 @@ class Connection final : public Outbox::Owner
     const Request &request() const { return request_; }
     const libwebsock_request *public_request() const { return &public_request_; }
     const libwebsock_tls_info *public_tls() const { return tls_ ? &public_tls_ : nullptr; }
-    int queue_or_close(std::span<const uint8_t> frame); // of send_all; see Outbox::queue_or_close
+    int queue_or_close(const Ref<Message> &message); // of send_all; see Outbox::queue_or_close
 
     // Cuts the connection off. Events that were received before still run, then onclose.
     void drop(std::string_view reason);
@@ -68,7 +68,7 @@ class Connection final : public Outbox::Owner
     void expired() noexcept override { drop("the peer did not answer our Close frame"); }
     void resume_callbacks() noexcept override;
     void notify() noexcept override;
-    // By Outbox::Source::tell().
+    // By Source::tell().
     void call_onmissed(const char *topic, uint64_t messages);
     void retain() noexcept override { references_.fetch_add(1, std::memory_order_relaxed); }
     void release() noexcept override;

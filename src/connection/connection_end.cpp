@@ -93,7 +93,7 @@ void Connection::finish() noexcept
     if (!ending_.peer_is_told)
         outbox_.end();
     // Before onclose, and for good: the outbox is not open any more.
-    if (Outbox::Source *const source = outbox_.source())
+    if (Source *const source = outbox_.source())
         source->end();
     // A peer that never became a client has no callback to come, and should not wait for a worker.
     if (!upgraded_ && inbox_.idle())

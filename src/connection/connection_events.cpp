@@ -201,7 +201,7 @@ void Connection::give_notice()
 {
     if (outbox_.take_drained() && handle_.ondrain)
         handle_.ondrain(&handle_);
-    if (Outbox::Source *const source = outbox_.source())
+    if (Source *const source = outbox_.source())
         source->tell();
 }
 

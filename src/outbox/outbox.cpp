@@ -15,12 +15,6 @@ namespace {
 // at the price of a small one.
 constexpr size_t kGatherBytes = 16 * 1024;
 
-// Of a frame of ours, which is not masked.
-size_t header_len_of(std::span<const uint8_t> frame)
-{
-    return frame[1] < 126 ? 2 : frame[1] == 126 ? 4 : 10;
-}
-
 // Doubles the capacity, or many small frames would be copied again and again. Throws
 // std::bad_alloc with nothing appended.
 void append(std::vector<uint8_t> &bytes, std::span<const uint8_t> first,
@@ -78,15 +72,14 @@ int Outbox::send(bool fin, Opcode opcode, std::span<const uint8_t> payload)
     return error;
 }
 
-int Outbox::queue_or_close(std::span<const uint8_t> message)
+int Outbox::queue_or_close(const Ref<Message> &message)
 {
-    const size_t header_len = header_len_of(message);
-    const Frame frame{message.first(header_len), message.subspan(header_len)};
+    const Frame frame{message->header(), message->payload()};
 
     Lock lock(mutex_);
     if (state() != State::open)
         return ENOTCONN;
-    const int error = queue_locked(frame, static_cast<Opcode>(message[0] & 0x0f));
+    const int error = queue_locked(frame, message->opcode(), &message);
     if (error == ENOBUFS)
         (void)close_locked(1008, "does not read what it is sent", true);
     return error;
@@ -118,13 +111,15 @@ size_t Outbox::queued()
 }
 
 // A whole message. ENOBUFS: there is no room for it.
-int Outbox::queue_locked(Frame frame, Opcode opcode)
+int Outbox::queue_locked(Frame frame, Opcode opcode, const Ref<Message> *shared)
 {
     const bool may_write = turn_ == Turn::free && !left_to_flusher_;
     // What a batch has gathered does not wait for the peer.
     const bool must_wait = fragments_.under_way || (!may_write && queued_bytes() > 0);
     if (must_wait && frame.size() > room())
         return ENOBUFS;
+    if (shared && may_share())
+        return queue_shared(*shared);
     const Way way = may_write && !fits_batch(frame) ? Way::write_now : Way::enqueue;
     return place(frame, true, opcode, way);
 }
@@ -155,6 +150,8 @@ bool Outbox::joins_queue(Frame frame)
 // Gives a frame its place among the others; where that is depends on unfinished fragments.
 int Outbox::place(Frame frame, bool fin, Opcode opcode, Way way)
 try {
+    if (way != Way::enqueue)
+        copy_messages();
     trace_.add(frame.header[0], frame.payload.size(), coarse_ms());
     if (is_control(opcode))
         return add(frame, way);
@@ -255,7 +252,7 @@ int Outbox::close_locked(uint16_t code, std::string_view reason, bool expires)
     std::array<uint8_t, kMaxControlPayload> payload;
     const size_t len = encode_close(payload.data(), code, reason);
     try {
-        queue_pong();
+        queue_pong_and_ping();
         queue_control(Opcode::close, std::span(payload).first(len));
     } catch (const std::bad_alloc &) {
         fail(ENOMEM);
@@ -289,7 +286,7 @@ void Outbox::ping()
     Lock lock(mutex_);
     if (state() != State::open)
         return;
-    queue_control(Opcode::ping, {});
+    has_ping_ = true;
     flush_if_due();
 }
 
@@ -302,17 +299,19 @@ void Outbox::queue_control(Opcode opcode, std::span<const uint8_t> payload)
     trace_.add(header[0], payload.size(), coarse_ms());
 }
 
-void Outbox::queue_pong()
+void Outbox::queue_pong_and_ping()
 {
-    if (!has_pong_)
-        return;
-    has_pong_ = false;
+    const bool pongs = std::exchange(has_pong_, false);
+    const bool pings = std::exchange(has_ping_, false);
     if (state() != State::open)
         return; // no frame follows our Close
     try {
-        queue_control(Opcode::pong, std::span(pong_).first(pong_len_));
+        if (pongs)
+            queue_control(Opcode::pong, std::span(pong_).first(pong_len_));
+        if (pings)
+            queue_control(Opcode::ping, {});
     } catch (const std::bad_alloc &) {
-        // The peer may ask again.
+        // The peer may ask again, and so may we.
     }
 }
 

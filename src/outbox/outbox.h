@@ -8,9 +8,10 @@
 // once they leave to the Flusher.
 #pragma once
 
-#include "base/inline_vector.h"
 #include "dispatch/dispatcher.h"
 #include "dispatch/flusher.h"
+#include "outbox/message_queue.h"
+#include "outbox/source.h"
 #include "protocol/frame.h"
 #include "protocol/frame_trace.h"
 #include "protocol/message.h"
@@ -77,43 +78,20 @@ class Outbox final : private Flusher::Blocked
     // in each callback.
     int send(bool fin, Opcode opcode, std::span<const uint8_t> payload) EXCLUDES(mutex_);
 
-    // Sends or queues a whole message, which is one encoded frame. Never waits. ENOBUFS: the
-    // queue has no room for it, and the connection is being closed with 1008.
-    int queue_or_close(std::span<const uint8_t> message) EXCLUDES(mutex_);
+    // Sends or queues a message that others get, too, if it can without a copy. Never waits.
+    // ENOBUFS: the queue has no room for it, and the connection is being closed with 1008.
+    int queue_or_close(const Ref<Message> &message) EXCLUDES(mutex_);
 
-    // The same, but without room the connection goes on, and the owner is notified once what is
-    // queued has left.
+    // Sends or queues a whole message. Never waits. ENOBUFS: there is no room; the owner is
+    // notified once what is queued has left.
     int queue(Opcode opcode, std::span<const uint8_t> payload) EXCLUDES(mutex_);
     bool take_drained() EXCLUDES(mutex_); // whether it has, since this was last asked
     size_t queued() EXCLUDES(mutex_);     // bytes
 
-    // Whole messages that others keep for this client, such as those of topics. They leave when
-    // nothing is queued here, straight from where they are kept: outbox_delivery.cpp.
-    static constexpr size_t kMostItems = 64;
-    // What the system may take of it that it cannot send yet: the rest is not too late to be
-    // replaced by something newer. A client that reads 20 kB a second gets prices 0.6 s old, and
+    // What the system may take of a source's that it cannot send yet: the rest is not too late to
+    // be replaced by something newer. A client that reads 20 kB a second gets prices 0.7 s old, and
     // with the system's own limits of several MiB more than 13 s old.
     static constexpr size_t kUnsent = 8192; // bytes
-    struct Item {
-        Ref<Message> message;
-        void *of = nullptr; // these two are the source's
-        uint64_t offset = 0;
-    };
-    using Items = InlineVector<Item, kMostItems>;
-    class Source
-    {
-      public:
-        virtual ~Source() = default;
-        // Adds the next messages to what is empty, at most as many as fit. Called by the holder
-        // of the turn, without the outbox's lock, and followed by took().
-        virtual void collect(Items &out) noexcept = 0;
-        // These, the first ones of them, have left or begun to. Whether there are more.
-        virtual bool took(std::span<const Item> items) noexcept = 0;
-        // After Owner::notify(), on a worker, among the client's events.
-        virtual void tell() = 0;
-        // The connection is ending. Nothing is collected any more.
-        virtual void end() noexcept = 0;
-    };
     // The client's source, which stays as long as the outbox. nullptr: it has none.
     Source *source() const { return source_.load(std::memory_order_acquire); }
     // Makes it, if it has none. nullptr: the connection is not open. Throws std::bad_alloc.
@@ -212,7 +190,8 @@ class Outbox final : private Flusher::Blocked
 
     // outbox.cpp
     enum class Way { enqueue, write, write_now }; // write: the caller holds the turn
-    int queue_locked(Frame frame, Opcode opcode) REQUIRES(mutex_);
+    int queue_locked(Frame frame, Opcode opcode, const Ref<Message> *shared = nullptr)
+        REQUIRES(mutex_);
     int place(Frame frame, bool fin, Opcode opcode, Way way) REQUIRES(mutex_);
     int place_fragment(Frame frame, bool fin, Opcode opcode, Way way) REQUIRES(mutex_);
     int add(Frame frame, Way way) REQUIRES(mutex_);
@@ -224,20 +203,23 @@ class Outbox final : private Flusher::Blocked
     int keep_behind_fragments(Frame frame) REQUIRES(mutex_);
     int close_locked(uint16_t code, std::string_view reason, bool expires) REQUIRES(mutex_);
     void queue_control(Opcode opcode, std::span<const uint8_t> payload) REQUIRES(mutex_);
-    void queue_pong() REQUIRES(mutex_);
+    void queue_pong_and_ping() REQUIRES(mutex_);
     size_t unwritten() const REQUIRES(mutex_) { return to_write_.size() - written_; }
     size_t queued_bytes() const REQUIRES(mutex_)
     {
-        return unwritten() + queue_.size() + behind_fragments_.size();
+        return unwritten() + queue_.size() + behind_fragments_.size() + messages_.bytes() +
+               (begun_was_queued_ ? rest_of_begun().size() : 0);
     }
     size_t room() const REQUIRES(mutex_);
     bool has_pending_locked() const REQUIRES(mutex_)
     {
-        return has_own_pending() || may_deliver();
+        return has_bytes() || !messages_.empty() || may_collect();
     }
-    bool has_own_pending() const REQUIRES(mutex_)
+    // Whether write_out() has something to do.
+    bool has_bytes() const REQUIRES(mutex_)
     {
-        return unwritten() > 0 || !queue_.empty() || has_pong_ || transport_wants_write_ || begun_;
+        const bool may_load = messages_.empty() && (!queue_.empty() || has_pong_ || has_ping_);
+        return unwritten() > 0 || may_load || transport_wants_write_ || begun_;
     }
 
     // outbox_callbacks.cpp
@@ -265,11 +247,24 @@ class Outbox final : private Flusher::Blocked
     void give_buffer_back() REQUIRES(mutex_);
 
     // outbox_delivery.cpp
-    bool may_deliver() const REQUIRES(mutex_)
+    bool may_collect() const REQUIRES(mutex_)
     {
         return source_has_items_ && state() == State::open && !fragments_.under_way;
     }
+    bool may_share() const REQUIRES(mutex_);
+    int queue_shared(const Ref<Message> &message) REQUIRES(mutex_);
+    void copy_messages() REQUIRES(mutex_);
+    void next_messages(Source::Items &out) const REQUIRES(mutex_);
     bool deliver_some() REQUIRES(mutex_);
+    struct Delivered {
+        int error = 0; // as of write_out()
+        bool unsent = false;
+        size_t bytes = 0;
+        size_t taken = 0;        // items that have left or begun to
+        size_t left_of_last = 0; // bytes of the last one of these
+    };
+    Delivered write_items(Source::Items &items);
+    void note_delivered(std::span<const Source::Item> items) REQUIRES(mutex_);
     std::span<const uint8_t> rest_of_begun() const REQUIRES(mutex_);
 
     // outbox_end.cpp
@@ -298,6 +293,7 @@ class Outbox final : private Flusher::Blocked
     bool writing_ended_ GUARDED_BY(mutex_) = false;         // the transport has been told so
     bool transport_wants_write_ GUARDED_BY(mutex_) = false; // bytes of its own, which go first
     bool has_pong_ GUARDED_BY(mutex_) = false;              // pong_ answers the newest ping
+    bool has_ping_ GUARDED_BY(mutex_) = false;              // of ours, to be sent
     bool source_has_items_ GUARDED_BY(mutex_) = false;
     bool tells_when_drained_ GUARDED_BY(mutex_) = false; // queue() had no room
     bool drained_ GUARDED_BY(mutex_) = false;            // all has left since then
@@ -306,8 +302,9 @@ class Outbox final : private Flusher::Blocked
     unsigned quiet_waiters_ GUARDED_BY(mutex_) = 0; // threads that wait for quiet_
     // What it points to is guarded by mutex_; nullptr: no batch is under way.
     std::atomic<std::vector<uint8_t> *> lent_{nullptr};
-    std::vector<uint8_t> queue_ GUARDED_BY(mutex_);     // leaves behind to_write_
-    std::vector<uint8_t> to_write_ GUARDED_BY(mutex_);  // leaves next; see Turn
+    // They leave in this order: begun_, to_write_, messages_, queue_.
+    std::vector<uint8_t> queue_ GUARDED_BY(mutex_);
+    std::vector<uint8_t> to_write_ GUARDED_BY(mutex_);  // see Turn
     size_t written_ GUARDED_BY(mutex_) = 0;             // bytes of to_write_ that have left
     size_t callback_bytes_ GUARDED_BY(mutex_) = 0;      // sent by callbacks since all had left
     uint64_t loads_ GUARDED_BY(mutex_) = 0;             // times that queue_ became to_write_
@@ -320,8 +317,10 @@ class Outbox final : private Flusher::Blocked
         Utf8Validator utf8;
     } fragments_ GUARDED_BY(mutex_);
     std::vector<uint8_t> behind_fragments_ GUARDED_BY(mutex_); // whole messages
-    Ref<Message> begun_ GUARDED_BY(mutex_);                    // leaves before to_write_; see Turn
-    size_t begun_written_ GUARDED_BY(mutex_) = 0;              // bytes of it that have left
+    MessageQueue messages_ GUARDED_BY(mutex_);         // those in front are the turn's holder's
+    Ref<Message> begun_ GUARDED_BY(mutex_);            // some of it has left; see Turn
+    size_t begun_written_ GUARDED_BY(mutex_) = 0;      // bytes of it
+    bool begun_was_queued_ GUARDED_BY(mutex_) = false; // it is from messages_
     std::unique_ptr<Source> owned_source_ GUARDED_BY(mutex_);
     std::atomic<Source *> source_{nullptr}; // the same; written under mutex_
     const Limits limits_;

@@ -1,17 +1,24 @@
-// outbox_delivery.cpp: how messages leave that others keep for this client: as many as one write
-// takes, straight from where they are kept. What is left of one that has begun leaves before
-// anything else. See outbox.h.
+// outbox_delivery.cpp: how messages leave that others get, too, or keep for this client: as many
+// as one write takes, straight from where they are. What is left of one that has begun leaves
+// before anything else. See outbox.h.
 #include "outbox/outbox.h"
 
 #include "transport/socket.h"
 
 #include <array>
 #include <cerrno>
+#include <new>
 #include <utility>
 
 namespace websock {
 
-Outbox::Source *Outbox::source(const std::function<std::unique_ptr<Source>()> &make)
+namespace {
+
+constexpr size_t kMostBytes = 64 * 1024; // of messages that are written together
+
+} // namespace
+
+Source *Outbox::source(const std::function<std::unique_ptr<Source>()> &make)
 {
     Lock lock(mutex_);
     if (state() != State::open)
@@ -39,50 +46,109 @@ std::span<const uint8_t> Outbox::rest_of_begun() const
     return begun_ ? begun_->frame().subspan(begun_written_) : std::span<const uint8_t>();
 }
 
-// By the holder of the turn, when nothing else is to be written. Whether the transport may take
+// Whether a message may wait in messages_, behind which queue_ leaves.
+bool Outbox::may_share() const { return queue_.empty() && !fragments_.under_way && !gathering_; }
+
+int Outbox::queue_shared(const Ref<Message> &message)
+try {
+    messages_.push_back(message);
+    flush_if_due();
+    return 0;
+} catch (const std::bad_alloc &) {
+    return ENOMEM;
+}
+
+// For a frame that is about to be written behind them. By the holder of the turn, or while it is
+// free. Throws std::bad_alloc with nothing changed.
+void Outbox::copy_messages()
+{
+    if (messages_.empty())
+        return;
+    to_write_.reserve(to_write_.size() + messages_.bytes());
+    for (size_t i = 0; i < messages_.size(); ++i) {
+        const std::span<const uint8_t> frame = messages_[i]->frame();
+        to_write_.insert(to_write_.end(), frame.begin(), frame.end());
+    }
+    totals_.messages += messages_.size();
+    messages_.clear();
+}
+
+void Outbox::next_messages(Source::Items &out) const
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < messages_.size() && out.room() > 0 && bytes < kMostBytes; ++i) {
+        out.push_back({messages_[i]});
+        bytes += messages_[i]->frame().size();
+    }
+}
+
+// By the holder of the turn, when write_out() has nothing to do. Whether the transport may take
 // more.
 bool Outbox::deliver_some()
 {
-    source_has_items_ = false; // unless deliver() is called meanwhile
-    Source &source = *owned_source_;
+    Source::Items items;
+    const bool queued = !messages_.empty();
+    if (queued)
+        next_messages(items);
+    else
+        source_has_items_ = false; // unless deliver() is called meanwhile
+    Source *const source = queued ? nullptr : owned_source_.get();
 
     mutex_.unlock();
-    Items items;
-    std::array<iovec, kMostItems> frames;
-    source.collect(items);
-    const size_t count = items.size();
-    for (size_t i = 0; i < count; ++i) {
-        const std::span<const uint8_t> frame = items[i].message->frame();
-        frames[i] = {const_cast<uint8_t *>(frame.data()), frame.size()};
-    }
-    std::span<iovec> rest = std::span(frames).first(count);
-    const size_t total = size_of(rest);
-    size_t bytes = total;
-    const int error = count > 0 ? write_parts(rest, bytes, Effort::once, 0) : 0;
-    const bool unsent = error != 0 && transport_.unsent();
-    const size_t whole = bytes == 0 ? count : count - rest.size();
-    const bool has_begun =
-        whole < count && rest.front().iov_len < items[whole].message->frame().size();
-    const size_t taken = whole + (has_begun ? 1 : 0);
-    const bool has_more = source.took(std::span(items).first(taken));
+    if (source)
+        source->collect(items);
+    const Delivered delivered = write_items(items);
+    const bool has_more = source && source->took(std::span(items).first(delivered.taken));
     mutex_.lock();
 
-    transport_wants_write_ = transport_wants_write_ || unsent;
-    totals_.bytes += total - bytes;
-    totals_.messages += taken;
-    if (error != 0 && error != EAGAIN)
-        fail(error);
+    transport_wants_write_ = transport_wants_write_ || delivered.unsent;
+    totals_.bytes += delivered.bytes;
+    totals_.messages += delivered.taken;
+    if (delivered.error != 0 && delivered.error != EAGAIN)
+        fail(delivered.error);
     if (state() == State::ended)
         return false;
-    const int64_t now_ms = taken > 0 ? coarse_ms() : 0;
-    for (const Item &item : std::span(items).first(taken))
-        trace_.add(item.message->frame()[0], item.message->payload().size(), now_ms);
-    if (has_begun) {
-        begun_ = std::move(items[whole].message);
-        begun_written_ = begun_->frame().size() - rest.front().iov_len;
+    if (queued)
+        messages_.pop_front(delivered.taken);
+    note_delivered(std::span(items).first(delivered.taken));
+    if (delivered.left_of_last > 0) {
+        begun_ = std::move(items[delivered.taken - 1].message);
+        begun_written_ = begun_->frame().size() - delivered.left_of_last;
+        begun_was_queued_ = queued;
     }
     source_has_items_ = source_has_items_ || has_more;
-    return error == 0;
+    resume_owner_if_due();
+    return delivered.error == 0;
+}
+
+// Without the lock.
+Outbox::Delivered Outbox::write_items(Source::Items &items)
+{
+    if (items.size() == 0)
+        return {};
+    std::array<iovec, Source::kMostItems> frames;
+    for (size_t i = 0; i < items.size(); ++i)
+        frames[i] = part_of(items[i].message->frame());
+    std::span<iovec> rest = std::span(frames).first(items.size());
+    const size_t total = size_of(rest);
+    size_t left = total;
+    Delivered delivered;
+    delivered.error = write_parts(rest, left, Effort::once, 0);
+    delivered.unsent = delivered.error != 0 && transport_.unsent();
+    delivered.bytes = total - left;
+    delivered.taken = left == 0 ? items.size() : items.size() - rest.size();
+    if (left > 0 && rest.front().iov_len < items[delivered.taken].message->frame().size()) {
+        delivered.left_of_last = rest.front().iov_len;
+        ++delivered.taken;
+    }
+    return delivered;
+}
+
+void Outbox::note_delivered(std::span<const Source::Item> items)
+{
+    const int64_t now_ms = items.empty() ? 0 : coarse_ms();
+    for (const Source::Item &item : items)
+        trace_.add(item.message->header()[0], item.message->payload().size(), now_ms);
 }
 
 } // namespace websock

@@ -102,9 +102,10 @@ void Outbox::end()
 void Outbox::end_locked()
 {
     state_ = State::ended;
-    has_pong_ = transport_wants_write_ = source_has_items_ = false;
+    has_pong_ = has_ping_ = transport_wants_write_ = source_has_items_ = false;
     std::vector<uint8_t>().swap(queue_);
     std::vector<uint8_t>().swap(behind_fragments_);
+    messages_.clear();
     if (turn_ == Turn::free)
         give_buffer_back();
     take_from_flusher();

@@ -20,11 +20,6 @@ constexpr int kRounds = 4;
 // copy what is left.
 constexpr int kPatienceMs = 2;
 
-iovec part(std::span<const uint8_t> bytes)
-{
-    return {const_cast<uint8_t *>(bytes.data()), bytes.size()};
-}
-
 } // namespace
 
 // Waits for the turn. 0, or why there is none. It needs no deadline: whoever holds the turn
@@ -56,9 +51,9 @@ int Outbox::take_turn()
 void Outbox::pass_turn(bool writable)
 {
     for (int round = 0; round < kRounds && writable && turn_waiters_ == 0 && may_flush(); ++round)
-        writable = has_own_pending() ? write_out({}, Effort::once) == 0 : deliver_some();
+        writable = has_bytes() ? write_out({}, Effort::once) == 0 : deliver_some();
     // Senders that always wait for the turn are not to keep it from what the source has.
-    if (writable && turn_waiters_ > 0 && !has_own_pending() && may_flush())
+    if (writable && turn_waiters_ > 0 && !has_bytes() && may_flush())
         (void)deliver_some();
     give_buffer_back();
     if (turn_waiters_ > 0 && state() != State::ended) {
@@ -132,7 +127,7 @@ void Outbox::flush() noexcept
 void Outbox::write_now(Frame frame)
 {
     turn_ = Turn::taken;
-    const bool writes = frame.size() > 0 || has_own_pending();
+    const bool writes = frame.size() > 0 || has_bytes();
     pass_turn(!writes || write_out(frame, Effort::once) == 0);
 }
 
@@ -158,8 +153,9 @@ int Outbox::write(Frame frame)
 int Outbox::write_out(Frame frame, Effort effort, size_t may_leave)
 {
     load_queue();
-    std::array<iovec, 4> parts{part(rest_of_begun()), part(std::span(to_write_).subspan(written_)),
-                               part(frame.header), part(frame.payload)};
+    std::array<iovec, 4> parts{part_of(rest_of_begun()),
+                               part_of(std::span(to_write_).subspan(written_)),
+                               part_of(frame.header), part_of(frame.payload)};
     const size_t total = size_of(parts);
     std::span<iovec> rest = std::span(parts).subspan(begun_ ? 0 : 1);
     transport_wants_write_ = false; // unless flush_transport() is called meanwhile
@@ -220,12 +216,12 @@ int Outbox::write_parts(std::span<iovec> &parts, size_t &bytes, Effort effort, s
     }
 }
 
-// Makes queue_ what leaves next, unless some of what was next has not left yet.
+// Makes queue_ what leaves next, unless something comes before it.
 void Outbox::load_queue()
 {
-    if (unwritten() > 0)
+    if (unwritten() > 0 || !messages_.empty())
         return;
-    queue_pong();
+    queue_pong_and_ping();
     to_write_.clear();
     written_ = 0;
     to_write_.swap(queue_);

@@ -1,5 +1,5 @@
-// message.h: one message of a topic: the frame that every subscriber gets, encoded once, with
-// its id and key behind it in the same block of memory. Nobody changes it once it is in a log,
+// message.h: one message for many clients: the frame that each of them gets, encoded once, with
+// its id and key, if a topic needs them, behind it in the same block of memory. Nobody changes it once it is in a log,
 // so any thread that holds a reference may read it.
 #pragma once
 
@@ -30,6 +30,7 @@ class alignas(std::max_align_t) Message
 
     // A whole frame, as a server sends it.
     std::span<const uint8_t> frame() const { return {bytes(), header_len_ + payload_len_}; }
+    std::span<const uint8_t> header() const { return {bytes(), header_len_}; }
     Opcode opcode() const { return opcode_; }
     std::span<const uint8_t> payload() const { return {bytes() + header_len_, payload_len_}; }
     // NUL-terminated, both.

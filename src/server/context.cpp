@@ -3,6 +3,7 @@
 
 #include "connection/connection.h"
 #include "protocol/handshake.h"
+#include "server/broadcast.h"
 #include "server/default_callbacks.h"
 #include "server/settings.h"
 #include "server/signals.h"
@@ -278,16 +279,9 @@ bool Context::end()
     return !ran || drain([] { return false; }) == 0;
 }
 
-int Context::send_all(std::span<const uint8_t> frame)
+int Context::send_all(const Ref<Message> &message)
 {
-    if (in_forked_child())
-        return EPERM;
-    int result = 0;
-    for (const Ref<Connection> &connection : engine_.registry.snapshot()) {
-        if (connection->queue_or_close(frame) == ENOMEM)
-            result = ENOMEM; // the others get it all the same
-    }
-    return result;
+    return in_forked_child() ? EPERM : Broadcast::send(engine_, message);
 }
 
 int Context::publish(std::string_view topic, const Message::Content &content)

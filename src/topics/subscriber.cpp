@@ -140,7 +140,7 @@ bool Subscriber::make_ready(Subscription &subscription)
     return true;
 }
 
-void Subscriber::collect(Outbox::Items &out) noexcept
+void Subscriber::collect(Items &out) noexcept
 {
     Behind behind;
     bool tells = false;
@@ -170,7 +170,7 @@ void Subscriber::collect(Outbox::Items &out) noexcept
 
 // What a subscription gets next, without the client's own, if that is its wish. Looks at so many
 // messages at most. Returns their bytes.
-size_t Subscriber::read(Subscription &subscription, size_t most, Outbox::Items &out, Behind &behind)
+size_t Subscriber::read(Subscription &subscription, size_t most, Items &out, Behind &behind)
 {
     size_t bytes = 0;
     bool any = false;
@@ -191,7 +191,7 @@ size_t Subscriber::read(Subscription &subscription, size_t most, Outbox::Items &
     return bytes;
 }
 
-bool Subscriber::took(std::span<const Outbox::Item> items) noexcept
+bool Subscriber::took(std::span<const Item> items) noexcept
 {
     topics_.counts().deliveries += items.size();
     Lock lock(mutex_);

@@ -20,7 +20,7 @@ namespace websock {
 
 class Topics;
 
-class Subscriber final : public Outbox::Source
+class Subscriber final : public Source
 {
   public:
     Subscriber(Connection &client, Topics &topics) : client_(client), topics_(topics) {}
@@ -58,8 +58,8 @@ class Subscriber final : public Outbox::Source
     // There may be something to read in it. Whether the client is to be written to.
     bool make_ready(Subscription &subscription) EXCLUDES(mutex_);
 
-    void collect(Outbox::Items &out) noexcept override EXCLUDES(mutex_);
-    bool took(std::span<const Outbox::Item> items) noexcept override EXCLUDES(mutex_);
+    void collect(Items &out) noexcept override EXCLUDES(mutex_);
+    bool took(std::span<const Item> items) noexcept override EXCLUDES(mutex_);
     void end() noexcept override EXCLUDES(mutex_);
     // Among the client's events.
     void tell() override EXCLUDES(mutex_);
@@ -70,7 +70,7 @@ class Subscriber final : public Outbox::Source
         bool closes = false;
     };
     int begin(const Ref<Topic> &topic, const Wish &wish) REQUIRES(mutex_);
-    size_t read(Subscription &subscription, size_t most, Outbox::Items &out, Behind &behind)
+    size_t read(Subscription &subscription, size_t most, Items &out, Behind &behind)
         REQUIRES(mutex_);
     void settle(Subscription &subscription) REQUIRES(mutex_);
     void take_out(Subscription &subscription) REQUIRES(mutex_);

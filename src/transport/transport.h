@@ -125,4 +125,10 @@ std::span<iovec> drop_written(std::span<iovec> parts, size_t written);
 
 size_t size_of(std::span<const iovec> parts); // in bytes
 
+// Of what is to be written, which stays as it is.
+inline iovec part_of(std::span<const uint8_t> bytes)
+{
+    return {const_cast<uint8_t *>(bytes.data()), bytes.size()};
+}
+
 } // namespace websock
