@@ -634,6 +634,74 @@ typedef struct libwebsock_topic_statistics {
 int libwebsock_topic_stats(libwebsock_context *ctx, const char *topic,
                            libwebsock_topic_statistics *out);
 
+/* --- Other machines: libwebsock_use_backplane(3) ---
+ *
+ * A backplane keeps the logs of topics for several servers, so that all of them have the same
+ * topics, each in one order. To write one, fill in these functions and call libwebsock_deliver. */
+
+/* Set the whole struct to 0, then size to sizeof(libwebsock_backplane). */
+typedef struct libwebsock_backplane {
+    size_t size;
+    void *data;     /* handed to each function */
+    int timeout_ms; /* how long libwebsock_subscribe waits for a topic that is new to this
+                     * server. 0: 5000 */
+    /* Called by libwebsock_wait in the process that serves; it must not call the library. 0, or an
+     * errno value, with which libwebsock_wait fails. NULL: nothing is to be done. */
+    int (*start)(void *data, libwebsock_context *ctx);
+    /* Called once after each start that returned 0, when the last callback of a client has
+     * returned. What was published should leave, in bounded time. Once it has returned,
+     * libwebsock_deliver must not be called. May be NULL. */
+    void (*stop)(void *data);
+    /* Called by libwebsock_free. May be NULL. */
+    void (*free_data)(void *data);
+    /* Adds a message to a topic's log, which is to keep what options says. Any thread, also before
+     * start; must not wait, and must copy what it needs. publisher is a number for a client of this
+     * server, or 0. Returns 0, or an errno value, with which libwebsock_publish fails: EAGAIN if
+     * too much waits to leave. */
+    int (*publish)(void *data, const libwebsock_publication *publication,
+                   const libwebsock_topic_options *options, unsigned long long publisher);
+    /* follow: the topic has its first subscriber here. The newest messages of its log, as many as
+     * options says, then an end (see publication in libwebsock_delivery), and then all later ones,
+     * are to come by libwebsock_deliver. Returns 0, or an errno value, with which
+     * libwebsock_subscribe fails. unfollow: it has lost its last subscriber. Both are called under
+     * a lock of the library: they must not wait, nor call it. */
+    int (*follow)(void *data, const char *topic, const libwebsock_topic_options *options);
+    void (*unfollow)(void *data, const char *topic);
+} libwebsock_backplane;
+
+/* The backplane, which is copied, keeps all topics of this context from now on. Before
+ * libwebsock_wait. EINVAL: an argument or a function that must be there is NULL, or size is
+ * unknown; EBUSY: there is one already, or the context has topics, or serves; ENOMEM. */
+int libwebsock_use_backplane(libwebsock_context *ctx, const libwebsock_backplane *backplane);
+
+/* Set the whole struct to 0, then size to sizeof(libwebsock_delivery). */
+typedef struct libwebsock_delivery {
+    size_t size;
+    const char *topic;
+    unsigned long long epoch;  /* of the log, not 0. Another one: the log was lost, and begins
+                                * anew */
+    unsigned long long offset; /* of the message; the first one of an epoch has 1 */
+    unsigned long long follows; /* the offset of the message before it, if some between them were
+                                 * replaced by their keys. 0: offset - 1 */
+    /* NULL, an end: the log has been handed over up to offset; what of that has not come is lost.
+     * Subscribers that have waited begin. */
+    const libwebsock_publication *publication;
+    unsigned long long publisher; /* as it was handed to publish; 0 if another server did that */
+} libwebsock_delivery;
+
+/* Hands over what a followed topic gets, in the order of offsets. Any thread, but not in a function
+ * of the backplane; may wait while onpublished is far behind. *next, if next is not NULL, becomes
+ * the offset that is to come next, also on failure. What has come before is ignored. The first
+ * message since follow may have any offset. Returns 0, or -1: ERANGE messages from *next on are
+ * missing before it, so nothing was done; ENOENT the topic is not followed; EINVAL; EILSEQ; ENOMEM.
+ */
+int libwebsock_deliver(libwebsock_context *ctx, const libwebsock_delivery *delivery,
+                       unsigned long long *next);
+
+/* Writes a line to the log, as the library itself does: see onlog. Any thread. EINVAL: an argument
+ * is NULL, or level is none. */
+int libwebsock_log(libwebsock_context *ctx, int level, const char *text);
+
 /* --- Closing: libwebsock_close(3) --- */
 
 /* Starts the closing handshake with code 1000. A Close frame is sent after everything already

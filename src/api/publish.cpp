@@ -1,9 +1,8 @@
 // publish.cpp, for libwebsock_publish(3): messages for all who have subscribed to a topic, and what
 // topics keep.
 #include "api/checked.h"
+#include "api/publication.h"
 #include "api/sized.h"
-#include "base/utf8.h"
-#include "connection/connection.h"
 #include "server/context.h"
 
 #include <algorithm>
@@ -15,32 +14,15 @@ using namespace websock;
 
 namespace {
 
-constexpr size_t kMostId = 63; // bytes, of a key too
-
-// False: it is too long.
-bool read_id(const char *text, std::string_view &id)
-{
-    id = text ? std::string_view(text, strnlen(text, kMostId + 1)) : std::string_view();
-    return id.size() <= kMostId;
-}
-
 int publish(libwebsock_context *ctx, const libwebsock_publication *given)
 {
-    libwebsock_publication what{};
-    if (!ctx || !given || !copy_sized(given, sizeof what, what))
-        return EINVAL;
+    std::string_view topic;
     Message::Content content{};
-    const unsigned opcode = what.opcode == 0 ? WS_OPCODE_TEXT : what.opcode;
-    if (!what.topic || !Topics::is_name(what.topic) || !is_memory(what.payload, what.payload_len) ||
-        (opcode != WS_OPCODE_TEXT && opcode != WS_OPCODE_BINARY) || !read_id(what.id, content.id) ||
-        !read_id(what.key, content.key))
+    if (!ctx)
         return EINVAL;
-    content.opcode = static_cast<Opcode>(opcode);
-    content.payload = bytes_of(what.payload, what.payload_len);
-    content.publisher = what.publisher ? Connection::of(what.publisher)->number() : 0;
-    if (content.opcode == Opcode::text && !is_valid_utf8(content.payload))
-        return EILSEQ;
-    return Context::of(ctx)->publish(what.topic, content);
+    if (const int error = read_publication(given, topic, content); error != 0)
+        return error;
+    return Context::of(ctx)->publish(topic, content);
 }
 
 int publish(libwebsock_context *ctx, const char *topic, unsigned opcode, const void *data,
@@ -78,16 +60,16 @@ int topic_stats(libwebsock_context *ctx, const char *topic, libwebsock_topic_sta
         return EINVAL;
     if (Context::of(ctx)->in_forked_child())
         return EPERM;
-    Topics::Figures figures;
+    Topic::Figures figures;
     if (const int error = Context::of(ctx)->topics().figures(topic, figures); error != 0)
         return error;
     const libwebsock_topic_statistics all{.size = out->size,
                                           .epoch = figures.epoch,
-                                          .offset = figures.topic.offset,
-                                          .messages = figures.topic.messages,
-                                          .bytes = figures.topic.bytes,
-                                          .subscribers = figures.topic.subscribers,
-                                          .furthest_behind = figures.topic.furthest_behind};
+                                          .offset = figures.offset,
+                                          .messages = figures.messages,
+                                          .bytes = figures.bytes,
+                                          .subscribers = figures.subscribers,
+                                          .furthest_behind = figures.furthest_behind};
     std::memcpy(out, &all, std::min(out->size, sizeof all));
     return 0;
 }

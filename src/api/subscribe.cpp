@@ -25,9 +25,17 @@ int subscribe(libwebsock_client_state *client, const char *topic,
     Subscriber *const subscriber = Subscriber::of(connection, make);
     if (!subscriber)
         return ENOTCONN;
-    return subscriber->subscribe(topic, {.start = {.history = how.history,
-                                                   .after_id = how.after_id},
-                                         .no_echo = how.no_echo != 0});
+    const Subscriber::Wish wish{.start = {.history = how.history, .after_id = how.after_id},
+                                .no_echo = how.no_echo != 0};
+    // Held until the subscription itself does.
+    Topics &topics = Context::of(client->ctx)->topics();
+    Ref<Topic> held;
+    if (const int error = topics.enter_complete(topic, held); error != 0)
+        return error;
+    const int error = subscriber->subscribe(topic, wish);
+    if (held)
+        topics.leave(*held);
+    return error;
 }
 
 int unsubscribe(libwebsock_client_state *client, const char *topic)

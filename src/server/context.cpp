@@ -126,11 +126,16 @@ int Context::start()
     pthread_sigmask(SIG_SETMASK, nullptr, &options.mask);
     if (const int error = make_stop_fd(); error != 0)
         return error;
-    const int look_ms = Stall::look_ms(handle_.send_timeout_ms);
-    if (const int error = engine_.flusher.start(look_ms); error != 0)
+    if (const int error = topics_.start_backplane(); error != 0)
         return error;
+    const int look_ms = Stall::look_ms(handle_.send_timeout_ms);
+    if (const int error = engine_.flusher.start(look_ms); error != 0) {
+        topics_.stop_backplane();
+        return error;
+    }
     if (const int error = engine_.dispatcher.start(std::move(options)); error != 0) {
         engine_.flusher.stop();
+        topics_.stop_backplane();
         return error;
     }
     engine_.log.attach(engine_.dispatcher);
@@ -221,6 +226,8 @@ int Context::drain(const Hurried &hurried)
     // The workers may end only when no connection can post any more, nor a publisher.
     const bool connections_ended = end_connections(deadline, hurried);
     topics_.close();
+    if (connections_ended)
+        topics_.stop_backplane();
     if (!connections_ended || !end_workers(deadline, hurried)) {
         if (!again)
             report_stuck(std::min(drain_ms, kGraceMs));

@@ -23,6 +23,22 @@ void Announcer::detach()
     waiting_bytes_ = 0;
 }
 
+void Announcer::wait_for_room()
+{
+    if (!is_full())
+        return;
+    Lock lock(mutex_);
+    while (is_full() && !waiting_stopped_)
+        room_.wait(mutex_);
+}
+
+void Announcer::stop_waiting()
+{
+    Lock lock(mutex_);
+    waiting_stopped_ = true;
+    room_.broadcast();
+}
+
 bool Announcer::is_wanted() const
 {
     return (attached_ ? engine_.settings : engine_.context).onpublished != nullptr;
@@ -73,6 +89,7 @@ bool Announcer::tell_one()
         }
         one.splice(one.end(), waiting_, waiting_.begin());
         waiting_bytes_ -= one.front().message->cost();
+        room_.broadcast();
     }
     const Entry &entry = one.front();
     const Message &message = *entry.message;

@@ -30,6 +30,9 @@ class Announcer final : public Runnable
 
     // Whether so much waits to be told that no more should be published.
     bool is_full() const { return waiting_bytes_.load(std::memory_order_relaxed) > kMostBytes; }
+    // Waits while that is so.
+    void wait_for_room() EXCLUDES(mutex_);
+    void stop_waiting() EXCLUDES(mutex_); // nobody waits any more, from now on
     struct Entry {
         Ref<Topic> topic;
         Ref<Message> message;
@@ -60,6 +63,8 @@ class Announcer final : public Runnable
     Entries waiting_ GUARDED_BY(mutex_);
     bool attached_ GUARDED_BY(mutex_) = false;
     bool posted_ GUARDED_BY(mutex_) = false;
+    bool waiting_stopped_ GUARDED_BY(mutex_) = false;
+    Cond room_;
 };
 
 } // namespace websock

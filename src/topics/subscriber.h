@@ -82,7 +82,7 @@ class Subscriber final : public Source
     Topics &topics_; // used under mutex_, and not once ended: it may be gone then
 
     Mutex mutex_;
-    Cond written_; // collecting_ has become false
+    Cond written_;                            // collecting_ has become false
     unsigned waiters_ GUARDED_BY(mutex_) = 0; // threads that wait for that
     // By the names in the topics, which each subscription holds a reference to.
     std::unordered_map<std::string_view, Ref<Subscription>> subscriptions_ GUARDED_BY(mutex_);

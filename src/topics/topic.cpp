@@ -48,15 +48,69 @@ Topic::Published Topic::publish(const Ref<Message> &message, int64_t now_ms,
     published.replaced = log_.append(message, options_.limits, now_ms);
     count_bytes();
     published.offset = log_.end() - 1;
-    end_.store(log_.end(), std::memory_order_release);
     entered();
+    post_slices();
+    return published;
+}
+
+// The log has become longer.
+void Topic::post_slices()
+{
+    end_.store(log_.end(), std::memory_order_release);
     for (const std::unique_ptr<Slice> &slice : slices_) {
         if (slice->members_.empty())
             break;
         if (!std::exchange(slice->posted_, true))
             dispatcher_.post(*slice);
     }
-    return published;
+}
+
+Topic::Delivered Topic::deliver(const Kept &at, const Ref<Message> &message, int64_t now_ms,
+                                const std::function<void()> &entered)
+{
+    Lock lock(mutex_);
+    uint64_t lost = 0;
+    if (kept_epoch_ == 0)
+        kept_next_ = at.offset + (message ? 0 : 1);
+    else if (at.epoch != kept_epoch_)
+        lost = std::exchange(kept_next_, 1) > 1 ? 1 : 0; // nobody knows how many
+    kept_epoch_ = at.epoch;
+    Delivered delivered;
+    if (!message && at.offset >= kept_next_)
+        lost += at.offset + 1 - std::exchange(kept_next_, at.offset + 1);
+    if (lost > 0) {
+        log_.lose(lost);
+        post_slices();
+    }
+    if (!message && !std::exchange(complete_, true))
+        completed_.broadcast();
+    delivered.missing = message && at.follows >= kept_next_;
+    if (message && at.offset >= kept_next_ && !delivered.missing) {
+        delivered.replaced = log_.append(message, options_.limits, now_ms);
+        delivered.entered = true;
+        kept_next_ = at.offset + 1;
+        count_bytes();
+        entered();
+        post_slices();
+    }
+    delivered.next = kept_next_;
+    return delivered;
+}
+
+bool Topic::wait_until_complete(TimePoint deadline)
+{
+    Lock lock(mutex_);
+    bool in_time = true;
+    while (!complete_ && !waiting_stopped_ && in_time)
+        in_time = completed_.wait_until(mutex_, deadline);
+    return complete_;
+}
+
+void Topic::stop_waiting()
+{
+    Lock lock(mutex_);
+    waiting_stopped_ = true;
+    completed_.broadcast();
 }
 
 int Topic::add(Subscription &subscription, const Start &start)
@@ -141,7 +195,9 @@ Topic::Figures Topic::figures()
 {
     Lock lock(mutex_);
     expire_locked();
-    Figures figures{.offset = log_.end() - 1,
+    const bool is_here = kept_epoch_ == 0;
+    Figures figures{.epoch = is_here ? epoch_ : kept_epoch_,
+                    .offset = is_here ? log_.end() - 1 : kept_next_ - 1,
                     .messages = log_.messages(),
                     .bytes = log_.bytes(),
                     .subscribers = subscribers_};

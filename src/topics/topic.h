@@ -41,7 +41,6 @@ class Topic
                            Dispatcher &dispatcher, std::atomic<size_t> &all_bytes);
 
     const std::string &name() const { return name_; }
-    uint64_t epoch() const { return epoch_; }
 
     void configure(const Options &options) EXCLUDES(mutex_);
 
@@ -54,6 +53,27 @@ class Topic
     // std::bad_alloc with nothing done.
     Published publish(const Ref<Message> &message, int64_t now_ms,
                       const std::function<void()> &entered) EXCLUDES(mutex_);
+
+    // For a log that is kept elsewhere, whose offsets are not those of the log here. A message that
+    // was not here before enters; others are missing before it, or none is given: then what of the
+    // log up to offset has not come is lost, and the topic is complete. The first message may have
+    // any offset. Throws std::bad_alloc with nothing done.
+    struct Kept {
+        uint64_t epoch;
+        uint64_t follows; // the offset before this one: between them are none
+        uint64_t offset;
+    };
+    struct Delivered {
+        bool entered = false;
+        bool replaced = false;
+        bool missing = false;
+        uint64_t next = 0; // the offset that is to come next
+    };
+    Delivered deliver(const Kept &at, const Ref<Message> &message, int64_t now_ms,
+                      const std::function<void()> &entered) EXCLUDES(mutex_);
+    // Until it is complete. False: it was not by then, or stop_waiting() was called.
+    bool wait_until_complete(TimePoint deadline) EXCLUDES(mutex_);
+    void stop_waiting() EXCLUDES(mutex_);
 
     // Where a subscription begins.
     struct Start {
@@ -76,8 +96,7 @@ class Topic
         Lock lock(mutex_);
         expire_locked();
         const uint64_t from = cursor.load(std::memory_order_relaxed);
-        const Reading reading{.missed = log_.missed(from),
-                              .closes = options_.closes_who_is_behind};
+        const Reading reading{.missed = log_.missed(from), .closes = options_.closes_who_is_behind};
         bool any = false;
         log_.read(from, [&](uint64_t offset, const Ref<Message> &message) {
             if (!std::exchange(any, true) && reading.missed > 0)
@@ -97,6 +116,7 @@ class Topic
     void drop() EXCLUDES(mutex_);         // all; and nothing can be published from now on
 
     struct Figures {
+        uint64_t epoch = 0;
         uint64_t offset = 0; // of the newest message; 0: there was none
         size_t messages = 0;
         size_t bytes = 0;
@@ -143,12 +163,13 @@ class Topic
     {
     }
 
+    void post_slices() REQUIRES(mutex_);
     void count_bytes() REQUIRES(mutex_);
     void expire_locked() REQUIRES(mutex_);
 
     std::atomic<size_t> references_{1}; // Topics', each subscription's, each posted slice's
     const std::string name_;
-    const uint64_t epoch_;
+    const uint64_t epoch_; // of a log that is kept here
     Dispatcher &dispatcher_;
     std::atomic<size_t> &all_bytes_;
     std::atomic<uint64_t> end_{1}; // written under mutex_
@@ -162,6 +183,13 @@ class Topic
     std::vector<std::unique_ptr<Slice>> slices_ GUARDED_BY(mutex_);
     size_t subscribers_ GUARDED_BY(mutex_) = 0;
     bool gone_ GUARDED_BY(mutex_) = false;
+
+    // Of a log that is kept elsewhere.
+    uint64_t kept_epoch_ GUARDED_BY(mutex_) = 0; // 0: nothing has come yet
+    uint64_t kept_next_ GUARDED_BY(mutex_) = 0;
+    bool complete_ GUARDED_BY(mutex_) = false;
+    bool waiting_stopped_ GUARDED_BY(mutex_) = false;
+    Cond completed_; // or stopped
 };
 
 } // namespace websock

@@ -87,7 +87,7 @@ void TopicLog::evict_oldest() noexcept
 {
     if (empty())
         return;
-    note_evicted(entries_.front().offset);
+    note_missing({entries_.front().offset, entries_.front().offset});
     take_out(entries_.front());
     drop_gaps();
 }
@@ -116,28 +116,71 @@ void TopicLog::drop_gaps() noexcept
         std::erase_if(entries_, [](const Entry &entry) { return !entry.message; });
 }
 
-void TopicLog::note_evicted(uint64_t offset) noexcept
+void TopicLog::lose(uint64_t count) noexcept
 {
-    if (run_count_ > 0 && runs_[run_count_ - 1].last + 1 == offset) {
-        runs_[run_count_ - 1].last = offset;
+    if (count == 0)
+        return;
+    note_missing({end_, end_ + count - 1});
+    end_ += count;
+}
+
+// What is evicted may come before what was never here.
+void TopicLog::note_missing(Run run) noexcept
+{
+    const auto end = runs_.begin() + static_cast<ptrdiff_t>(run_count_);
+    const auto at =
+        std::find_if(runs_.begin(), end, [&](const Run &other) { return other.first > run.first; });
+    if (at != runs_.begin() && at[-1].last + 1 == run.first) {
+        at[-1].last = run.last;
         return;
     }
-    if (run_count_ == kMostRuns) { // the two oldest become one, with the gap between them
-        runs_[1].first = runs_[0].first;
-        std::move(runs_.begin() + 1, runs_.end(), runs_.begin());
-        --run_count_;
+    if (at != end && run.last + 1 == at->first) {
+        at->first = run.first;
+        return;
     }
-    runs_[run_count_++] = {offset, offset};
+    if (run_count_ < kMostRuns) {
+        std::move_backward(at, end, end + 1);
+        *at = run;
+        ++run_count_;
+        return;
+    }
+    // The two oldest become one, with the gap between them.
+    const auto second = runs_.begin() + 1;
+    if (at <= second) {
+        runs_.front() = {std::min(runs_.front().first, run.first),
+                         std::max(runs_.front().last, run.last)};
+        return;
+    }
+    second->first = runs_.front().first;
+    std::move(second, at, runs_.begin());
+    at[-1] = run;
 }
 
 uint64_t TopicLog::missed(uint64_t cursor) const
 {
+    uint64_t until = end_;
+    for (size_t i = position(cursor); i < entries_.size(); ++i) {
+        if (entries_[i].message) {
+            until = entries_[i].offset;
+            break;
+        }
+    }
     uint64_t count = 0;
     for (const Run &run : std::span(runs_).first(run_count_)) {
-        if (run.last >= cursor)
-            count += run.last + 1 - std::max(run.first, cursor);
+        const uint64_t first = std::max(run.first, cursor);
+        const uint64_t last = std::min(run.last + 1, until);
+        count += last > first ? last - first : 0;
     }
     return count;
+}
+
+bool TopicLog::is_any_missing(uint64_t from, uint64_t to) const
+{
+    for (size_t i = run_count_; i > 0 && runs_[i - 1].first > from; --i) {
+        if (runs_[i - 1].first < to)
+            return true;
+    }
+    return false;
 }
 
 // Of the first entry at or behind an offset.
@@ -158,9 +201,12 @@ uint64_t TopicLog::before_last(size_t count) const
 {
     uint64_t cursor = end_;
     for (size_t i = entries_.size(); i > 0 && count > 0; --i) {
-        if (!entries_[i - 1].message)
+        const Entry &entry = entries_[i - 1];
+        if (!entry.message)
             continue;
-        cursor = entries_[i - 1].offset;
+        if (is_any_missing(entry.offset, cursor))
+            break;
+        cursor = entry.offset;
         --count;
     }
     return cursor;
@@ -169,7 +215,9 @@ uint64_t TopicLog::before_last(size_t count) const
 std::optional<uint64_t> TopicLog::behind(std::string_view id) const
 {
     const auto found = by_id_.find(id);
-    return found == by_id_.end() ? std::nullopt : std::optional(found->second + 1);
+    if (found == by_id_.end() || is_any_missing(found->second, end_))
+        return {};
+    return found->second + 1;
 }
 
 } // namespace websock

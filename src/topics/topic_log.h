@@ -39,6 +39,8 @@ class TopicLog
     void expire(const Limits &limits, int64_t now_ms) noexcept;
     // The oldest one leaves, if there is one.
     void evict_oldest() noexcept;
+    // So many messages are missing that should come now: their offsets count as missed.
+    void lose(uint64_t count) noexcept;
 
     // The offset that the next message will have.
     uint64_t end() const { return end_; }
@@ -46,20 +48,26 @@ class TopicLog
     size_t bytes() const { return bytes_; } // of memory
     bool empty() const { return messages_ == 0; }
     // Calls take(offset, message) for what is at or behind the cursor, in order, as long as that
-    // returns true.
+    // returns true, and up to where some are missing.
     template<class Take> void read(uint64_t cursor, const Take &take) const
     {
+        uint64_t last = end_;
         for (size_t i = position(cursor); i < entries_.size(); ++i) {
-            if (entries_[i].message && !take(entries_[i].offset, entries_[i].message))
+            const Entry &entry = entries_[i];
+            if (!entry.message)
+                continue;
+            if (is_any_missing(last, entry.offset) || !take(entry.offset, entry.message))
                 return;
+            last = entry.offset;
         }
     }
-    // How many messages at or behind the cursor have left because of the limits. When many keys
-    // were replaced long ago, some of those count, too.
+    // How many messages between the cursor and the first one that read() hands over have left
+    // because of the limits, or are missing. When many keys were replaced long ago, some of those
+    // count, too.
     uint64_t missed(uint64_t cursor) const;
 
     // Cursors for newcomers: before the last count messages; behind the one with this id, if it
-    // is here.
+    // is here. Behind them none is missing.
     uint64_t before_last(size_t count) const;
     std::optional<uint64_t> behind(std::string_view id) const;
 
@@ -71,7 +79,7 @@ class TopicLog
     };
     using Index = std::unordered_map<std::string_view, uint64_t>; // views into the messages
 
-    // Offsets that have left because of the limits, without gaps.
+    // Offsets that have left because of the limits, or are missing, without gaps.
     struct Run {
         uint64_t first;
         uint64_t last;
@@ -88,7 +96,8 @@ class TopicLog
     void replace(uint64_t offset) noexcept;
     void take_out(Entry &entry) noexcept;
     void drop_gaps() noexcept;
-    void note_evicted(uint64_t offset) noexcept;
+    void note_missing(Run run) noexcept;
+    bool is_any_missing(uint64_t from, uint64_t to) const;
 
     std::deque<Entry> entries_; // by offset; the first one was not replaced
     size_t messages_ = 0;       // those of them that were not
@@ -96,7 +105,7 @@ class TopicLog
     uint64_t end_ = 1;
     Index by_id_; // of several with one id, the newest
     Index by_key_;
-    std::array<Run, kMostRuns> runs_{}; // the oldest first
+    std::array<Run, kMostRuns> runs_{}; // by offset
     size_t run_count_ = 0;
 };
 

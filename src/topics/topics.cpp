@@ -138,8 +138,15 @@ int Topics::enter(std::string_view name, Ref<Topic> &topic, size_t &at_most)
         return ESHUTDOWN;
     if (const int error = find_or_make(name, topic); error != 0)
         return error;
-    if (topic->subscriptions++ == 0)
+    if (topic->subscriptions++ == 0) {
         unsubscribed_.erase(*topic);
+        if (const int error = follow(*topic); error != 0) {
+            topic->subscriptions = 0;
+            unsubscribed_.push_back(*topic);
+            drop(*topic);
+            return error;
+        }
+    }
     at_most = limits().subscriptions;
     return 0;
 }
@@ -150,12 +157,16 @@ void Topics::leave(Topic &topic)
     if (--topic.subscriptions > 0)
         return;
     unsubscribed_.push_back(topic);
-    if (topic.is_empty())
+    if (backplane())
+        unfollow(topic);
+    else if (topic.is_empty())
         drop(topic);
 }
 
 int Topics::publish(std::string_view name, const Message::Content &content)
 {
+    if (backplane())
+        return publish_elsewhere(name, content);
     const Ref<Message> message = Message::make(content);
     if (announcer_.is_full())
         return ENOBUFS;
@@ -215,7 +226,7 @@ size_t Topics::subscribers(std::string_view name)
     return found == topics_.end() ? 0 : found->second->subscriptions;
 }
 
-int Topics::figures(std::string_view name, Figures &out)
+int Topics::figures(std::string_view name, Topic::Figures &out)
 {
     Ref<Topic> topic;
     {
@@ -225,7 +236,7 @@ int Topics::figures(std::string_view name, Figures &out)
             return ENOENT;
         topic = found->second;
     }
-    out = {.topic = topic->figures(), .epoch = topic->epoch()};
+    out = topic->figures();
     return 0;
 }
 
@@ -239,6 +250,9 @@ void Topics::close()
 {
     Lock lock(mutex_);
     closed_ = true;
+    for (const auto &[name, topic] : topics_)
+        topic->stop_waiting();
+    announcer_.stop_waiting();
 }
 
 } // namespace websock

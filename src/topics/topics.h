@@ -15,12 +15,14 @@
 
 #include <atomic>
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
 #include <vector>
+#include <websock/websock.h>
 
 namespace websock {
 
@@ -28,6 +30,9 @@ class Topics
 {
   public:
     explicit Topics(Engine &engine) : engine_(engine), announcer_(engine) {}
+    ~Topics();
+    Topics(const Topics &) = delete;
+    Topics &operator=(const Topics &) = delete;
 
     static constexpr size_t kMaxName = 255; // bytes of UTF-8, at least 1
 
@@ -39,11 +44,21 @@ class Topics
 
     size_t subscribers(std::string_view name) EXCLUDES(mutex_);
     // ENOENT: there is no such topic.
-    struct Figures {
-        Topic::Figures topic;
-        uint64_t epoch = 0;
-    };
-    int figures(std::string_view name, Figures &out) EXCLUDES(mutex_);
+    int figures(std::string_view name, Topic::Figures &out) EXCLUDES(mutex_);
+
+    // From now on the logs are kept by a backplane, which stays: the topics here are copies of
+    // those that have subscribers here. EBUSY: it has one. Throws std::bad_alloc.
+    int use(const libwebsock_backplane &backplane) EXCLUDES(mutex_);
+    // By the thread that starts or ends the server.
+    int start_backplane();
+    void stop_backplane();
+    // With a backplane, enters a topic as enter() does, and waits until its log is here. EAGAIN: it
+    // did not come in time. Without one, does nothing.
+    int enter_complete(std::string_view name, Ref<Topic> &topic) EXCLUDES(mutex_);
+    // What the backplane delivers: see Topic::deliver(). 0, ENOENT, or ERANGE: some are missing.
+    // Waits while onpublished is far behind.
+    int deliver(std::string_view name, const Topic::Kept &at, const Message::Content *content,
+                uint64_t &next) EXCLUDES(mutex_);
 
     struct Totals {
         size_t topics = 0;
@@ -71,6 +86,13 @@ class Topics
 
     static Limits limits_in(const libwebsock_context &settings);
     Limits limits() const REQUIRES(mutex_);
+    const libwebsock_backplane *backplane() const
+    {
+        return backplane_.load(std::memory_order_acquire);
+    }
+    int publish_elsewhere(std::string_view name, const Message::Content &content) EXCLUDES(mutex_);
+    int follow(const Topic &topic) const REQUIRES(mutex_);
+    void unfollow(Topic &topic) REQUIRES(mutex_);
     int find_or_make(std::string_view name, Ref<Topic> &topic) REQUIRES(mutex_);
     Topic::Options options_for(std::string_view name) const REQUIRES(mutex_);
     uint64_t next_epoch() REQUIRES(mutex_);
@@ -92,6 +114,9 @@ class Topics
     std::vector<std::pair<std::string, Topic::Options>> options_ GUARDED_BY(mutex_); // by prefix
     uint64_t last_epoch_ GUARDED_BY(mutex_) = 0;
     bool closed_ GUARDED_BY(mutex_) = false;
+    std::unique_ptr<const libwebsock_backplane> owned_backplane_ GUARDED_BY(mutex_);
+    std::atomic<const libwebsock_backplane *> backplane_{nullptr}; // the same; set once
+    bool backplane_runs_ = false; // the thread's that starts or ends the server
 };
 
 } // namespace websock

@@ -177,6 +177,49 @@ TEST_CASE("what was replaced does not count as missed")
     CHECK(log.missed(4) == 0);
 }
 
+TEST_CASE("what is missing counts where it should have been, and once")
+{
+    TopicLog log;
+    const TopicLog::Limits limits{.messages = 3, .bytes = SIZE_MAX, .age_ms = 0};
+    add(log, {"1", "2"}, limits);
+    log.lose(4); // 3 to 6
+    add(log, {"7"}, limits);
+    CHECK(log.missed(1) == 0);
+    CHECK(from(log, 1) == "1 2 ");
+    CHECK(log.missed(3) == 4);
+    CHECK(from(log, 3) == "7 ");
+    CHECK(log.missed(7) == 0);
+    CHECK(log.before_last(3) == 7);
+    add(log, {"8", "9", "10"}, limits); // 1, 2 and 7 leave
+    CHECK(log.missed(1) == 7);
+    CHECK(log.missed(5) == 3);
+    CHECK(from(log, 1) == "8 9 10 ");
+}
+
+TEST_CASE("a message from before others that are missing is no place to go on from")
+{
+    TopicLog log;
+    const TopicLog::Limits limits{.messages = 9, .bytes = SIZE_MAX, .age_ms = 0};
+    log.append(message("1", "one"), limits, 0);
+    CHECK(log.behind("one") == 2);
+    log.lose(1);
+    CHECK_FALSE(log.behind("one"));
+}
+
+TEST_CASE("many that are missing in many places are never too few")
+{
+    TopicLog log;
+    const TopicLog::Limits limits{.messages = 100, .bytes = SIZE_MAX, .age_ms = 0};
+    for (int i = 0; i < 50; ++i) {
+        log.append(message("x"), limits, 0);
+        log.lose(1);
+    }
+    for (int i = 0; i < 20; ++i)
+        log.evict_oldest();
+    CHECK(log.missed(1) >= 39); // 20 that were evicted, and what is missing between them
+    CHECK(log.missed(log.end()) == 0);
+}
+
 TEST_CASE("when many keys were replaced, missed messages are never too few")
 {
     TopicLog log;
