@@ -213,10 +213,12 @@ typedef struct libwebsock_publication {
     unsigned int opcode; /* WS_OPCODE_TEXT (0 means the same) or WS_OPCODE_BINARY */
     const void *payload; /* of onpublished: followed by a NUL */
     size_t payload_len;
-    const char *id;      /* at most 63 bytes, or NULL: what after_id of a subscription names. Of
-                          * several messages with one id it means the newest */
-    const char *key;     /* at most 63 bytes, or NULL: this message replaces the one that has the
-                          * same key, for every subscriber that has not got that yet */
+    const char *id;  /* at most 63 bytes, or NULL: what after_id of a subscription names. Of
+                      * several messages with one id it means the newest. Clients get only
+                      * the payload: put the id there, too */
+    const char *key; /* at most 63 bytes, or NULL: this message replaces the one that has the
+                      * same key, for every subscriber that has not got that yet. Nobody is
+                      * told; onmissed does not count it */
     libwebsock_client_state *publisher; /* the client it comes from, for no_echo, or NULL; of
                                          * onpublished: always NULL */
 } libwebsock_publication;
@@ -326,14 +328,15 @@ struct libwebsock_context {
     /* What was queued for the client has left, after libwebsock_queue_text or _binary has failed
      * with ENOBUFS. Runs among the client's events. */
     int (*ondrain)(libwebsock_client_state *client);
-    /* So many messages of a topic have left its log before the client could get them. The client
+    /* This many messages of a topic have left its log before the client could get them. The client
      * goes on with the oldest one in the log: see when_behind. Runs among the client's events, and
      * may come later than the messages that follow. topic is valid until the callback returns. */
     int (*onmissed)(libwebsock_client_state *client, const char *topic,
                     unsigned long long messages);
     /* A message has entered the log of a topic: for programs that store or forward all of them.
-     * Runs on one worker at a time; the messages of a topic come in their order. While 16 MiB of
-     * messages wait for it, libwebsock_publish fails with ENOBUFS. */
+     * Runs on one worker at a time, during libwebsock_wait; the messages of a topic come in their
+     * order. While more than 16 MiB of messages wait for it, libwebsock_publish fails with
+     * ENOBUFS. What still waits when a drain ends may be lost. */
     void (*onpublished)(libwebsock_context *ctx, const libwebsock_publication *publication);
 
     /* More settings. */
@@ -556,10 +559,11 @@ size_t libwebsock_queued_bytes(const libwebsock_client_state *client);
  *
  * A topic is a bounded log of messages, and a subscriber a cursor in it. All subscribers get
  * the messages of a topic in one order, each at most once, and without a gap unless onmissed or
- * a close with 1013 says so. Different topics, and sends to one client, have no order among
- * each other. Publishing never waits for a subscriber. Any thread may call these functions, in
- * callbacks and elsewhere. They return 0, or -1 with errno. Those that take the context fail with
- * EPERM if it serves in another process. */
+ * a close with 1013 says so. Different topics have no order among each other. What is sent to one
+ * client leaves before messages of topics do, so what is sent before libwebsock_subscribe comes
+ * first. Publishing never waits for a subscriber. Any thread may call these functions, in
+ * callbacks and elsewhere. They return 0, or -1 with errno, and log nothing. Those that take the
+ * context fail with EPERM if it serves in another process. */
 
 #define LIBWEBSOCK_BEHIND_CLOSE 0 /* close with 1013 */
 #define LIBWEBSOCK_BEHIND_SKIP 1  /* go on with the oldest message there is; see onmissed */
@@ -572,7 +576,7 @@ typedef struct libwebsock_topic_options {
     size_t history_bytes;    /* of memory; the newest message is always kept. 0: 1 MiB */
     int history_ms;          /* how long. 0: no limit */
     int when_behind;         /* what becomes of a subscriber that needs a message which has left
-                              * the log: LIBWEBSOCK_BEHIND_CLOSE or LIBWEBSOCK_BEHIND_SKIP */
+                              * the log: LIBWEBSOCK_BEHIND_CLOSE (0) or LIBWEBSOCK_BEHIND_SKIP */
 } libwebsock_topic_options;
 
 /* Sets the options of all topics whose names begin with prefix, "" being all of them; the longest
@@ -586,10 +590,11 @@ int libwebsock_configure_topics(libwebsock_context *ctx, const char *prefix,
  * sizeof(libwebsock_subscription). */
 typedef struct libwebsock_subscription {
     size_t size;
-    size_t history;       /* so many of the last messages come first; SIZE_MAX: all there are */
-    const char *after_id; /* instead of that, all behind the message with this id. ENOENT if it
-                           * is not in the log: it has left, or was replaced by its key. NULL:
-                           * history counts */
+    size_t history;       /* how many of the newest messages in the log come first; SIZE_MAX, from
+                           * stdint.h: all */
+    const char *after_id; /* instead of that, all after the message with this id. ENOENT if it is
+                           * not in the log: it has left, was replaced by its key, or never was.
+                           * NULL: history counts */
     int no_echo;          /* 1: without the messages whose publisher is this client */
 } libwebsock_subscription;
 
@@ -601,15 +606,15 @@ typedef struct libwebsock_subscription {
 int libwebsock_subscribe(libwebsock_client_state *client, const char *topic,
                          const libwebsock_subscription *subscription);
 
-/* Ends a subscription, or all of them (topic is NULL). When it has returned, no message of the
- * topic is sent to the client any more, except for the rest of one that has begun to leave.
- * ENOENT: it was not subscribed; EINVAL. */
+/* Ends a subscription, or all of them (topic is NULL; there need not be any). When it has
+ * returned, no message of the topic is sent to the client any more, except for the rest of one
+ * that has begun to leave. ENOENT: it was not subscribed; EINVAL. */
 int libwebsock_unsubscribe(libwebsock_client_state *client, const char *topic);
 
 /* Adds a message to a topic's log, for all who have subscribed or will. EINVAL: an argument is
  * NULL, or has a size, opcode or length that is not allowed; EILSEQ: text that is not UTF-8;
- * ENOBUFS: max_topics, or max_topic_bytes, or onpublished is far behind; ENOMEM; ESHUTDOWN the
- * context was stopped. After a failure the message is in no log. */
+ * ENOBUFS: max_topics or max_topic_bytes is reached, or 16 MiB wait for onpublished; ENOMEM;
+ * ESHUTDOWN the context was stopped. After a failure the message is in no log. */
 int libwebsock_publish(libwebsock_context *ctx, const libwebsock_publication *publication);
 int libwebsock_publish_text(libwebsock_context *ctx, const char *topic, const char *text);
 int libwebsock_publish_binary(libwebsock_context *ctx, const char *topic, const void *data,
@@ -626,8 +631,8 @@ typedef struct libwebsock_topic_statistics {
     unsigned long long messages; /* in the log */
     unsigned long long bytes;    /* of memory */
     unsigned long long subscribers;
-    unsigned long long furthest_behind; /* offsets between the newest message and the subscriber
-                                         * that has got the least */
+    unsigned long long furthest_behind; /* how many offsets the slowest subscriber is behind the
+                                         * newest message */
 } libwebsock_topic_statistics;
 
 /* ENOENT: there is no such topic; EINVAL: an argument is NULL, or out->size is too small. */
