@@ -258,8 +258,10 @@ bool Context::end_connections(TimePoint deadline, const Hurried &hurried)
 bool Context::end_workers(TimePoint deadline, const Hurried &hurried)
 {
     const auto stop = [this](TimePoint until) { return engine_.dispatcher.stop(until); };
-    return is_done(stop, std::max(deadline, in_ms(kGraceMs)), hurried) ||
-           (hurried() && stop(in_ms(kGraceMs)));
+    if (is_done(stop, std::max(deadline, in_ms(kGraceMs)), hurried))
+        return true;
+    const bool may_soon_be = topics_.drop_untold() || hurried();
+    return may_soon_be && stop(in_ms(kGraceMs));
 }
 
 void Context::report_stuck(int ms)

@@ -17,10 +17,9 @@ void Announcer::attach()
 
 void Announcer::detach()
 {
+    (void)drop_untold();
     Lock lock(mutex_);
     attached_ = false;
-    waiting_.clear();
-    waiting_bytes_ = 0;
 }
 
 void Announcer::wait_for_room()
@@ -37,6 +36,16 @@ void Announcer::stop_waiting()
     Lock lock(mutex_);
     waiting_stopped_ = true;
     room_.broadcast();
+}
+
+bool Announcer::drop_untold()
+{
+    Entries dropped; // freed without the lock
+    Lock lock(mutex_);
+    dropped.swap(waiting_);
+    waiting_bytes_ = 0;
+    room_.broadcast();
+    return !dropped.empty();
 }
 
 bool Announcer::is_wanted() const

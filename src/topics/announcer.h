@@ -28,6 +28,9 @@ class Announcer final : public Runnable
     void attach() EXCLUDES(mutex_);
     void detach() EXCLUDES(mutex_);
 
+    // What has not been told by now is not told. Whether there was any.
+    bool drop_untold() EXCLUDES(mutex_);
+
     // Whether so much waits to be told that no more should be published.
     bool is_full() const { return waiting_bytes_.load(std::memory_order_relaxed) > kMostBytes; }
     // Waits while that is so.

@@ -71,6 +71,7 @@ class Topics
     // any more after close().
     void attach() EXCLUDES(mutex_);
     void close() EXCLUDES(mutex_);
+    bool drop_untold() { return announcer_.drop_untold(); } // of onpublished
     void detach() { announcer_.detach(); }
 
     // A subscription to the topic of that name begins, and ends. at_most: such of one client.

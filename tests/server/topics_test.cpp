@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -42,6 +43,43 @@ Client subscribed(Server &server, const std::string &topic = "room")
 }
 
 } // namespace
+
+TEST_CASE("what is sent before a subscription comes before its messages")
+{
+    Server server({.settings = [](auto *context) { context->max_queued_bytes = 16 * 1024 * 1024; },
+                   .keep_handles = true});
+    Client client(server.port(), {.receive_buffer = 4096});
+    client.handshake();
+    libwebsock_client_state *const handle = server.handle();
+    REQUIRE(publish(server.context(), {.text = "of the topic"}) == 0);
+    const std::string large(8 * 1024 * 1024, '.');
+    CHECK(libwebsock_queue_text(handle, large.data(), large.size()) == 0);
+    CHECK(libwebsock_send_all_text(server.context(), "to all") == 0);
+    CHECK(libwebsock_queue_text(handle, "queued", 6) == 0);
+    CHECK(subscribe(handle, "room", {.history = 1}) == 0);
+    CHECK(client.receive_text() == large);
+    CHECK(client.receive_text() == "to all");
+    CHECK(client.receive_text() == "queued");
+    CHECK(client.receive_text() == "of the topic");
+}
+
+TEST_CASE("a stop does not wait for ever for an onpublished that is far behind")
+{
+    static std::atomic<int> told;
+    told = 0;
+    Server server({.settings = [](auto *context) {
+        context->drain_timeout_ms = 100;
+        context->onpublished = [](auto *, auto *) {
+            std::this_thread::sleep_for(std::chrono::milliseconds(20)); // its work
+            ++told;
+        };
+    }});
+    for (int i = 0; i < 1000; ++i)
+        REQUIRE(publish(server.context(), {.text = "news"}) == 0);
+    CHECK(eventually([] { return told > 0; }));
+    CHECK(server.stop_and_join() == 0);
+    CHECK(told < 1000);
+}
 
 TEST_CASE("what is published comes to all who have subscribed, and to nobody else")
 {
