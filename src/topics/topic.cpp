@@ -60,8 +60,7 @@ void Topic::post_slices()
     for (const std::unique_ptr<Slice> &slice : slices_) {
         if (slice->members_.empty())
             break;
-        if (!std::exchange(slice->posted_, true))
-            dispatcher_.post(*slice);
+        post(*slice);
     }
 }
 
@@ -113,6 +112,12 @@ void Topic::stop_waiting()
     completed_.broadcast();
 }
 
+void Topic::post(Slice &slice)
+{
+    if (!std::exchange(slice.posted_, true))
+        dispatcher_.post(slice);
+}
+
 int Topic::add(Subscription &subscription, const Start &start)
 {
     Lock lock(mutex_);
@@ -136,19 +141,23 @@ int Topic::add(Subscription &subscription, const Start &start)
     return 0;
 }
 
-// The last one takes its place.
+// The last one takes its place. What its slice was posted for it may not have been told yet, so it
+// takes that along.
 void Topic::remove(Subscription &subscription)
 {
     Lock lock(mutex_);
     --subscribers_;
-    std::vector<Subscription *> &from = slices_[subscribers_ / Slice::kMost]->members_;
-    Subscription *const last = from.back();
-    from.pop_back();
+    Slice &from = *slices_[subscribers_ / Slice::kMost];
+    Subscription *const last = from.members_.back();
+    from.members_.pop_back();
     if (last == &subscription)
         return;
-    slices_[subscription.slice]->members_[subscription.index] = last;
+    Slice &to = *slices_[subscription.slice];
+    to.members_[subscription.index] = last;
     last->slice = subscription.slice;
     last->index = subscription.index;
+    if (from.posted_)
+        post(to);
 }
 
 void Topic::expire_locked()

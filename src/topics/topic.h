@@ -164,6 +164,7 @@ class Topic
     }
 
     void post_slices() REQUIRES(mutex_);
+    void post(Slice &slice) REQUIRES(mutex_);
     void count_bytes() REQUIRES(mutex_);
     void expire_locked() REQUIRES(mutex_);
 
