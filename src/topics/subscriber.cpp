@@ -33,12 +33,13 @@ int Subscriber::subscribe(std::string_view topic, const Wish &wish)
         if (subscriptions_.contains(topic))
             return EEXIST;
         Ref<Topic> found;
-        size_t at_most = 0;
-        if (const int error = topics_.enter(topic, found, at_most); error != 0)
+        const Topics::Entry entry{.subscriptions = subscriptions_.size(),
+                                  .must_exist = wish.start.after_id != nullptr};
+        if (const int error = topics_.enter(topic, entry, found); error != 0)
             return error;
         int error = ENOMEM;
         try {
-            error = subscriptions_.size() < at_most ? begin(found, wish) : ENOBUFS;
+            error = begin(found, wish);
         } catch (const std::bad_alloc &) {
             // as if it had not begun
         }

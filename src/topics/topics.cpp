@@ -131,11 +131,15 @@ void Topics::drop_ended(int64_t now_ms)
     }
 }
 
-int Topics::enter(std::string_view name, Ref<Topic> &topic, size_t &at_most)
+int Topics::enter(std::string_view name, const Entry &entry, Ref<Topic> &topic)
 {
     Lock lock(mutex_);
     if (closed_)
         return ESHUTDOWN;
+    if (entry.subscriptions >= limits().subscriptions)
+        return ENOBUFS;
+    if (entry.must_exist && !topics_.contains(name))
+        return ENOENT;
     if (const int error = find_or_make(name, topic); error != 0)
         return error;
     if (topic->subscriptions++ == 0) {
@@ -147,7 +151,6 @@ int Topics::enter(std::string_view name, Ref<Topic> &topic, size_t &at_most)
             return error;
         }
     }
-    at_most = limits().subscriptions;
     return 0;
 }
 

@@ -74,8 +74,13 @@ class Topics
     bool drop_untold() { return announcer_.drop_untold(); } // of onpublished
     void detach() { announcer_.detach(); }
 
-    // A subscription to the topic of that name begins, and ends. at_most: such of one client.
-    int enter(std::string_view name, Ref<Topic> &topic, size_t &at_most) EXCLUDES(mutex_);
+    // A subscription to the topic of that name begins, and ends. The topic is made for it if need
+    // be, maybe at the expense of another one; so what may be wrong is looked at before that.
+    struct Entry {
+        size_t subscriptions = 0; // that the client has already
+        bool must_exist = false;  // ENOENT if the topic does not
+    };
+    int enter(std::string_view name, const Entry &entry, Ref<Topic> &topic) EXCLUDES(mutex_);
     void leave(Topic &topic) EXCLUDES(mutex_);
 
   private:

@@ -112,8 +112,7 @@ int Topics::enter_complete(std::string_view name, Ref<Topic> &topic)
         return 0;
     const int timeout_ms = backplane()->timeout_ms > 0 ? backplane()->timeout_ms : kTimeoutMs;
     Ref<Topic> entered;
-    size_t at_most = 0;
-    if (const int error = enter(name, entered, at_most); error != 0)
+    if (const int error = enter(name, {}, entered); error != 0)
         return error;
     if (!entered->wait_until_complete(in_ms(timeout_ms))) {
         leave(*entered);

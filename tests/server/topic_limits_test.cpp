@@ -107,6 +107,24 @@ TEST_CASE("a message that can never have room costs nobody else's messages")
     CHECK(client.receive_text() == "small too");
 }
 
+TEST_CASE("subscribing that fails does not cost another topic its history")
+{
+    Server server({.settings =
+                       [](auto *context) {
+                           context->max_topics = 2;
+                           context->max_subscriptions_per_client = 1;
+                       },
+                   .keep_handles = true});
+    Client client = Client::open(server.port());
+    Client newcomer = Client::open(server.port());
+    CHECK(subscribe(server.handle(1), "room") == 0);
+    CHECK(publish(server.context(), {.topic = "old", .text = "kept"}) == 0);
+    CHECK(error_of(subscribe(server.handle(1), "one too many")) == ENOBUFS);
+    CHECK(error_of(subscribe(server.handle(2), "unknown", {.after_id = "1"})) == ENOENT);
+    CHECK(subscribe(server.handle(2), "old", {.history = 1}) == 0);
+    CHECK(newcomer.receive_text() == "kept");
+}
+
 // Each write to this client takes a few messages only.
 TEST_CASE("a busy topic does not keep the messages of another one from a slow client")
 {
