@@ -209,10 +209,15 @@ bool Topics::make_room(Topic &topic, size_t bytes, size_t most_bytes)
 {
     if (bytes > most_bytes)
         return false; // and nothing is to go for it
-    while (bytes_ + bytes > most_bytes) {
+    const auto fits = [&] { return bytes_ + bytes <= most_bytes; };
+    while (!fits()) {
         Lock lock(mutex_);
-        Topic *const oldest = unsubscribed_.front();
-        if (oldest && oldest != &topic) {
+        if (fits()) // others have made room meanwhile
+            break;
+        Topic *oldest = unsubscribed_.front();
+        if (oldest == &topic) // when others were published to meanwhile
+            oldest = topic.next;
+        if (oldest) {
             drop(*oldest);
             continue;
         }

@@ -125,6 +125,26 @@ TEST_CASE("subscribing that fails does not cost another topic its history")
     CHECK(newcomer.receive_text() == "kept");
 }
 
+// Each finds room at the expense of the others, also when its own has become the oldest meanwhile.
+TEST_CASE("publishers that crowd out each other's topics are not refused")
+{
+    constexpr int kPublishers = 4;
+    constexpr int kEach = 20'000;
+    Server server({.settings = [](auto *context) { context->max_topic_bytes = 12'000; }});
+    std::atomic<int> refused{0};
+    std::vector<std::thread> publishers;
+    for (int p = 0; p < kPublishers; ++p)
+        publishers.emplace_back([&, p] {
+            const std::string text(4'000, 'x');
+            for (int i = 0; i < kEach; ++i)
+                refused +=
+                    publish(server.context(), {.topic = std::to_string(p), .text = text}) != 0;
+        });
+    for (std::thread &publisher : publishers)
+        publisher.join();
+    CHECK(refused == 0);
+}
+
 // Each write to this client takes a few messages only.
 TEST_CASE("a busy topic does not keep the messages of another one from a slow client")
 {
