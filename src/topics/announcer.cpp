@@ -112,7 +112,8 @@ bool Announcer::tell_one()
         .key = message.key().empty() ? nullptr : message.key().data(),
         .publisher = nullptr};
     try {
-        engine_.settings.onpublished(&engine_.context, &publication);
+        if (engine_.settings.onpublished) // it may have been taken away before the server ran
+            engine_.settings.onpublished(&engine_.context, &publication);
     } catch (...) {
         engine_.log.write(LIBWEBSOCK_LOG_ERROR, "onpublished threw an exception");
     }

@@ -145,6 +145,21 @@ TEST_CASE("publishers that crowd out each other's topics are not refused")
     CHECK(refused == 0);
 }
 
+TEST_CASE("messages of before the server ran are not told to an onpublished that was taken away")
+{
+    Server server({.settings =
+                       [](auto *context) {
+                           context->onpublished = [](libwebsock_context *,
+                                                     const libwebsock_publication *) {};
+                           CHECK(publish(context, {.text = "early"}) == 0);
+                           context->onpublished = nullptr;
+                       },
+                   .keep_handles = true});
+    Client client = Client::open(server.port());
+    CHECK(subscribe(server.handle(), "room", {.history = 1}) == 0);
+    CHECK(client.receive_text() == "early");
+}
+
 // Each write to this client takes a few messages only.
 TEST_CASE("a busy topic does not keep the messages of another one from a slow client")
 {
