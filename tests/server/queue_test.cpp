@@ -4,9 +4,12 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <atomic>
+#include <stdexcept>
 #include <string>
 #include <thread>
+#include <vector>
 
 using namespace test;
 
@@ -142,4 +145,39 @@ TEST_CASE("ondrain does not come before onopen")
     CHECK(eventually([] { return drains == 1; }));
     CHECK(drained_unopened == 0);
     libwebsock_release(second);
+}
+
+// The client half-closes while a sender waits for it, and then reads all the same. Whatever is left
+// of the first message, it looks like frames of its own if it comes twice.
+TEST_CASE("nothing comes twice to a client that half-closes while a sender waits for it")
+{
+    Server server({.settings =
+                       [](auto *context) {
+                           context->send_timeout_ms = 4000;
+                           context->max_queued_bytes = 64 << 20;
+                       },
+                   .keep_handles = true});
+    Client client = Client::open(server.port());
+    libwebsock_client_state *handle = server.handle();
+    const std::string first(8 << 20, '\x02');
+    CHECK(libwebsock_queue_binary(handle, first.data(), first.size()) == 0);
+    CHECK(queue(handle, "second") == 0);
+    CHECK(server.stats().blocked_writers == 1);
+    std::thread sender([&] { (void)libwebsock_send_text(handle, "third"); });
+    // The flusher looks now and then, and leaves it to the sender once that is writing.
+    CHECK(eventually([&] { return server.stats().blocked_writers == 0; }));
+    client.cut_off();
+    CHECK(eventually([&] { return queue(handle, "late") == ENOTCONN; }));
+    std::vector<std::string> received;
+    try {
+        for (;;)
+            received.push_back(client.receive_frame().payload);
+    } catch (const std::runtime_error &) {
+        // The end; the server does not wait for long.
+    }
+    sender.join();
+    const std::vector<std::string> sent{first, "second", "third"};
+    CHECK(received.size() <= sent.size());
+    for (size_t i = 0; i < std::min(received.size(), sent.size()); ++i)
+        CHECK_MESSAGE(received[i] == sent[i], "message ", i + 1);
 }
