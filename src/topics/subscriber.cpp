@@ -161,7 +161,7 @@ void Subscriber::collect(Items &out) noexcept
     if (behind.missed > 0)
         topics_.counts().missed += behind.missed;
     if (behind.closes) {
-        ++topics_.counts().closed_behind;
+        topics_.note_closed_behind(client_, *behind.closes, behind.missed);
         (void)client_.close(kTryAgainLater, "too far behind");
         out.clear();
     }
@@ -188,7 +188,8 @@ size_t Subscriber::read(Subscription &subscription, size_t most, Items &out, Beh
     const Topic::Reading reading = subscription.topic->read(subscription.cursor, take);
     subscription.missed += reading.closes ? 0 : reading.missed;
     behind.missed += reading.missed;
-    behind.closes = behind.closes || (reading.missed > 0 && reading.closes);
+    if (reading.missed > 0 && reading.closes)
+        behind.closes = subscription.topic;
     return bytes;
 }
 

@@ -67,7 +67,7 @@ class Subscriber final : public Source
   private:
     struct Behind {
         uint64_t missed = 0;
-        bool closes = false;
+        Ref<Topic> closes; // the topic that has the client closed
     };
     int begin(const Ref<Topic> &topic, const Wish &wish) REQUIRES(mutex_);
     size_t read(Subscription &subscription, size_t most, Items &out, Behind &behind)

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/utf8.h"
+#include "connection/connection.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -252,6 +253,15 @@ Topics::Totals Topics::totals()
 {
     Lock lock(mutex_);
     return {.topics = topics_.size(), .bytes = bytes_};
+}
+
+void Topics::note_closed_behind(const Connection &client, const Topic &topic, uint64_t missed)
+{
+    ++counts_.closed_behind;
+    engine_.log.write_limited("subscribers that were too far behind", LIBWEBSOCK_LOG_INFO,
+                              "%s: closed with 1013: %llu messages of topic %s had left the log",
+                              client.name(), static_cast<unsigned long long>(missed),
+                              topic.name().c_str());
 }
 
 void Topics::close()

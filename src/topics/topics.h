@@ -66,6 +66,7 @@ class Topics
     };
     Totals totals() EXCLUDES(mutex_);
     TopicCounts &counts() { return counts_; }
+    void note_closed_behind(const Connection &client, const Topic &topic, uint64_t missed);
 
     // The settings are fixed; from here to detach(), onpublished is called. Nothing is published
     // any more after close().

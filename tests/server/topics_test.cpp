@@ -321,7 +321,9 @@ TEST_CASE("who falls behind is closed with 1013, if the topic says nothing else"
         CHECK(frame.payload == text);
     CHECK(frame.opcode == WS_OPCODE_CLOSE);
     CHECK(frame.payload.substr(0, 2) == "\x03\xf5"); // 1013
+    CHECK(server.log().has(kAnyLevel, {"closed with 1013", "topic room"}));
     CHECK(server.stats().closed_behind == 1);
+    CHECK(server.log().has(kAnyLevel, {slow.address(), "closed with 1013", "topic room"}));
 }
 
 TEST_CASE("a subscriber that does not read holds up neither publishers nor the others")
