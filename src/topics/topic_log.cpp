@@ -130,8 +130,8 @@ void TopicLog::note_missing(Run run) noexcept
     const auto end = runs_.begin() + static_cast<ptrdiff_t>(run_count_);
     const auto at =
         std::find_if(runs_.begin(), end, [&](const Run &other) { return other.first > run.first; });
-    if (at != runs_.begin() && at[-1].last + 1 == run.first) {
-        at[-1].last = run.last;
+    if (at != runs_.begin() && at[-1].last + 1 >= run.first) {
+        at[-1].last = std::max(at[-1].last, run.last);
         return;
     }
     if (at != end && run.last + 1 == at->first) {
@@ -174,10 +174,11 @@ uint64_t TopicLog::missed(uint64_t cursor) const
     return count;
 }
 
+// Between these two offsets. A run may have messages in it: it may have been two.
 bool TopicLog::is_any_missing(uint64_t from, uint64_t to) const
 {
-    for (size_t i = run_count_; i > 0 && runs_[i - 1].first > from; --i) {
-        if (runs_[i - 1].first < to)
+    for (size_t i = run_count_; i > 0 && runs_[i - 1].last > from; --i) {
+        if (std::max(runs_[i - 1].first, from + 1) < to)
             return true;
     }
     return false;

@@ -220,6 +220,44 @@ TEST_CASE("many that are missing in many places are never too few")
     CHECK(log.missed(log.end()) == 0);
 }
 
+TEST_CASE("whoever reads past many places where some are missing is told of each of them")
+{
+    constexpr uint64_t kPlaces = 50;
+    TopicLog log;
+    const TopicLog::Limits limits{.messages = 100, .bytes = SIZE_MAX, .age_ms = 0};
+    for (uint64_t i = 0; i < kPlaces; ++i) {
+        log.append(message("x"), limits, 0);
+        log.append(message("x"), limits, 0);
+        log.lose(1);
+    }
+    uint64_t told = 0;
+    uint64_t read = 0;
+    for (uint64_t cursor = 1; cursor < log.end();) {
+        told += log.missed(cursor);
+        uint64_t next = log.end();
+        log.read(cursor, [&](uint64_t offset, const Ref<Message> &) {
+            next = offset + 1;
+            return ++read > 0;
+        });
+        cursor = next;
+    }
+    CHECK(read == 2 * kPlaces);
+    CHECK(told == kPlaces);
+}
+
+TEST_CASE("what leaves from between others that are missing counts once")
+{
+    TopicLog log;
+    const TopicLog::Limits limits{.messages = 100, .bytes = SIZE_MAX, .age_ms = 0};
+    for (int i = 0; i < 20; ++i) {
+        log.append(message("x"), limits, 0);
+        log.lose(1);
+    }
+    for (int i = 0; i < 5; ++i)
+        log.evict_oldest();
+    CHECK(log.missed(1) == 10);
+}
+
 TEST_CASE("when many keys were replaced, missed messages are never too few")
 {
     TopicLog log;
