@@ -58,19 +58,23 @@ try {
     return ENOMEM;
 }
 
-// For a frame that is about to be written behind them. By the holder of the turn, or while it is
-// free. Throws std::bad_alloc with nothing changed.
+// For a frame that is about to be written behind them, and so behind what is in queue_. By the
+// holder of the turn, or while it is free. Throws std::bad_alloc with nothing changed.
 void Outbox::copy_messages()
 {
     if (messages_.empty())
         return;
-    to_write_.reserve(to_write_.size() + messages_.bytes());
+    to_write_.reserve(to_write_.size() + messages_.bytes() + queue_.size());
     for (size_t i = 0; i < messages_.size(); ++i) {
         const std::span<const uint8_t> frame = messages_[i]->frame();
         to_write_.insert(to_write_.end(), frame.begin(), frame.end());
+        trace_.add(frame[0], messages_[i]->payload().size(), coarse_ms());
     }
     totals_.messages += messages_.size();
     messages_.clear();
+    to_write_.insert(to_write_.end(), queue_.begin(), queue_.end());
+    std::vector<uint8_t>().swap(queue_);
+    ++loads_;
 }
 
 void Outbox::next_messages(Source::Items &out) const

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <future>
 #include <string>
+#include <thread>
 #include <vector>
 
 using namespace test;
@@ -105,6 +106,44 @@ TEST_CASE("what waits for a slow reader keeps its order, whatever it was sent by
     CHECK(wrong == 0);
     CHECK(slow.receive_frame().opcode == WS_OPCODE_CLOSE);
     CHECK(sender.get() == 0);
+}
+
+TEST_CASE("what callbacks queue keeps its order while others send to all")
+{
+    constexpr int kAsked = 1000;
+    static const std::string padding(20 * 1024, '.'); // more than a batch gathers
+    const auto answer = [](Scene &, libwebsock_client_state *client, libwebsock_message *msg) {
+        const std::string small = "<" + std::string(msg->payload, msg->payload_len);
+        const std::string large = ">" + small.substr(1) + padding;
+        CHECK(libwebsock_queue_text(client, small.data(), small.size()) == 0);
+        CHECK(libwebsock_queue_text(client, large.data(), large.size()) == 0);
+    };
+    Server server({.settings = [](auto *context) { context->max_queued_bytes = 64 * kMiB; },
+                   .onmessage = answer,
+                   .keep_handles = true});
+    Client client = Client::open(server.port());
+    libwebsock_client_state *const handle = server.handle();
+    const auto send_all = [&](const std::stop_token &stop) {
+        while (!stop.stop_requested()) {
+            if (libwebsock_queued_bytes(handle) < 64 * 1024) // the client is to keep up
+                (void)libwebsock_send_all_text(server.context(), "to all");
+        }
+    };
+    std::jthread one(send_all), other(send_all);
+    size_t wrong = 0;
+    for (int asked = 0; asked < kAsked; asked += 10) {
+        for (int i = 0; i < 10; ++i)
+            client.send_text(std::to_string(asked + i));
+        for (int i = 0; i < 20;) {
+            const std::string text = client.receive_text();
+            if (text == "to all")
+                continue;
+            const std::string number = std::to_string(asked + i / 2);
+            wrong += text != (i % 2 == 0 ? "<" + number : ">" + number + padding);
+            ++i;
+        }
+    }
+    CHECK(wrong == 0);
 }
 
 TEST_CASE("a message that waits for many clients is in memory once")
