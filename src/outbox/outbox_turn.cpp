@@ -138,7 +138,8 @@ int Outbox::write(Frame frame)
     int error = 0;
     if (unwritten() > 0 && !queue_.empty())
         error = write_out({}, Effort::all);
-    if (error == 0 && state() == State::ended) // meanwhile: what has left must not leave again
+    // Meanwhile: what has left must not leave again, and nothing follows our Close.
+    if (error == 0 && state() != State::open)
         return ENOTCONN;
     if (error == 0)
         error = write_out(frame, Effort::all, may_leave_bytes());

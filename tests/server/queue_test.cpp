@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <atomic>
 #include <stdexcept>
+#include <future>
 #include <string>
 #include <thread>
 #include <vector>
@@ -180,4 +181,30 @@ TEST_CASE("nothing comes twice to a client that half-closes while a sender waits
     CHECK(received.size() <= sent.size());
     for (size_t i = 0; i < std::min(received.size(), sent.size()); ++i)
         CHECK_MESSAGE(received[i] == sent[i], "message ", i + 1);
+}
+
+TEST_CASE("nothing follows a Close that came while a sender waited for the client")
+{
+    Server server({.settings =
+                       [](auto *context) {
+                           context->send_timeout_ms = 4000;
+                           context->max_queued_bytes = 64 << 20;
+                       },
+                   .keep_handles = true});
+    Client client = Client::open(server.port());
+    libwebsock_client_state *handle = server.handle();
+    const std::string first(8 << 20, '\x02');
+    CHECK(libwebsock_queue_binary(handle, first.data(), first.size()) == 0);
+    CHECK(queue(handle, "second") == 0);
+    auto sender = std::async(std::launch::async, [&] {
+        return error_of(libwebsock_send_text(handle, "third"));
+    });
+    CHECK(eventually([&] { return server.stats().blocked_writers == 0; })); // as above
+    CHECK(libwebsock_close(handle) == 0);
+    CHECK(client.receive_frame().payload == first);
+    CHECK(client.receive_text() == "second");
+    CHECK(client.receive_close().code == WS_CLOSE_NORMAL);
+    client.send_close(WS_CLOSE_NORMAL);
+    client.expect_eof();
+    CHECK(sender.get() == ENOTCONN);
 }
