@@ -252,8 +252,8 @@ int Outbox::close_locked(uint16_t code, std::string_view reason, bool expires)
     std::array<uint8_t, kMaxControlPayload> payload;
     const size_t len = encode_close(payload.data(), code, reason);
     try {
-        queue_pong_and_ping();
-        queue_control(Opcode::close, std::span(payload).first(len));
+        add_pong_and_ping(queue_);
+        add_control(queue_, Opcode::close, std::span(payload).first(len));
     } catch (const std::bad_alloc &) {
         fail(ENOMEM);
         return ENOMEM;
@@ -291,15 +291,15 @@ void Outbox::ping()
 }
 
 // Throws std::bad_alloc.
-void Outbox::queue_control(Opcode opcode, std::span<const uint8_t> payload)
+void Outbox::add_control(std::vector<uint8_t> &to, Opcode opcode, std::span<const uint8_t> payload)
 {
     std::array<uint8_t, kMaxServerHeader> header;
     const size_t header_len = encode_header(header.data(), true, opcode, payload.size());
-    append(queue_, std::span(header).first(header_len), payload);
+    append(to, std::span(header).first(header_len), payload);
     trace_.add(header[0], payload.size(), coarse_ms());
 }
 
-void Outbox::queue_pong_and_ping()
+void Outbox::add_pong_and_ping(std::vector<uint8_t> &to)
 {
     const bool pongs = std::exchange(has_pong_, false);
     const bool pings = std::exchange(has_ping_, false);
@@ -307,9 +307,9 @@ void Outbox::queue_pong_and_ping()
         return; // no frame follows our Close
     try {
         if (pongs)
-            queue_control(Opcode::pong, std::span(pong_).first(pong_len_));
+            add_control(to, Opcode::pong, std::span(pong_).first(pong_len_));
         if (pings)
-            queue_control(Opcode::ping, {});
+            add_control(to, Opcode::ping, {});
     } catch (const std::bad_alloc &) {
         // The peer may ask again, and so may we.
     }

@@ -202,8 +202,9 @@ class Outbox final : private Flusher::Blocked
         REQUIRES(mutex_);
     int keep_behind_fragments(Frame frame) REQUIRES(mutex_);
     int close_locked(uint16_t code, std::string_view reason, bool expires) REQUIRES(mutex_);
-    void queue_control(Opcode opcode, std::span<const uint8_t> payload) REQUIRES(mutex_);
-    void queue_pong_and_ping() REQUIRES(mutex_);
+    void add_control(std::vector<uint8_t> &to, Opcode opcode, std::span<const uint8_t> payload)
+        REQUIRES(mutex_);
+    void add_pong_and_ping(std::vector<uint8_t> &to) REQUIRES(mutex_);
     size_t unwritten() const REQUIRES(mutex_) { return to_write_.size() - written_; }
     size_t queued_bytes() const REQUIRES(mutex_)
     {
@@ -218,7 +219,7 @@ class Outbox final : private Flusher::Blocked
     // Whether write_out() has something to do.
     bool has_bytes() const REQUIRES(mutex_)
     {
-        const bool may_load = messages_.empty() && (!queue_.empty() || has_pong_ || has_ping_);
+        const bool may_load = has_pong_ || has_ping_ || (messages_.empty() && !queue_.empty());
         return unwritten() > 0 || may_load || transport_wants_write_ || begun_;
     }
 

@@ -219,14 +219,17 @@ int Outbox::write_parts(std::span<iovec> &parts, size_t &bytes, Effort effort, s
     }
 }
 
-// Makes queue_ what leaves next, unless something comes before it.
+// Makes queue_ what leaves next, unless something comes before it. A Pong and a Ping do not wait
+// for messages_: a client that is sent much may always have some.
 void Outbox::load_queue()
 {
-    if (unwritten() > 0 || !messages_.empty())
+    if (unwritten() > 0)
         return;
-    queue_pong_and_ping();
     to_write_.clear();
     written_ = 0;
+    if (!messages_.empty())
+        return add_pong_and_ping(to_write_);
+    add_pong_and_ping(queue_);
     to_write_.swap(queue_);
     ++loads_;
 }

@@ -146,6 +146,25 @@ TEST_CASE("what callbacks queue keeps its order while others send to all")
     CHECK(wrong == 0);
 }
 
+TEST_CASE("a client that always has more to read is answered its pings all the same")
+{
+    Server server({.settings = [](auto *context) { context->send_buffer_bytes = 64 * 1024; },
+                   .keep_handles = true});
+    Client client = std::move(connect_deaf(server, 1).front());
+    libwebsock_client_state *const handle = server.handle();
+    const std::string chunk(16 * 1024, 'x');
+    const auto fill = [&] {
+        while (libwebsock_queued_bytes(handle) < kMiB)
+            REQUIRE(libwebsock_send_all_binary(server.context(), chunk.data(), chunk.size()) == 0);
+    };
+    fill();
+    client.send_frame(true, WS_OPCODE_PING, "there?");
+    size_t read = 0;
+    for (; read < 1000 && client.receive_frame().opcode != WS_OPCODE_PONG; ++read)
+        fill();
+    CHECK(read < 1000);
+}
+
 TEST_CASE("a message that waits for many clients is in memory once")
 {
     Server server({.settings = [](auto *context) { context->max_queued_bytes = 64 * kMiB; }});
