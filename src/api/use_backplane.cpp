@@ -39,7 +39,8 @@ int deliver(libwebsock_context *ctx, const libwebsock_delivery *given, unsigned 
     const uint64_t before = what.offset > 0 ? what.offset - 1 : 0;
     const Topic::Kept at{.epoch = what.epoch,
                          .follows = what.follows != 0 ? what.follows : before,
-                         .offset = what.offset};
+                         .offset = what.offset,
+                         .ends = !what.publication};
     uint64_t expected = 0;
     const int error = Context::of(ctx)->topics().deliver(
         what.topic, at, what.publication ? &content : nullptr, expected);

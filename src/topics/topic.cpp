@@ -68,22 +68,23 @@ Topic::Delivered Topic::deliver(const Kept &at, const Ref<Message> &message, int
                                 const std::function<void()> &entered)
 {
     Lock lock(mutex_);
+    if (gone_)
+        return {.gone = true};
     uint64_t lost = 0;
     if (kept_epoch_ == 0)
         kept_next_ = at.offset + (message ? 0 : 1);
     else if (at.epoch != kept_epoch_)
         lost = std::exchange(kept_next_, 1) > 1 ? 1 : 0; // nobody knows how many
     kept_epoch_ = at.epoch;
-    Delivered delivered;
-    if (!message && at.offset >= kept_next_)
+    Delivered delivered{.missing = !at.ends && at.follows >= kept_next_};
+    if (!message && at.offset >= kept_next_ && !delivered.missing)
         lost += at.offset + 1 - std::exchange(kept_next_, at.offset + 1);
     if (lost > 0) {
         log_.lose(lost);
         post_slices();
     }
-    if (!message && !std::exchange(complete_, true))
+    if (at.ends && !std::exchange(complete_, true))
         completed_.broadcast();
-    delivered.missing = message && at.follows >= kept_next_;
     if (message && at.offset >= kept_next_ && !delivered.missing) {
         delivered.replaced = log_.append(message, options_.limits, now_ms);
         delivered.entered = true;

@@ -55,15 +55,18 @@ class Topic
                       const std::function<void()> &entered) EXCLUDES(mutex_);
 
     // For a log that is kept elsewhere, whose offsets are not those of the log here. A message that
-    // was not here before enters; others are missing before it, or none is given: then what of the
-    // log up to offset has not come is lost, and the topic is complete. The first message may have
-    // any offset. Throws std::bad_alloc with nothing done.
+    // was not here before enters, unless others are missing before it. message is null at an end:
+    // what of the log up to offset has not come is lost, and the topic is complete; and if there is
+    // no room for the message: then that is lost. The first message may have any offset. Throws
+    // std::bad_alloc with nothing done.
     struct Kept {
         uint64_t epoch;
         uint64_t follows; // the offset before this one: between them are none
         uint64_t offset;
+        bool ends; // it is no message, but an end
     };
     struct Delivered {
+        bool gone = false; // the topic was dropped meanwhile: nothing was done
         bool entered = false;
         bool replaced = false;
         bool missing = false;

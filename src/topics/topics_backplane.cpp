@@ -146,6 +146,8 @@ int Topics::deliver(std::string_view name, const Topic::Kept &at, const Message:
     Announcer::Entries told = message ? announcer_.prepare(topic, message) : Announcer::Entries();
     const auto entered = [&] { announcer_.add(told); };
     const Topic::Delivered delivered = topic->deliver(at, message, coarse_ms(), entered);
+    if (delivered.gone)
+        return ENOENT;
     next = delivered.next;
     counts_.replaced += delivered.replaced ? 1 : 0;
     return delivered.missing ? ERANGE : 0;

@@ -7,6 +7,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <future>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -272,6 +273,76 @@ TEST_CASE("a message that comes too early is refused until those before it have 
     CHECK(client.receive_text() == "44");
     CHECK(deliver(server.context(), {.epoch = 8, .offset = 2, .text = "2"}, next) == ERANGE);
     CHECK(next == 1);
+    CHECK(client.receive_close().code == WS_CLOSE_TRY_AGAIN_LATER);
+}
+
+// The last subscriber leaves while a delivery waits, because onpublished is behind.
+TEST_CASE("what is delivered while the last subscriber leaves is kept by nobody")
+{
+    static Gate *told;
+    Gate gate;
+    told = &gate;
+    Recording recording;
+    Behaviour behaviour = recorded(recording);
+    const auto settings = behaviour.settings;
+    behaviour.settings = [&](auto *context) {
+        settings(context);
+        context->onpublished = [](libwebsock_context *, const libwebsock_publication *) {
+            CHECK(told->wait());
+        };
+    };
+    Server server(std::move(behaviour));
+    Client client = subscribed(server);
+    unsigned long long next = 0;
+    CHECK(eventually([&] { return recording.has("follow room"); }));
+    CHECK(deliver(server.context(), {.offset = 0}, next) == 0);
+    CHECK(client.receive_text() == "ok");
+    const std::string large(64 << 10, 'x');
+    auto delivering = std::async(std::launch::async, [&] {
+        unsigned long long at = 1;
+        while (deliver(server.context(), {.offset = at, .text = large.c_str()}, at) == 0) {
+        }
+        return errno;
+    });
+    // One is being told, 256 are more than may wait, and the next delivery waits.
+    libwebsock_topic_statistics figures{};
+    figures.size = sizeof figures;
+    CHECK(eventually([&] {
+        return libwebsock_topic_stats(server.context(), "room", &figures) == 0 &&
+               figures.offset == 257;
+    }));
+    client.reset();
+    CHECK(eventually([&] { return recording.has("unfollow room"); }));
+    gate.open();
+    CHECK(delivering.get() == ENOENT);
+    CHECK(server.stats().topic_bytes == 0);
+}
+
+TEST_CASE("a message that there is no room for is lost in its place")
+{
+    Recording recording;
+    Behaviour behaviour = recorded(recording);
+    const auto settings = behaviour.settings;
+    behaviour.settings = [&](auto *context) {
+        settings(context);
+        context->max_topic_bytes = 10'000;
+    };
+    Server server(std::move(behaviour));
+    Client client = subscribed(server);
+    const std::string large(20'000, 'x');
+    unsigned long long next = 0;
+    CHECK(eventually([&] { return recording.has("follow room"); }));
+    CHECK(deliver(server.context(), {.offset = 40, .text = large.c_str()}, next) == 0);
+    CHECK(deliver(server.context(), {.offset = 41, .text = "41"}, next) == 0);
+    CHECK(deliver(server.context(), {.offset = 41}, next) == 0);
+    CHECK(client.receive_text() == "ok");
+    CHECK(client.receive_text() == "41");
+    CHECK(deliver(server.context(), {.offset = 44, .text = large.c_str()}, next) == ERANGE);
+    CHECK(next == 42);
+    CHECK(deliver(server.context(), {.offset = 42, .text = "42"}, next) == 0);
+    CHECK(client.receive_text() == "42");
+    CHECK(deliver(server.context(), {.offset = 43, .text = large.c_str()}, next) == 0);
+    CHECK(next == 44);
     CHECK(client.receive_close().code == WS_CLOSE_TRY_AGAIN_LATER);
 }
 
