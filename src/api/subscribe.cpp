@@ -27,15 +27,7 @@ int subscribe(libwebsock_client_state *client, const char *topic,
         return ENOTCONN;
     const Subscriber::Wish wish{.start = {.history = how.history, .after_id = how.after_id},
                                 .no_echo = how.no_echo != 0};
-    // Held until the subscription itself does.
-    Topics &topics = Context::of(client->ctx)->topics();
-    Ref<Topic> held;
-    if (const int error = topics.enter_complete(topic, held); error != 0)
-        return error;
-    const int error = subscriber->subscribe(topic, wish);
-    if (held)
-        topics.leave(*held);
-    return error;
+    return subscriber->subscribe(topic, wish);
 }
 
 int unsubscribe(libwebsock_client_state *client, const char *topic)

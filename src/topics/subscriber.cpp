@@ -26,30 +26,80 @@ Subscriber *Subscriber::of(Connection &client)
 
 int Subscriber::subscribe(std::string_view topic, const Wish &wish)
 {
+    Ref<Topic> held; // until the subscription itself does
+    TimePoint deadline{};
+    if (const int error = hold(topic, held, deadline); error != 0)
+        return error;
+    const bool is_complete = !held || held->wait_until_complete(deadline);
+    int error = EAGAIN;
     {
         Lock lock(mutex_);
-        if (ended_ || client_.outbox().state() != Outbox::State::open)
-            return ENOTCONN;
-        if (subscriptions_.contains(topic))
-            return EEXIST;
-        Ref<Topic> found;
-        const Topics::Entry entry{.subscriptions = subscriptions_.size(),
-                                  .must_exist = wish.start.after_id != nullptr};
-        if (const int error = topics_.enter(topic, entry, found); error != 0)
-            return error;
-        int error = ENOMEM;
-        try {
-            error = begin(found, wish);
-        } catch (const std::bad_alloc &) {
-            // as if it had not begun
-        }
-        if (error != 0) {
-            topics_.leave(*found);
-            return error;
-        }
+        if (is_complete || !may_subscribe())
+            error = enter(topic, wish);
+        if (held)
+            let_go(held);
     }
-    client_.outbox().deliver();
-    return 0;
+    if (error == 0)
+        client_.outbox().deliver();
+    return error;
+}
+
+bool Subscriber::may_subscribe() const
+{
+    return !ended_ && client_.outbox().state() == Outbox::State::open;
+}
+
+// Throws std::bad_alloc with nothing held.
+int Subscriber::hold(std::string_view name, Ref<Topic> &topic, TimePoint &deadline)
+{
+    Lock lock(mutex_);
+    if (!may_subscribe())
+        return ENOTCONN;
+    held_.reserve(held_.size() + 1);
+    const int error = topics_.enter_incomplete(name, topic, deadline);
+    if (error == 0 && topic)
+        held_.push_back(topic);
+    return error;
+}
+
+// Unless the end of the connection has.
+void Subscriber::let_go(const Ref<Topic> &held)
+{
+    const auto same = [&](const Ref<Topic> &other) { return other.get() == held.get(); };
+    const auto found = std::find_if(held_.begin(), held_.end(), same);
+    if (found == held_.end())
+        return;
+    held_.erase(found);
+    topics_.leave(*held);
+}
+
+int Subscriber::enter(std::string_view name, const Wish &wish)
+try {
+    if (!may_subscribe())
+        return ENOTCONN;
+    if (subscriptions_.contains(name))
+        return EEXIST;
+    Ref<Topic> topic;
+    const Topics::Entry entry{.subscriptions = subscriptions_.size(),
+                              .must_exist = wish.start.after_id != nullptr};
+    if (const int error = topics_.enter(name, entry, topic); error != 0)
+        return error;
+    return begin_or_leave(topic, wish);
+} catch (const std::bad_alloc &) {
+    return ENOMEM;
+}
+
+int Subscriber::begin_or_leave(const Ref<Topic> &topic, const Wish &wish)
+{
+    int error = ENOMEM;
+    try {
+        error = begin(topic, wish);
+    } catch (const std::bad_alloc &) {
+        // as if it had not begun
+    }
+    if (error != 0)
+        topics_.leave(*topic);
+    return error;
 }
 
 // Throws std::bad_alloc.
@@ -97,6 +147,9 @@ void Subscriber::end() noexcept
 {
     Lock lock(mutex_);
     take_all_out();
+    for (const Ref<Topic> &held : held_)
+        topics_.leave(*held);
+    held_.clear();
     ended_ = true;
 }
 

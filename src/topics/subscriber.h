@@ -15,6 +15,7 @@
 #include <span>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 namespace websock {
 
@@ -39,7 +40,7 @@ class Subscriber final : public Source
     static Subscriber *of(Connection &client);
 
     // 0, or an errno value: EEXIST, ENOBUFS, ENOENT, ENOTCONN. Throws std::bad_alloc. Either it is
-    // done or nothing is.
+    // done or nothing is. With a backplane it may wait for the topic's log; EAGAIN: in vain.
     int subscribe(std::string_view topic, const Wish &wish) EXCLUDES(mutex_);
     // After this nothing of the topic is sent any more, but for the rest of a message that has
     // begun to leave. False: it was not subscribed to.
@@ -69,6 +70,11 @@ class Subscriber final : public Source
         uint64_t missed = 0;
         Ref<Topic> closes; // the topic that has the client closed
     };
+    bool may_subscribe() const REQUIRES(mutex_);
+    int hold(std::string_view name, Ref<Topic> &topic, TimePoint &deadline) EXCLUDES(mutex_);
+    void let_go(const Ref<Topic> &held) REQUIRES(mutex_);
+    int enter(std::string_view name, const Wish &wish) REQUIRES(mutex_);
+    int begin_or_leave(const Ref<Topic> &topic, const Wish &wish) REQUIRES(mutex_);
     int begin(const Ref<Topic> &topic, const Wish &wish) REQUIRES(mutex_);
     size_t read(Subscription &subscription, size_t most, Items &out, Behind &behind)
         REQUIRES(mutex_);
@@ -86,6 +92,8 @@ class Subscriber final : public Source
     unsigned waiters_ GUARDED_BY(mutex_) = 0; // threads that wait for that
     // By the names in the topics, which each subscription holds a reference to.
     std::unordered_map<std::string_view, Ref<Subscription>> subscriptions_ GUARDED_BY(mutex_);
+    // Entered by calls of subscribe() that wait; no longer than until the connection ends.
+    std::vector<Ref<Topic>> held_ GUARDED_BY(mutex_);
     LinkedList<Subscription> ready_ GUARDED_BY(mutex_); // those that may have messages
     size_t visited_ GUARDED_BY(mutex_) = 0;             // of them, by the last collect()
     bool collecting_ GUARDED_BY(mutex_) = false;        // between collect() and took()

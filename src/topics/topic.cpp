@@ -193,6 +193,8 @@ void Topic::drop()
     while (!log_.empty())
         log_.evict_oldest();
     count_bytes();
+    waiting_stopped_ = true; // nobody is to wait whose connection has ended
+    completed_.broadcast();
 }
 
 bool Topic::is_empty()

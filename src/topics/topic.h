@@ -74,7 +74,7 @@ class Topic
     };
     Delivered deliver(const Kept &at, const Ref<Message> &message, int64_t now_ms,
                       const std::function<void()> &entered) EXCLUDES(mutex_);
-    // Until it is complete. False: it was not by then, or stop_waiting() was called.
+    // Until it is complete. False: it was not by then, or stop_waiting() or drop() was called.
     bool wait_until_complete(TimePoint deadline) EXCLUDES(mutex_);
     void stop_waiting() EXCLUDES(mutex_);
 

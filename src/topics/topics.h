@@ -52,9 +52,10 @@ class Topics
     // By the thread that starts or ends the server.
     int start_backplane();
     void stop_backplane();
-    // With a backplane, enters a topic as enter() does, and waits until its log is here. EAGAIN: it
-    // did not come in time. Without one, does nothing.
-    int enter_complete(std::string_view name, Ref<Topic> &topic) EXCLUDES(mutex_);
+    // With a backplane, enters a topic as enter() does, for a subscription that is to wait until
+    // the topic is complete, or the deadline. Without one, does nothing.
+    int enter_incomplete(std::string_view name, Ref<Topic> &topic, TimePoint &deadline)
+        EXCLUDES(mutex_);
     // What the backplane delivers: see Topic::deliver(). 0, ENOENT, or ERANGE: some are missing.
     // Waits while onpublished is far behind.
     int deliver(std::string_view name, const Topic::Kept &at, const Message::Content *content,

@@ -106,20 +106,12 @@ void Topics::unfollow(Topic &topic)
     }
 }
 
-int Topics::enter_complete(std::string_view name, Ref<Topic> &topic)
+int Topics::enter_incomplete(std::string_view name, Ref<Topic> &topic, TimePoint &deadline)
 {
     if (!backplane())
         return 0;
-    const int timeout_ms = backplane()->timeout_ms > 0 ? backplane()->timeout_ms : kTimeoutMs;
-    Ref<Topic> entered;
-    if (const int error = enter(name, {}, entered); error != 0)
-        return error;
-    if (!entered->wait_until_complete(in_ms(timeout_ms))) {
-        leave(*entered);
-        return EAGAIN;
-    }
-    topic = std::move(entered);
-    return 0;
+    deadline = in_ms(backplane()->timeout_ms > 0 ? backplane()->timeout_ms : kTimeoutMs);
+    return enter(name, {}, topic);
 }
 
 int Topics::deliver(std::string_view name, const Topic::Kept &at, const Message::Content *content,

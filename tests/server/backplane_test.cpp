@@ -346,6 +346,37 @@ TEST_CASE("a message that there is no room for is lost in its place")
     CHECK(client.receive_close().code == WS_CLOSE_TRY_AGAIN_LATER);
 }
 
+TEST_CASE("a stop does not wait for a topic whose log does not come")
+{
+    Recording recording;
+    Server server(recorded(recording));
+    Client client = subscribed(server);
+    CHECK(eventually([&] { return recording.has("follow room"); }));
+    CHECK(libwebsock_stop(server.context()) == 0);
+    CHECK(client.receive_close().code == WS_CLOSE_GOING_AWAY);
+    client.send_close(WS_CLOSE_GOING_AWAY);
+    CHECK(server.join() == 0);
+    CHECK(recording.calls.back() == "stop");
+}
+
+TEST_CASE("a thread may wait for a topic when its client has gone, and the server")
+{
+    Recording recording;
+    Behaviour behaviour = recorded(recording);
+    behaviour.keep_handles = true;
+    Server server(std::move(behaviour));
+    Client client = Client::open(server.port());
+    libwebsock_client_state *const handle = server.handle();
+    auto waiting = std::async(std::launch::async,
+                              [&] { return error_of(subscribe(handle, "room")); });
+    CHECK(eventually([&] { return recording.has("follow room"); }));
+    client.reset();
+    server.free();
+    CHECK(waiting.get() == ENOTCONN);
+    CHECK(recording.calls == std::vector<std::string>{"start", "follow room", "unfollow room",
+                                                      "stop", "free"});
+}
+
 TEST_CASE("a backplane is told of the first subscriber and the last, of the begin and the end")
 {
     Recording recording;
