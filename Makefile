@@ -1,5 +1,5 @@
 # Everything this project builds, tests and installs. The commands:
-#   make            build/libwebsock.a and the demos in build/demo/
+#   make            build/libwebsock.a, build/libwebsock-redis.a and the demos in build/demo/
 #   make run        the demo server, at http://127.0.0.1:8080/ (PORT=...)
 #   make run-tls    the same over TLS, at https://127.0.0.1:8443/
 #   make check      every test
@@ -53,27 +53,44 @@ version_of = $(shell sed -n 's/^.define LIBWEBSOCK_VERSION_$(1) //p' websock/web
 version := $(call version_of,MAJOR).$(call version_of,MINOR).$(call version_of,PATCH)
 
 archive := $(BUILD)/libwebsock.a
-src_objects := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard src/*/*.cpp))
+src_objects := $(patsubst %.cpp,$(BUILD)/%.o,$(filter-out src/redis/%,$(wildcard src/*/*.cpp)))
+# The backplane that uses Redis is an archive of its own: only its users need hiredis.
+redis_archive := $(BUILD)/libwebsock-redis.a
+redis_objects := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard src/redis/*.cpp))
+base_objects := $(filter $(BUILD)/src/base/%,$(src_objects))
+redis_libs := -lhiredis
+has_hiredis := $(shell echo '\#include <hiredis/hiredis.h>' | $(CXX) $(CPPFLAGS) -E -x c++ - >/dev/null 2>&1 && echo yes)
 demos := $(addprefix $(BUILD)/demo/,websock-demo quickstart echo wss)
 # Built by the tests; the only demo that needs libevent.
 libevent_demo := $(BUILD)/demo/libevent
 
-.PHONY: all demo run run-tls install uninstall clean
+.PHONY: all demo run run-tls install uninstall clean without_redis
 .DELETE_ON_ERROR:
 
-all: $(archive) demo
+all: $(archive) demo $(if $(has_hiredis),$(redis_archive),without_redis)
 demo: $(demos)
 
 # One object that defines only the API. Programs cannot collide with the library's internals,
 # least of all with C++ templates, and a shared object that contains the archive exports only
 # the API. This does not work with objects that have no machine code yet (-flto).
-$(src_objects): override CXXFLAGS += -fPIC -fvisibility=hidden -fvisibility-inlines-hidden \
+$(src_objects) $(redis_objects): override CXXFLAGS += -fPIC -fvisibility=hidden -fvisibility-inlines-hidden \
   -fno-lto $(no_unique)
 $(archive): $(src_objects) src/api/symbols.list
 	@rm -f $@
 	$(LD) -r --force-group-allocation $(src_objects) -o $(BUILD)/libwebsock.o
 	$(OBJCOPY) --keep-global-symbols=src/api/symbols.list $(BUILD)/libwebsock.o
 	$(AR) rcs $@ $(BUILD)/libwebsock.o
+
+# The same, with what it uses of src/base.
+$(redis_archive): $(redis_objects) $(base_objects) src/redis/symbols.list
+	@rm -f $@ $(BUILD)/libwebsock-base.a
+	$(AR) rcs $(BUILD)/libwebsock-base.a $(base_objects)
+	$(LD) -r --force-group-allocation $(redis_objects) $(BUILD)/libwebsock-base.a -o $(BUILD)/libwebsock-redis.o
+	$(OBJCOPY) --keep-global-symbols=src/redis/symbols.list $(BUILD)/libwebsock-redis.o
+	$(AR) rcs $@ $(BUILD)/libwebsock-redis.o
+
+without_redis:
+	@echo "libwebsock-redis.a is left out: there is no hiredis/hiredis.h (Debian: libhiredis-dev)"
 
 # The flags above are as much a part of an object as its source.
 $(BUILD)/%.o: %.cpp Makefile
@@ -134,6 +151,13 @@ $(BUILD)/libwebsock.pc: Makefile websock/websock.h
 	  'Version: $(version)' 'Requires: openssl >= 3' 'Cflags: -I$${includedir}' \
 	  'Libs: -L$${libdir} -lwebsock -lstdc++ -pthread' > $@
 
+$(BUILD)/libwebsock-redis.pc: Makefile websock/websock.h
+	@mkdir -p $(@D)
+	printf '%s\n' 'prefix=$(PREFIX)' 'includedir=$${prefix}/include' 'libdir=$${prefix}/lib' '' \
+	  'Name: libwebsock-redis' 'Description: topics of several libwebsock servers, kept by Redis' \
+	  'Version: $(version)' 'Requires: libwebsock = $(version)' 'Cflags: -I$${includedir}' \
+	  'Libs: -L$${libdir} -lwebsock-redis $(redis_libs)' > $@
+
 $(BUILD)/libwebsock-config-version.cmake: websock/cmake/libwebsock-config-version.cmake.in websock/websock.h
 	@mkdir -p $(@D)
 	sed 's/@VERSION@/$(version)/' $< > $@
@@ -146,20 +170,27 @@ man_dir := $(DESTDIR)$(PREFIX)/share/man
 man3 := $(wildcard man/*.3 man/man3/*.3)
 man7 := $(wildcard man/*.7)
 
-# libwebsock.pc contains the prefix, so it is remade each time.
-install: $(archive) $(cmake_files)
-	@rm -f $(BUILD)/libwebsock.pc
-	@$(MAKE) --no-print-directory $(BUILD)/libwebsock.pc
+# What is installed only if it can be built.
+redis_installed := $(if $(has_hiredis),$(redis_archive))
+pc_files := $(BUILD)/libwebsock.pc $(if $(has_hiredis),$(BUILD)/libwebsock-redis.pc)
+headers := websock/websock.h $(if $(has_hiredis),websock/redis.h)
+
+# The .pc files contain the prefix, so they are remade each time.
+install: $(archive) $(redis_installed) $(cmake_files)
+	@rm -f $(pc_files)
+	@$(MAKE) --no-print-directory $(pc_files)
 	install -d $(include_dir) $(lib_dir)/pkgconfig $(cmake_dir) $(man_dir)/man3 $(man_dir)/man7
-	install -m 644 websock/websock.h $(include_dir)
-	install -m 644 $(archive) $(lib_dir)
-	install -m 644 $(BUILD)/libwebsock.pc $(lib_dir)/pkgconfig
+	install -m 644 $(headers) $(include_dir)
+	install -m 644 $(archive) $(redis_installed) $(lib_dir)
+	install -m 644 $(pc_files) $(lib_dir)/pkgconfig
 	install -m 644 $(cmake_files) $(cmake_dir)
 	install -m 644 $(man3) $(man_dir)/man3
 	install -m 644 $(man7) $(man_dir)/man7
 
 uninstall:
-	rm -f $(include_dir)/websock.h $(lib_dir)/libwebsock.a $(lib_dir)/pkgconfig/libwebsock.pc
+	rm -f $(addprefix $(include_dir)/,websock.h redis.h)
+	rm -f $(addprefix $(lib_dir)/,libwebsock.a libwebsock-redis.a)
+	rm -f $(addprefix $(lib_dir)/pkgconfig/,libwebsock.pc libwebsock-redis.pc)
 	rm -f $(addprefix $(cmake_dir)/,$(notdir $(cmake_files)))
 	rm -f $(addprefix $(man_dir)/man3/,$(notdir $(man3))) $(addprefix $(man_dir)/man7/,$(notdir $(man7)))
 	@rmdir $(include_dir) $(cmake_dir) 2>/dev/null || true # unless it holds something else

@@ -12,12 +12,15 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SRC = ROOT / "src"
 ORDER = ["base", "protocol", "transport", "dispatch", "outbox", "connection", "topics", "server", "api"]
+BESIDE = {"redis": ["base"]} # not part of libwebsock.a: uses it as any program does
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
 DECLARED = re.compile(r"^\.Fo libwebsock_(\w+)$", re.M)
 DEFINED = re.compile(r"^\w[\w ]*[ *]libwebsock_(\w+)\(", re.M)
+FOLDERS = ORDER + list(BESIDE)
 README_LINES = 15
 FILE_LINES = 350
 FOLDER_LINES = 3000
+LARGE_FOLDERS = {"redis": 4000} # all of an archive
 
 
 def sources(folder):
@@ -31,7 +34,7 @@ def lines(path):
 def upward(folder, source, order=None):
     """The includes of a file in this folder that are neither in it nor below it."""
     order = order or ORDER
-    below = order[:order.index(folder) + 1]
+    below = BESIDE[folder] + [folder] if folder in BESIDE else order[:order.index(folder) + 1]
     return [name for name in INCLUDE.findall(source) if name.split("/")[0] not in below]
 
 
@@ -44,27 +47,28 @@ class Layout(unittest.TestCase):
 
     def test_every_folder_has_its_place_in_the_order(self):
         self.assertEqual(sorted(path.name for path in SRC.iterdir() if path.is_dir()),
-                         sorted(ORDER))
+                         sorted(FOLDERS))
         self.assertEqual([path.name for path in SRC.iterdir() if path.is_file()], ["README.md"])
 
     def test_no_file_includes_from_a_folder_above_it(self):
-        for folder in ORDER:
+        for folder in FOLDERS:
             for path in sources(SRC / folder):
                 with self.subTest(file=f"{folder}/{path.name}"):
                     self.assertEqual(upward(folder, path.read_text(encoding="utf-8")), [])
 
     def test_every_folder_has_a_short_readme(self):
-        for folder in ORDER:
+        for folder in FOLDERS:
             with self.subTest(folder=folder):
                 self.assertLessEqual(lines(SRC / folder / "README.md"), README_LINES)
 
     def test_files_and_folders_stay_small(self):
-        for folder in ORDER:
+        for folder in FOLDERS:
             sizes = {path.name: lines(path) for path in sources(SRC / folder)}
             with self.subTest(folder=folder):
                 self.assertEqual({name: size for name, size in sizes.items() if size > FILE_LINES},
                                  {})
-                self.assertLessEqual(sum(sizes.values()), FOLDER_LINES)
+                self.assertLessEqual(sum(sizes.values()),
+                                     LARGE_FOLDERS.get(folder, FOLDER_LINES))
 
     def test_a_file_of_the_api_has_the_functions_of_its_manual_page(self):
         declared = {page.stem.removeprefix("libwebsock_"): set(DECLARED.findall(
