@@ -1,0 +1,48 @@
+// script.h: what a server does in one step: a publication enters a log and goes out, or a node gets
+// what it has missed. The Lua text, and the names of keys and channels. Who calls it is elsewhere.
+//
+// A topic has a hash (its epoch e, newest offset o, highest trimmed offset t, number n and bytes b
+// of its messages, time a of the oldest one, time x at which it expires, and for each key k:KEY the
+// entry and size) and a stream, whose entries have the ids OFFSET-MILLISECONDS. Names and payloads
+// are only ever parts of keys and arguments, never of the text of a script.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace websock::redis {
+
+// What a topic keeps.
+struct Limits {
+    size_t messages = 256;
+    size_t bytes = 1 << 20;
+    int age_ms = 0; // 0: they do not age
+};
+
+// KEYS: hash, stream, what the node has published last. ARGV: sequence; the one that must have been
+// taken before, or ""; a fresh epoch; channel; the limits (3); for how many milliseconds keys are
+// kept; the message's key, or ""; the packet. Answers one of:
+std::string publish_script();
+inline constexpr long long kTaken = 1;
+inline constexpr long long kDuplicate = 0;
+inline constexpr long long kOutOfOrder = -1;
+
+// KEYS: hash, stream. ARGV: a fresh epoch; the known one, or ""; the last offset that is known; the
+// origin of its message, or ""; the age limit; for how many milliseconds keys are kept. Answers the
+// epoch, o, t, 1 if there is more, and then id and packet of each message behind the known offset.
+// It has found out that the log is lost if the epoch is another one.
+std::string fetch_script();
+
+// For how long keys are kept that nobody uses.
+int64_t keep_ms(const Limits &limits);
+
+// The names of one topic's keys. prefix and database are the settings'.
+std::string hash_key(std::string_view prefix, std::string_view topic);
+std::string stream_key(std::string_view prefix, std::string_view topic);
+// Channels are shared by all databases of a server, so they name it.
+std::string channel_prefix(std::string_view prefix, int database);
+std::string node_key(std::string_view prefix, uint64_t node);
+
+} // namespace websock::redis
