@@ -7,6 +7,11 @@ client_objects := $(addprefix $(support)/,certificates.o client.o client_protoco
   stream_tls.o tls_forger.o wire.o)
 # C programs that tests start.
 test_servers := $(addprefix $(BUILD)/tests/,default_server tls_server fork_server)
+# Tests of the backplane that uses Redis, against a redis-server; and a node of a cluster for the
+# tests of whole servers.
+redis_tests := $(BUILD)/tests/redis/unit
+redis_test_objects := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard tests/redis/*.cpp))
+redis_node := $(BUILD)/tests/redis/node
 # RFC 6455 as a table of bytes, sent by the tests' client to the tests' server.
 conformance := $(BUILD)/tests/conformance/run
 conformance_objects := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard tests/conformance/*.cpp)) \
@@ -17,7 +22,7 @@ foreign_objects := $(conformance_objects) $(filter $(BUILD)/tests/protocol/%,$(t
   $(addprefix $(BUILD)/tests/base/,buffer_test.o utf8_test.o)
 
 .PHONY: deps check check-foreign test-programs conformance-program syntax soak
-test-programs: $(BUILD)/tests/unit $(test_servers)
+test-programs: $(BUILD)/tests/unit $(test_servers) $(redis_tests) $(redis_node)
 conformance-program: $(conformance)
 
 deps:
@@ -39,9 +44,14 @@ $(BUILD)/tests/unit $(conformance) $(foreign): $(src_objects)
 $(test_servers): $(BUILD)/tests/%: $(support)/%.o $(archive)
 	$(CC) $(sanitize) $(LDFLAGS) $^ $(libs) -o $@
 
+$(redis_tests): $(redis_test_objects) $(redis_objects) $(base_objects)
+	$(CXX) $(sanitize) $(LDFLAGS) $^ $(redis_libs) $(libs) -o $@
+$(redis_node): $(BUILD)/tests/redis/node.o $(redis_archive) $(archive)
+	$(CC) $(sanitize) $(LDFLAGS) $^ $(redis_libs) $(libs) -o $@
+
 # Tests are compiled more often than they run, and mostly wait when they do: -O0 halves their
 # build. The library is built as usual. The last -O counts.
-unoptimized := $(sort $(test_objects) $(conformance_objects))
+unoptimized := $(sort $(test_objects) $(conformance_objects) $(redis_test_objects))
 $(unoptimized): override CXXFLAGS += -O0
 # But for these: the one goes through millions of byte sequences, the other masks megabytes.
 $(BUILD)/tests/base/utf8_test.o $(support)/wire.o: override CXXFLAGS += -O1
