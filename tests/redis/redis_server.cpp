@@ -1,0 +1,137 @@
+// redis_server.cpp: see redis_server.h.
+#include "redis_server.h"
+
+#include "until.h"
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <signal.h>
+#include <stdexcept>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace test {
+
+namespace {
+
+std::string program()
+{
+    // Taken out of its package, see tests/deps.sh; or in the PATH.
+    return std::filesystem::exists("build/redis-server") ? "build/redis-server" : "redis-server";
+}
+
+std::string text_of(const redisReply &reply)
+{
+    switch (reply.type) {
+    case REDIS_REPLY_INTEGER:
+        return std::to_string(reply.integer);
+    case REDIS_REPLY_NIL:
+        return "";
+    case REDIS_REPLY_ARRAY: {
+        std::string text;
+        for (size_t i = 0; i < reply.elements; ++i)
+            text += text_of(*reply.element[i]) + "\n";
+        return text;
+    }
+    default:
+        return std::string(reply.str, reply.len);
+    }
+}
+
+} // namespace
+
+RedisServer::RedisServer(std::vector<std::string> settings) : settings_(std::move(settings))
+{
+    std::string name = "/tmp/websock-redis-XXXXXX";
+    if (!mkdtemp(name.data()))
+        throw std::runtime_error("mkdtemp");
+    directory_ = name;
+    socket_ = directory_ + "/socket";
+    start();
+}
+
+RedisServer::~RedisServer()
+{
+    kill();
+    std::error_code ignored;
+    std::filesystem::remove_all(directory_, ignored);
+}
+
+void RedisServer::start()
+{
+    {
+        std::ofstream file(directory_ + "/redis.conf");
+        file << "port 0\nunixsocket " << socket_ << "\nsave \"\"\nappendonly yes\n"
+             << "appendfsync always\ndir " << directory_ << "\nlogfile " << directory_ << "/log\n";
+        for (const std::string &line : settings_)
+            file << line << "\n";
+    }
+    const std::string path = program();
+    const std::string file = directory_ + "/redis.conf";
+    pid_ = fork();
+    if (pid_ == 0) {
+        sigset_t none;
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, nullptr);
+        execlp(path.c_str(), path.c_str(), file.c_str(), nullptr);
+        _exit(127);
+    }
+    if (!until([&] { return answers(); }))
+        throw std::runtime_error("redis-server does not start");
+}
+
+bool RedisServer::answers()
+{
+    redisContext *const context = redisConnectUnix(socket_.c_str());
+    if (!context)
+        return false;
+    bool answers = false;
+    if (context->err == 0) {
+        auto *const reply = static_cast<redisReply *>(redisCommand(context, "PING"));
+        // While it loads, it says so; with a password, that one is needed.
+        answers = reply && (reply->type == REDIS_REPLY_STATUS ||
+                            std::string(reply->str, reply->len).starts_with("NOAUTH"));
+        freeReplyObject(reply);
+    }
+    redisFree(context);
+    return answers;
+}
+
+void RedisServer::signal(int number)
+{
+    if (pid_ != 0)
+        ::kill(pid_, number);
+}
+
+void RedisServer::kill()
+{
+    signal(SIGKILL);
+    if (pid_ != 0)
+        waitpid(pid_, nullptr, 0);
+    pid_ = 0;
+}
+
+void RedisServer::freeze() { signal(SIGSTOP); }
+void RedisServer::thaw() { signal(SIGCONT); }
+
+void RedisServer::forget_data() { std::filesystem::remove_all(directory_ + "/appendonlydir"); }
+
+std::string RedisServer::command(const std::vector<std::string> &words)
+{
+    redisContext *const context = redisConnectUnix(socket_.c_str());
+    std::vector<const char *> texts;
+    std::vector<size_t> lengths;
+    for (const std::string &word : words) {
+        texts.push_back(word.data());
+        lengths.push_back(word.size());
+    }
+    auto *const reply = static_cast<redisReply *>(
+        redisCommandArgv(context, static_cast<int>(words.size()), texts.data(), lengths.data()));
+    const std::string text = reply ? text_of(*reply) : "no reply";
+    freeReplyObject(reply);
+    redisFree(context);
+    return text;
+}
+
+} // namespace test

@@ -1,0 +1,43 @@
+// redis_server.h: a redis-server of a test's own, on a Unix socket in a directory of its own.
+#pragma once
+
+#include <hiredis/hiredis.h>
+#include <memory>
+#include <string>
+#include <sys/types.h>
+#include <vector>
+
+namespace test {
+
+class RedisServer
+{
+  public:
+    // Starts it, with more lines of its configuration.
+    explicit RedisServer(std::vector<std::string> settings = {});
+    ~RedisServer();
+    RedisServer(const RedisServer &) = delete;
+    RedisServer &operator=(const RedisServer &) = delete;
+
+    const std::string &socket() const { return socket_; }
+    std::string address() const { return "unix:" + socket_; }
+
+    void start(); // after kill()
+    void kill();  // as kill -9
+    void freeze();
+    void thaw();
+    void forget_data(); // while it does not run
+
+    // Runs a command, and returns its reply as text: "" for nil, lines for an array.
+    std::string command(const std::vector<std::string> &words);
+
+  private:
+    void signal(int number);
+    bool answers();
+
+    std::vector<std::string> settings_;
+    std::string directory_;
+    std::string socket_;
+    pid_t pid_ = 0; // 0: it does not run
+};
+
+} // namespace test
