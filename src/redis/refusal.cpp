@@ -53,7 +53,9 @@ Refusal refusal_in(std::string_view error)
         return Refusal::for_now;
     if (has_one_of(error, kReconnect))
         return Refusal::reconnect;
-    return has_code(error, "NOPERM") ? Refusal::permission : Refusal::for_good;
+    const bool forbidden =
+        has_code(error, "NOPERM") || contains(error, "The user executing the script can't");
+    return forbidden ? Refusal::permission : Refusal::for_good;
 }
 
 int errno_of(std::string_view error)

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <signal.h>
 #include <stdexcept>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -74,6 +75,7 @@ void RedisServer::start()
         sigset_t none;
         sigemptyset(&none);
         sigprocmask(SIG_SETMASK, &none, nullptr);
+        ::signal(SIGXFSZ, SIG_IGN); // for fill_disk()
         execlp(path.c_str(), path.c_str(), file.c_str(), nullptr);
         _exit(127);
     }
@@ -116,6 +118,26 @@ void RedisServer::freeze() { signal(SIGSTOP); }
 void RedisServer::thaw() { signal(SIGCONT); }
 
 void RedisServer::forget_data() { std::filesystem::remove_all(directory_ + "/appendonlydir"); }
+
+void RedisServer::save_data()
+{
+    std::filesystem::copy(directory_ + "/appendonlydir", directory_ + "/saved",
+                          std::filesystem::copy_options::recursive);
+}
+
+void RedisServer::return_to_saved_data()
+{
+    forget_data();
+    std::filesystem::rename(directory_ + "/saved", directory_ + "/appendonlydir");
+}
+
+void RedisServer::fill_disk(bool full)
+{
+    rlimit limit{};
+    prlimit(pid_, RLIMIT_FSIZE, nullptr, &limit);
+    limit.rlim_cur = full ? 100 : limit.rlim_max;
+    prlimit(pid_, RLIMIT_FSIZE, &limit, nullptr);
+}
 
 std::string RedisServer::command(const std::vector<std::string> &words)
 {

@@ -25,7 +25,12 @@ class RedisServer
     void kill();  // as kill -9
     void freeze();
     void thaw();
-    void forget_data(); // while it does not run
+    // While it does not run.
+    void forget_data();
+    void save_data();
+    void return_to_saved_data();
+    // Its files must not grow any more, as if the disk were full.
+    void fill_disk(bool full);
 
     // Runs a command, and returns its reply as text: "" for nil, lines for an array.
     std::string command(const std::vector<std::string> &words);

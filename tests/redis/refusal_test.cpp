@@ -28,6 +28,8 @@ TEST_CASE("other errors stay")
 {
     CHECK(refusal_in("NOSCRIPT No matching script.") == Refusal::no_script);
     CHECK(refusal_in("NOPERM this user has no permissions") == Refusal::permission);
+    CHECK(refusal_in("ERR The user executing the script can't run this command or subcommand") ==
+          Refusal::permission);
     CHECK(refusal_in("WRONGTYPE Operation against a key") == Refusal::for_good);
     CHECK(refusal_in("ERR value is -OOMetry of") == Refusal::for_good);
     CHECK(refusal_in("") == Refusal::for_good);

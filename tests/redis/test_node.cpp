@@ -115,6 +115,13 @@ std::string TestNode::log()
     return log_;
 }
 
+void TestNode::hold_deliveries(bool held)
+{
+    const Lock lock(mutex_);
+    held_ = held;
+    released_.broadcast();
+}
+
 void TestNode::onlog(libwebsock_context *context, int, const char *text)
 {
     TestNode &node = of(context);
@@ -125,6 +132,8 @@ void TestNode::onlog(libwebsock_context *context, int, const char *text)
 int TestNode::deliver(const libwebsock_delivery &what, unsigned long long *next)
 {
     const Lock lock(mutex_);
+    while (held_)
+        released_.wait(mutex_);
     Topic &topic = topics_[what.topic];
     if (!topic.followed)
         return ENOENT;

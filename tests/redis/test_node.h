@@ -49,6 +49,9 @@ class TestNode
     libwebsock_redis_statistics stats();
     std::string log() EXCLUDES(mutex_);
 
+    // While held, nothing that is delivered is taken, as when onpublished stands still.
+    void hold_deliveries(bool held) EXCLUDES(mutex_);
+
     // What messages are kept; for those that follow and publish from now on.
     libwebsock_topic_options options{};
 
@@ -71,6 +74,8 @@ class TestNode
     websock::Mutex mutex_;
     std::map<std::string, Topic> topics_ GUARDED_BY(mutex_);
     std::string log_ GUARDED_BY(mutex_);
+    bool held_ GUARDED_BY(mutex_) = false;
+    websock::Cond released_;
 };
 
 } // namespace test
