@@ -19,15 +19,19 @@ inline uint64_t random_number()
     return number;
 }
 
+inline int64_t unix_ms()
+{
+    const auto since = std::chrono::system_clock::now().time_since_epoch();
+    return std::chrono::duration_cast<std::chrono::milliseconds>(since).count();
+}
+
 // Not 0, and greater than those that were made before, as long as nobody sets the clock: a time in
 // milliseconds, and chance.
 inline uint64_t fresh_epoch()
 {
-    const auto since = std::chrono::system_clock::now().time_since_epoch();
-    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(since).count();
     constexpr int kRandomBits = 22;
     const uint64_t chance = random_number() & ((uint64_t{1} << kRandomBits) - 1);
-    return static_cast<uint64_t>(ms) << kRandomBits | chance | 1;
+    return static_cast<uint64_t>(unix_ms()) << kRandomBits | chance | 1;
 }
 
 class Backoff

@@ -18,11 +18,6 @@ constexpr int kNoMemoryMs = 1000;
 constexpr int kMostDisagreements = 3;
 constexpr int kRefreshMs = 45 * 60 * 1000; // and up to a third more, so that not all come at once
 
-TimePoint next_refresh()
-{
-    return in_ms(kRefreshMs + static_cast<int>(random_number() % (kRefreshMs / 3)));
-}
-
 // What the API takes: with a NUL behind it, or nullptr for none.
 const char *c_string(std::string_view text, std::array<char, kMostName + 1> &buffer)
 {
@@ -37,7 +32,7 @@ const char *c_string(std::string_view text, std::array<char, kMostName + 1> &buf
 void FollowedTopic::subscribed(TopicHost &host)
 {
     subscribed_ = true;
-    if (fetching_)
+    if (fetching_ || refreshing_)
         again_ = true;
     else
         fetch(host);
@@ -62,20 +57,43 @@ void FollowedTopic::live(TopicHost &host, std::string_view bytes)
 
 void FollowedTopic::tick(TopicHost &host)
 {
+    const bool was_settled = is_settled();
     due_ = kNever;
     failed_ = false;
-    if (subscribed_ && !fetching_)
+    if (was_settled)
+        refresh(host);
+    else if (subscribed_ && !fetching_)
         fetch(host);
 }
 
 void FollowedTopic::fetch(TopicHost &host)
 {
     forget_held(host);
-    fail(kNoMemoryMs); // if there is none for the request
+    if (refreshing_)
+        again_ = true; // that answer may be too old
+    else
+        request(host);
+    fetching_ = true;
+}
+
+// Live messages go on meanwhile: they may be on their way, and of what an answer says no more.
+void FollowedTopic::refresh(TopicHost &host)
+{
+    request(host);
+    refreshing_ = true;
+}
+
+void FollowedTopic::request(TopicHost &host)
+{
+    fail(kNoMemoryMs); // if there is none for it
     host.fetch({name_, follow_, epoch_, last_, has_origin_, origin_, limits_});
     failed_ = false;
-    due_ = next_refresh();
-    fetching_ = true;
+    refresh_later();
+}
+
+void FollowedTopic::refresh_later()
+{
+    due_ = in_ms(kRefreshMs + static_cast<int>(random_number() % (kRefreshMs / 3)));
 }
 
 void FollowedTopic::fail(int retry_ms)

@@ -70,6 +70,9 @@ class FollowedTopic
 
     bool is_settled() const { return subscribed_ && loaded_ && !fetching_ && !failed_; }
     void fetch(TopicHost &host);
+    void refresh(TopicHost &host);
+    void request(TopicHost &host);
+    void refresh_later();
     void fail(int retry_ms);
     void hold(TopicHost &host, std::string_view bytes);
     bool take(TopicHost &host, const Live &live);
@@ -89,7 +92,8 @@ class FollowedTopic
     bool subscribed_ = false; // the server has said so
     bool loaded_ = false;     // the log has been handed over to its end once
     bool fetching_ = false;   // an answer is due
-    bool again_ = false;      // that answer may be older than the subscription
+    bool refreshing_ = false; // one is, and nothing waits for it
+    bool again_ = false;      // that answer may be too old
     bool failed_ = false;     // fetch when it is due
     bool gone_ = false;
     TimePoint due_ = kNever;

@@ -61,7 +61,8 @@ bool FollowedTopic::read_page(const redisReply *reply, Page &page)
 
 void FollowedTopic::answered(TopicHost &host, const redisReply *reply)
 {
-    fetching_ = false;
+    const bool only_refreshed = !std::exchange(fetching_, false);
+    refreshing_ = false;
     fail(kRefusedMs); // unless all of this succeeds
     Page page;
     if (!read_page(reply, page)) {
@@ -70,6 +71,12 @@ void FollowedTopic::answered(TopicHost &host, const redisReply *reply)
         return;
     }
     failed_ = false;
+    refresh_later();
+    if (only_refreshed) {
+        if (page.epoch != epoch_ || std::exchange(again_, false))
+            fetch(host);
+        return;
+    }
     const bool was_loaded = loaded_;
     const uint64_t before = delivered_;
     const bool complete = hand_over(host, page);

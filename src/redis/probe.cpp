@@ -47,7 +47,8 @@ class Probe
         Publication publication;
         publication.packed = pack({});
         publication.sequence = 1;
-        if (const int error = calls_.append_publish(link_, publication, 0, epoch); error != 0)
+        if (const int error = calls_.append_publish(link_, publication, 0, epoch, unix_ms());
+            error != 0)
             return error;
         if (const int error = calls_.append_fetch(link_, Fetch(), epoch); error != 0)
             return error;

@@ -42,9 +42,11 @@ void Publisher::number_batch()
 int Publisher::append_all()
 {
     const std::string epoch = epoch_text(fresh_epoch());
+    const int64_t now = unix_ms();
     uint64_t before = 0;
     for (const Publication &publication : batch_) {
-        if (const int error = calls_.append_publish(link_, publication, before, epoch); error != 0)
+        if (const int error = calls_.append_publish(link_, publication, before, epoch, now);
+            error != 0)
             return error;
         before = publication.sequence;
     }

@@ -1,10 +1,12 @@
 // script.h: what a server does in one step: a publication enters a log and goes out, or a node gets
 // what it has missed. The Lua text, and the names of keys and channels. Who calls it is elsewhere.
 //
-// A topic has a hash (its epoch e, newest offset o, highest trimmed offset t, number n and bytes b
-// of its messages, time a of the oldest one, time x at which it expires, and for each key k:KEY the
-// entry and size) and a stream, whose entries have the ids OFFSET-MILLISECONDS. Names and payloads
-// are only ever parts of keys and arguments, never of the text of a script.
+// A topic has a hash and a stream. The stream's entries have the ids OFFSET-MILLISECONDS, and the
+// fields m, the packet, and k, its key if it has one. The hash has the field s: the log's epoch,
+// newest offset, highest offset that the limits have taken, number and bytes of its messages, time
+// of the oldest one, and the time at which all of it expires; and for each key k:KEY, the id of its
+// entry and its size. Names and payloads are only ever parts of keys and arguments, never of the
+// text of a script.
 #pragma once
 
 #include <cstddef>
@@ -23,7 +25,8 @@ struct Limits {
 
 // KEYS: hash, stream, what the node has published last. ARGV: sequence; the one that must have been
 // taken before, or ""; a fresh epoch; channel; the limits (3); for how many milliseconds keys are
-// kept; the message's key, or ""; the packet. Answers one of:
+// kept; the node's time, which decides only when they expire; the message's key, or ""; the packet.
+// Answers one of:
 std::string publish_script();
 inline constexpr long long kTaken = 1;
 inline constexpr long long kDuplicate = 0;

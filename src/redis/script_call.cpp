@@ -52,7 +52,7 @@ int ScriptCalls::load(Link &link, const StopSignal &stop)
 }
 
 int ScriptCalls::append_publish(Link &link, const Publication &publication, uint64_t before,
-                                const std::string &epoch)
+                                const std::string &epoch, int64_t now_ms)
 {
     const std::string hash = hash_key(prefix_, publication.topic);
     const std::string stream = stream_key(prefix_, publication.topic);
@@ -63,7 +63,8 @@ int ScriptCalls::append_publish(Link &link, const Publication &publication, uint
     const Decimal bytes(publication.limits.bytes);
     const Decimal age(static_cast<uint64_t>(publication.limits.age_ms));
     const Decimal keep(static_cast<uint64_t>(keep_ms(publication.limits)));
-    const std::array<std::string_view, 16> command{"EVALSHA",
+    const Decimal now(static_cast<uint64_t>(now_ms));
+    const std::array<std::string_view, 17> command{"EVALSHA",
                                                    publish_hash_,
                                                    "3",
                                                    hash,
@@ -77,6 +78,7 @@ int ScriptCalls::append_publish(Link &link, const Publication &publication, uint
                                                    bytes,
                                                    age,
                                                    keep,
+                                                   now,
                                                    publication.key,
                                                    publication.packed};
     return link.append(command);

@@ -23,9 +23,10 @@ class ScriptCalls
     // These return what Link does. load() waits for the server, which must have the scripts before
     // the others are called.
     int load(Link &link, const StopSignal &stop);
-    // before: the publication that must have been taken before this one; 0: whichever.
+    // before: the publication that must have been taken before this one; 0: whichever. now_ms: of
+    // unix_ms().
     int append_publish(Link &link, const Publication &publication, uint64_t before,
-                       const std::string &epoch);
+                       const std::string &epoch, int64_t now_ms);
     int append_fetch(Link &link, const Fetch &fetch, const std::string &epoch);
 
     const std::string &last_node_key() const { return node_key_; }

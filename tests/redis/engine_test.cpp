@@ -164,7 +164,7 @@ TEST_CASE("messages that are too old are not loaded")
     CHECK(server.command({"XLEN", "websock:s:news"}) == "0");
     publish(a, "news", 11, 11);
     REQUIRE(until([&] { return a.stats().published == 11; }));
-    CHECK(server.command({"HGET", "websock:h:news", "o"}) == "11");
+    CHECK(server.state("news", "o") == "11");
 }
 
 TEST_CASE("a message replaces the one with its key")
@@ -178,7 +178,7 @@ TEST_CASE("a message replaces the one with its key")
     TestNode b({server.address()});
     REQUIRE(b.load("prices"));
     CHECK(b.topic("prices").texts == std::vector<std::string>{"other", "new"});
-    CHECK(server.command({"HGET", "websock:h:prices", "n"}) == "2");
+    CHECK(server.state("prices", "n") == "2");
 }
 
 TEST_CASE("keys of messages that have left the log are forgotten")
@@ -217,7 +217,7 @@ TEST_CASE(
         CHECK(a.stats().unsent_messages == 0);
         CHECK(a.publish("news", "too late") == ESHUTDOWN);
     }
-    CHECK(server.command({"HGET", "websock:h:news", "o"}) == "1000");
+    CHECK(server.state("news", "o") == "1000");
 }
 
 TEST_CASE("topics are spread over several servers, alike on all nodes")

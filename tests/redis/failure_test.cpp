@@ -209,7 +209,7 @@ TEST_CASE("older data with as many other messages is found out by the last one")
     // Others publish before a has come back: as if it had been away.
     server.command({"XADD", "websock:s:news", "11-1", "m", std::string(40, 'x')});
     server.command({"XADD", "websock:s:news", "12-1", "m", std::string(40, 'x')});
-    server.command({"HINCRBY", "websock:h:news", "o", "2"});
+    server.set_offset("news", 12);
     REQUIRE(until([&] {
         server.command({"CLIENT", "KILL", "TYPE", "pubsub"});
         return a.topic("news").epochs == 1;
@@ -267,7 +267,7 @@ TEST_CASE("a server that is full is asked again, and takes what has waited in it
     cluster.server.command({"CONFIG", "SET", "maxmemory", "0"});
     check_got_all(cluster.b, "news", 600);
     CHECK(until([&] { return cluster.a.log().find("back after") != std::string::npos; }));
-    CHECK(cluster.server.command({"HGET", "websock:h:news", "n"}) == "600");
+    CHECK(cluster.server.state("news", "n") == "600");
 }
 
 TEST_CASE("a disk that is full for a while costs no message")
@@ -312,7 +312,7 @@ TEST_CASE("a topic whose key is of another type loses its messages, with a line 
     CHECK(cluster.a.stats().dropped == 2);
     CHECK(cluster.a.log().find("a message for topic odd is lost: WRONGTYPE") != std::string::npos);
     // The script has left nothing behind.
-    CHECK(cluster.server.command({"HGET", "websock:h:strange", "o"}) == "1");
+    CHECK(cluster.server.state("strange", "o") == "1");
     CHECK(cluster.server.command({"EXISTS", "websock:s:odd"}) == "0");
 }
 
@@ -321,7 +321,7 @@ TEST_CASE("what others write into channels is ignored")
     Cluster cluster;
     publish(cluster.a, "news", 1, 10);
     REQUIRE(cluster.b.received("news", 10));
-    const std::string epoch = cluster.server.command({"HGET", "websock:h:news", "e"});
+    const std::string epoch = cluster.server.state("news", "e");
     const std::vector<std::string> garbage{
         "",
         "hello",
@@ -344,7 +344,7 @@ TEST_CASE("what others write into a log is lost to nobody but its offset")
     publish(cluster.a, "news", 1, 10);
     REQUIRE(cluster.b.received("news", 10));
     cluster.server.command({"XADD", "websock:s:news", "11-0", "m", "garbage"});
-    cluster.server.command({"HSET", "websock:h:news", "o", "11"});
+    cluster.server.set_offset("news", 11);
     publish(cluster.a, "news", 11, 20);
     REQUIRE(cluster.b.received("news", 20));
     CHECK(cluster.b.topic("news").texts == numbers(1, 20));
@@ -375,7 +375,7 @@ TEST_CASE("while a server is away, publications wait up to a bound")
     server.start();
     REQUIRE(until([&] { return a.stats().unsent_messages == 0; }));
     CHECK(a.stats().unsent_bytes == 0);
-    CHECK(server.command({"HGET", "websock:h:news", "o"}) == std::to_string(taken));
+    CHECK(server.state("news", "o") == std::to_string(taken));
     // One may always wait, however large it is.
     CHECK(a.publish("news", std::string(200000, 'x')) == 0);
 }

@@ -156,4 +156,23 @@ std::string RedisServer::command(const std::vector<std::string> &words)
     return text;
 }
 
+std::string RedisServer::state(const std::string &topic, const std::string &field)
+{
+    return command(
+        {"EVAL",
+         "local f = {}\n"
+         "f.e, f.o, f.t, f.n = struct.unpack('<c16ddd', redis.call('HGET', KEYS[1], 's'))\n"
+         "return f[ARGV[1]]",
+         "1", "websock:h:" + topic, field});
+}
+
+void RedisServer::set_offset(const std::string &topic, int offset)
+{
+    command({"EVAL",
+             "local s = redis.call('HGET', KEYS[1], 's')\n"
+             "s = s:sub(1, 16) .. struct.pack('<d', ARGV[1]) .. s:sub(25)\n"
+             "redis.call('HSET', KEYS[1], 's', s)",
+             "1", "websock:h:" + topic, std::to_string(offset)});
+}
+
 } // namespace test

@@ -35,6 +35,10 @@ class RedisServer
     // Runs a command, and returns its reply as text: "" for nil, lines for an array.
     std::string command(const std::vector<std::string> &words);
 
+    // Of a topic's log: e, its epoch; o, its newest offset; n, how many messages it has.
+    std::string state(const std::string &topic, const std::string &field);
+    void set_offset(const std::string &topic, int offset);
+
   private:
     void signal(int number);
     bool answers();
