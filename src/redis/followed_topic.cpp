@@ -143,16 +143,19 @@ bool FollowedTopic::take(TopicHost &host, const Live &live)
         return true;
     if (live.epoch != epoch_ || live.offset != last_ + 1)
         return false;
-    const std::optional<Packet> packet = unpack(live.packed);
-    if (packet)
-        return hand_over(host, live.offset, 0, *packet);
-    host.ignore(name_);
-    return true;
+    // What is foreign has taken no offset.
+    return hand_over(host, live.offset, 0, live.packed) != Outcome::failed;
 }
 
-bool FollowedTopic::hand_over(TopicHost &host, uint64_t offset, uint64_t follows,
-                              const Packet &packet)
+FollowedTopic::Outcome FollowedTopic::hand_over(TopicHost &host, uint64_t offset, uint64_t follows,
+                                                std::string_view packed)
 {
+    const std::optional<Packet> read = unpack(packed);
+    if (!read) {
+        host.ignore(name_);
+        return Outcome::foreign;
+    }
+    const Packet &packet = *read;
     std::array<char, kMostName + 1> id;
     std::array<char, kMostName + 1> key;
     libwebsock_publication publication{};
@@ -168,13 +171,14 @@ bool FollowedTopic::hand_over(TopicHost &host, uint64_t offset, uint64_t follows
     delivery.follows = follows;
     delivery.publication = &publication;
     delivery.publisher = packet.origin.node == host.node ? packet.publisher : 0;
-    if (!deliver(host, delivery))
-        return false;
+    const Outcome outcome = deliver(host, delivery);
+    if (outcome != Outcome::done)
+        return outcome;
     has_origin_ = true;
     origin_ = packet.origin;
     ++delivered_;
     host.counters().received.fetch_add(1, std::memory_order_relaxed);
-    return true;
+    return outcome;
 }
 
 // What of the log has not come up to here is lost.
@@ -184,10 +188,10 @@ bool FollowedTopic::skip_to(TopicHost &host, uint64_t offset)
     delivery.offset = offset;
     if (offset != last_)
         has_origin_ = false;
-    return deliver(host, delivery);
+    return deliver(host, delivery) == Outcome::done;
 }
 
-bool FollowedTopic::deliver(TopicHost &host, const libwebsock_delivery &what)
+FollowedTopic::Outcome FollowedTopic::deliver(TopicHost &host, const libwebsock_delivery &what)
 {
     libwebsock_delivery delivery = what;
     delivery.size = sizeof delivery;
@@ -198,19 +202,23 @@ bool FollowedTopic::deliver(TopicHost &host, const libwebsock_delivery &what)
     case 0:
         last_ = delivery.offset;
         disagreements_ = 0;
-        return true;
+        return Outcome::done;
+    case EINVAL:
+    case EILSEQ:
+        host.ignore(name_);
+        return Outcome::foreign;
     case ENOENT:
         gone_ = true;
-        return false;
+        return Outcome::failed;
     case ERANGE: // the context has less than we thought: go on from there
         last_ = next == 0 ? 0 : next - 1;
         has_origin_ = false;
         if (++disagreements_ > kMostDisagreements)
             fail(kRefusedMs);
-        return false;
+        return Outcome::failed;
     default:
         fail(kNoMemoryMs);
-        return false;
+        return Outcome::failed;
     }
 }
 

@@ -81,9 +81,12 @@ class FollowedTopic
     bool hand_over(TopicHost &host, const Page &page);
     void begin_epoch(TopicHost &host, uint64_t epoch);
     bool hand_over_entry(TopicHost &host, uint64_t offset, std::string_view packed);
-    bool hand_over(TopicHost &host, uint64_t offset, uint64_t follows, const Packet &packet);
+    // foreign: the context does not take it, as no node has written it. failed: later, or not any
+    // more.
+    enum class Outcome { done, foreign, failed };
+    Outcome hand_over(TopicHost &host, uint64_t offset, uint64_t follows, std::string_view packed);
     bool skip_to(TopicHost &host, uint64_t offset);
-    bool deliver(TopicHost &host, const libwebsock_delivery &delivery);
+    Outcome deliver(TopicHost &host, const libwebsock_delivery &delivery);
 
     const std::string name_;
     const uint64_t follow_;

@@ -121,16 +121,20 @@ void FollowedTopic::begin_epoch(TopicHost &host, uint64_t epoch)
 
 bool FollowedTopic::hand_over_entry(TopicHost &host, uint64_t offset, std::string_view packed)
 {
-    const std::optional<Packet> packet = unpack(packed);
-    if (!packet) {
-        host.ignore(name_);
-        return !loaded_ || skip_to(host, offset);
-    }
     // Between the two, all were replaced by their keys. But "0" is no message that one could
     // follow.
     if (loaded_ && last_ == 0 && offset > 1 && !skip_to(host, offset - 1))
         return false;
-    return hand_over(host, offset, offset == last_ + 1 ? 0 : last_, *packet);
+    const uint64_t follows = offset == last_ + 1 ? 0 : last_;
+    switch (hand_over(host, offset, follows, packed)) {
+    case Outcome::done:
+        return true;
+    case Outcome::failed:
+        return false;
+    case Outcome::foreign:
+        break;
+    }
+    return !loaded_ || skip_to(host, offset);
 }
 
 } // namespace websock::redis

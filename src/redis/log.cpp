@@ -2,12 +2,10 @@
 #include "redis/log.h"
 
 #include "base/clock.h"
-#include "base/escape.h"
 
 #include <array>
 #include <cstdarg>
 #include <cstdio>
-#include <string_view>
 
 namespace websock::redis {
 
@@ -20,16 +18,12 @@ constexpr int64_t kMinuteMs = 60 * 1000;
 
 void Log::write(int level, const char *format, ...)
 {
-    if (!context_.onlog)
-        return;
     std::array<char, kLongestLine> text;
     va_list arguments;
     va_start(arguments, format);
     (void)std::vsnprintf(text.data(), text.size(), format, arguments);
     va_end(arguments);
-    std::array<char, kLongestLine + 1> line;
-    line[escape(text.data(), {line.data(), kLongestLine})] = '\0';
-    context_.onlog(&context_, level, line.data());
+    (void)libwebsock_log(&context_, level, text.data());
 }
 
 bool Log::Minutely::due()

@@ -1,5 +1,4 @@
-// log.h: lines for the user's onlog. Unlike those of the library they come from the threads of an
-// engine.
+// log.h: lines of the log that say which server they are about, and how often something is said.
 #pragma once
 
 #include <atomic>
@@ -13,7 +12,7 @@ class Log
   public:
     explicit Log(libwebsock_context &context) : context_(context) {}
 
-    // A line, formatted as by printf(3), escaped and cut. Any thread.
+    // A line, formatted as by printf(3), and cut; the library escapes it. Any thread.
     void write(int level, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
     // For what others can cause as often as they like: true once a minute.

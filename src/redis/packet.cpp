@@ -2,10 +2,7 @@
 // version, opcode, node (8 bytes, big-endian), sequence (8), publisher (8), lengths of id and key.
 #include "redis/packet.h"
 
-#include "base/utf8.h"
-
 #include <charconv>
-#include <span>
 #include <websock/websock.h>
 
 namespace websock::redis {
@@ -48,11 +45,6 @@ std::optional<uint64_t> read_hex(std::string_view text)
 bool is_name(std::string_view name)
 {
     return name.size() <= kMostName && name.find('\0') == std::string_view::npos;
-}
-
-bool is_text(std::string_view text)
-{
-    return is_valid_utf8({reinterpret_cast<const uint8_t *>(text.data()), text.size()});
 }
 
 } // namespace
@@ -103,9 +95,8 @@ std::optional<Packet> unpack(std::string_view bytes)
     packet.payload = bytes.substr(kHeader + id + key);
     if (!is_name(packet.id) || !is_name(packet.key))
         return std::nullopt;
-    if (packet.opcode == WS_OPCODE_TEXT)
-        return is_text(packet.payload) ? std::optional(packet) : std::nullopt;
-    return packet.opcode == WS_OPCODE_BINARY ? std::optional(packet) : std::nullopt;
+    const bool is_message = packet.opcode == WS_OPCODE_TEXT || packet.opcode == WS_OPCODE_BINARY;
+    return is_message ? std::optional(packet) : std::nullopt;
 }
 
 std::optional<Live> read_live(std::string_view bytes)

@@ -38,7 +38,8 @@ void set_origin(std::string &packed, const Origin &origin);
 inline constexpr size_t kOriginAt = 2;
 std::array<char, 16> origin_bytes(const Origin &origin);
 
-// The views of the result point into bytes. None: that was not written by pack().
+// The views of the result point into bytes. None: that was not written by pack(). Whether text is
+// UTF-8 is not looked at.
 std::optional<Packet> unpack(std::string_view bytes);
 
 // What is sent to the subscribers of a channel: a script writes the epoch and the offset in

@@ -1,6 +1,7 @@
 // failure_test.cpp: what nodes get when their redis-server dies, hangs, forgets, or refuses: each
 // message once and in one order, or word that some are lost. Which server a node refuses to begin
 // with is in use_test.cpp.
+#include "redis/packet.h"
 #include "redis_server.h"
 #include "test_node.h"
 #include "until.h"
@@ -322,6 +323,9 @@ TEST_CASE("what others write into channels is ignored")
     publish(cluster.a, "news", 1, 10);
     REQUIRE(cluster.b.received("news", 10));
     const std::string epoch = cluster.server.state("news", "e");
+    websock::redis::Packet latin;
+    latin.opcode = WS_OPCODE_TEXT;
+    latin.payload = "caf\xe9"; // well-formed, but not UTF-8
     const std::vector<std::string> garbage{
         "",
         "hello",
@@ -329,6 +333,7 @@ TEST_CASE("what others write into channels is ignored")
         epoch,
         epoch + "ffffffffffffffff",
         epoch + "000000000000000b", // the right offset, and no packet
+        epoch + "000000000000000b" + pack(latin),
         epoch + "00000000000fffff" + std::string(100, 'x'),
         "00000000000000010000000000000001" + std::string(100, '\0')};
     for (const std::string &bytes : garbage)

@@ -64,11 +64,10 @@ TEST_CASE("packets that no node packs are refused")
         bytes[at] = byte;
         return unpack(bytes).has_value();
     };
-    CHECK_FALSE(with(0, 2));                    // another version
-    CHECK_FALSE(with(1, WS_OPCODE_PING));       // no message
-    CHECK_FALSE(with(good.size() - 1, '\xff')); // text that is not UTF-8
-    CHECK_FALSE(with(28, '\0'));                // an id with a NUL
-    CHECK_FALSE(with(26, 64));                  // an id that is too long
+    CHECK_FALSE(with(0, 2));              // another version
+    CHECK_FALSE(with(1, WS_OPCODE_PING)); // no message
+    CHECK_FALSE(with(28, '\0'));          // an id with a NUL
+    CHECK_FALSE(with(26, 64));            // an id that is too long
 }
 
 TEST_CASE("a live message is an epoch, an offset and a packet")

@@ -2,6 +2,7 @@
 // calls.
 #include "test_node.h"
 
+#include "base/utf8.h"
 #include "until.h"
 
 #include <cerrno>
@@ -22,7 +23,6 @@ TestNode::TestNode(std::vector<std::string> servers, libwebsock_redis_options gi
         given.command_timeout_ms = 500;
     options.size = sizeof options;
     context_.user_data = this;
-    context_.onlog = onlog;
     if (libwebsock_use_redis(&context_, &given) == -1) {
         use_error_ = errno;
         return;
@@ -122,11 +122,10 @@ void TestNode::hold_deliveries(bool held)
     released_.broadcast();
 }
 
-void TestNode::onlog(libwebsock_context *context, int, const char *text)
+void TestNode::write_log(const char *text)
 {
-    TestNode &node = of(context);
-    const Lock lock(node.mutex_);
-    node.log_ += std::string(text) + "\n";
+    const Lock lock(mutex_);
+    log_ += std::string(text) + "\n";
 }
 
 int TestNode::deliver(const libwebsock_delivery &what, unsigned long long *next)
@@ -147,6 +146,10 @@ int TestNode::deliver(const libwebsock_delivery &what, unsigned long long *next)
     const unsigned long long follows = what.follows != 0 ? what.follows : what.offset - 1;
     if (what.publication && what.offset < topic.next)
         return 0;
+    if (what.publication && what.publication->opcode == WS_OPCODE_TEXT &&
+        !websock::is_valid_utf8({static_cast<const uint8_t *>(what.publication->payload),
+                                 what.publication->payload_len}))
+        return EILSEQ;
     if (what.publication && !topic.any && follows >= topic.next)
         return ERANGE;
     if (what.publication) {
@@ -177,6 +180,13 @@ int libwebsock_deliver(libwebsock_context *ctx, const libwebsock_delivery *deliv
 {
     errno = test::TestNode::of(ctx).deliver(*delivery, next);
     return errno == 0 ? 0 : -1;
+}
+
+int libwebsock_log(libwebsock_context *ctx, int, const char *text)
+{
+    if (ctx->user_data) // otherwise it is no node's
+        test::TestNode::of(ctx).write_log(text);
+    return 0;
 }
 
 } // extern "C"

@@ -58,14 +58,13 @@ class TestNode
     // The stand-in of the library.
     int use(const libwebsock_backplane &table);
     int deliver(const libwebsock_delivery &delivery, unsigned long long *next) EXCLUDES(mutex_);
+    void write_log(const char *text) EXCLUDES(mutex_);
     static TestNode &of(libwebsock_context *context)
     {
         return *static_cast<TestNode *>(context->user_data);
     }
 
   private:
-    static void onlog(libwebsock_context *context, int level, const char *text);
-
     libwebsock_context context_{};
     libwebsock_backplane table_{};
     int use_error_ = 0;
