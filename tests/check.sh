@@ -40,6 +40,7 @@ exec /usr/bin/python3 -B tests/run.py --time-limit 500 --jobs 4 \
     "fuzz corpus, connections:command:build/asan/tests/fuzz/connection tests/fuzz/corpus/connection" \
     "fuzz corpus, TLS:command:build/asan/tests/fuzz/tls tests/fuzz/corpus/tls" \
     "fuzz corpus, topic logs:command:build/asan/tests/fuzz/topic_log tests/fuzz/corpus/topic_log" \
+    "fuzz corpus, packets for Redis:command:build/asan/tests/fuzz/redis_packet tests/fuzz/corpus/redis_packet" \
     "unit and server, ThreadSanitizer:doctest:env BUILD=build/tsan build/tsan/tests/unit" \
     "servers over TLS, ThreadSanitizer:doctest:env $tls BUILD=build/tsan build/tsan/tests/unit" \
     "Chromium:unittest:$py tests/interop/chromium_test.py -b" \
@@ -59,6 +60,11 @@ exec /usr/bin/python3 -B tests/run.py --time-limit 500 --jobs 4 \
     "TLS:unittest:$py tests/interop/tls_test.py -b" \
     "conformance:doctest:build/tests/conformance/run" \
     "conformance over TLS:doctest:env TEST_TRANSPORT=tls build/tests/conformance/run" \
+    "Redis, ThreadSanitizer:doctest:build/tsan/tests/redis/unit" \
+    "Redis, AddressSanitizer:doctest:build/asan/tests/redis/unit" \
+    "Redis:doctest:build/tests/redis/unit" \
+    "nodes with Redis, ThreadSanitizer:unittest:env BUILD=build/tsan $py tests/redis/nodes_test.py -b" \
+    "nodes with Redis:unittest:$py tests/redis/nodes_test.py -b" \
     "fork:unittest:$py tests/interop/fork_test.py -b" \
     "metrics:unittest:$py tests/interop/metrics_test.py -b" \
     "memory:unittest:$py tests/interop/memory_test.py -b" \

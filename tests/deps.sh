@@ -71,6 +71,7 @@ look_for_foreign()
     need clang clang program clang++
     need doctest-dev doctest header doctest/doctest.h
     need libevent-dev "libevent's headers" header event2/event.h
+    need libhiredis-dev "hiredis' headers" header hiredis/hiredis.h
 }
 
 look()
@@ -104,11 +105,22 @@ look()
     need libclang-rt-dev "clang's libFuzzer" libfuzzer
     need doctest-dev doctest header doctest/doctest.h
     need libevent-dev "libevent's headers" header event2/event.h
+    need libhiredis-dev "hiredis' headers" header hiredis/hiredis.h
+    need redis-tools redis-server redis_server
     need python3-pil "Python's PIL" python_module PIL
     need_node_ws
     need chromium Chromium program chromium
     need mandoc mandoc program mandoc
     need cmake CMake program cmake
+}
+
+# Debian's redis-server package starts a server. But the program itself is in redis-tools, which does
+# not, under another name. By its own name it is the server.
+redis_server()
+{
+    program redis-server || [ -x build/redis-server ] || {
+        checker=$(program redis-check-rdb) && mkdir -p build && ln -sf "$checker" build/redis-server
+    }
 }
 
 install()

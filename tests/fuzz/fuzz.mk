@@ -2,7 +2,7 @@
 .PHONY: fuzz fuzz-programs
 
 # A fuzz target is one file; the other files there are shared.
-fuzz_targets := frame handshake utf8 mask connection tls topic_log
+fuzz_targets := frame handshake utf8 mask connection tls topic_log redis_packet
 fuzz_programs := $(addprefix $(BUILD)/tests/fuzz/,$(fuzz_targets))
 fuzz_shared := $(addprefix $(BUILD)/tests/fuzz/,reference.o http.o)
 fuzz-programs: $(fuzz_programs)
@@ -13,6 +13,7 @@ fuzz_main := $(BUILD)/tests/fuzz/replay.o
 $(fuzz_programs): $(fuzz_main)
 endif
 $(BUILD)/tests/fuzz/tls: $(BUILD)/tests/support/certificates.o
+$(BUILD)/tests/fuzz/redis_packet: $(BUILD)/src/redis/packet.o # which needs no hiredis
 $(fuzz_programs): %: %.o $(fuzz_shared) $(src_objects)
 	$(CXX) $(sanitize) $(LDFLAGS) $(sort $(filter %.o,$^) $(fuzz_main)) $(libs) -o $@
 
