@@ -16,6 +16,7 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LIBRARY = ROOT / "build" / "libwebsock.a"
+REDIS_LIBRARY = ROOT / "build" / "libwebsock-redis.a"
 OUTPUT = ROOT / "build" / "examples"
 
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror"]
@@ -24,8 +25,9 @@ LANGUAGES = {
     "c99": shlex.split(os.environ.get("CC", "cc")) + ["-x", "c", "-std=c99"],
     "c++17": shlex.split(os.environ.get("CXX", "c++")) + ["-x", "c++", "-std=c++17"],
 }
-# -x applies to what follows it: the archive must not be read as source.
-LINK = ["-x", "none", str(LIBRARY), "-lssl", "-lcrypto", "-lstdc++", "-pthread"]
+# After -x none: an archive must not be read as source.
+LINK = [str(LIBRARY), "-lssl", "-lcrypto", "-lstdc++", "-pthread"]
+LINK_REDIS = [str(REDIS_LIBRARY), "-lhiredis"]
 
 # The escapes of mandoc_char(7) that source code in a page may need.
 ESCAPES = {
@@ -88,7 +90,9 @@ class Examples(unittest.TestCase):
         for language, compiler in languages_of(source).items():
             with self.subTest(language=language):
                 program = OUTPUT / f"{name}.{language}"
-                result = run(compiler + COMMON + ["-o", str(program), str(path)] + LINK)
+                redis = LINK_REDIS if "<websock/redis.h>" in source else []
+                result = run(compiler + COMMON + ["-o", str(program), str(path), "-x", "none"] +
+                             redis + LINK)
                 self.assertEqual((result.returncode, result.stdout), (0, ""))
 
     def check_syntax(self, name, source):

@@ -13,11 +13,12 @@ import subprocess
 import tempfile
 import unittest
 
-from man_test import functions  # what the header declares, after the preprocessor
+from man_test import REDIS_HEADER, functions  # what the header declares, after the preprocessor
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 HEADER = ROOT / "websock" / "websock.h"
 LIBRARY = ROOT / os.environ.get("BUILD", "build") / "libwebsock.a"
+REDIS_LIBRARY = LIBRARY.with_name("libwebsock-redis.a")
 LIBRARIES = ["-lssl", "-lcrypto", "-lstdc++", "-pthread"]
 
 WARNINGS = ["-pedantic-errors", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion",
@@ -120,6 +121,12 @@ class Compiling(Case):
         included = re.findall(r"(?m)^\s*#\s*include\s*(\S+)", HEADER.read_text(encoding="utf-8"))
         self.assertEqual(included, ["<stddef.h>", "<sys/socket.h>"])
 
+    def test_the_header_for_redis_compiles_alone_too_and_needs_no_header_of_others(self):
+        self.assert_compiles("#include <websock/redis.h>\n" + MAIN)
+        included = re.findall(r"(?m)^\s*#\s*include\s*(\S+)",
+                              REDIS_HEADER.read_text(encoding="utf-8"))
+        self.assertEqual(included, ["<stddef.h>", "<websock/websock.h>"])
+
 
 class Constants(Case):
     def test_each_has_the_value_of_the_rfc(self):
@@ -169,9 +176,9 @@ class Linking(Case):
             self.assert_silent(run([str(program)]))
 
 
-def symbols():
-    """Each global symbol that the archive defines, according to nm."""
-    command = ["nm", "-g", "--defined-only", "--format=posix", str(LIBRARY)]
+def symbols(library=LIBRARY):
+    """Each global symbol that an archive defines, according to nm."""
+    command = ["nm", "-g", "--defined-only", "--format=posix", str(library)]
     listing = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
     return sorted(line.split()[0] for line in listing.splitlines() if not line.endswith(":"))
 
@@ -183,8 +190,13 @@ class Symbols(unittest.TestCase):
     def test_the_archive_defines_each_function_of_the_list_once_and_nothing_else(self):
         self.assertEqual(symbols(), self.reviewed())
 
-    def reviewed(self):
-        return (ROOT / "src" / "api" / "symbols.list").read_text(encoding="utf-8").split("\n")[:-1]
+    def test_so_it_is_with_the_archive_for_redis(self):
+        reviewed = self.reviewed("redis")
+        self.assertEqual(reviewed, sorted(set(functions(REDIS_HEADER)) - set(functions())))
+        self.assertEqual(symbols(REDIS_LIBRARY), reviewed)
+
+    def reviewed(self, folder="api"):
+        return (ROOT / "src" / folder / "symbols.list").read_text(encoding="utf-8").split("\n")[:-1]
 
 
 if __name__ == "__main__":

@@ -58,6 +58,8 @@ def expected_files():
     man3 = [page.name for page in [*ROOT.glob("man/*.3"), *ROOT.glob("man/man3/*.3")]]
     man7 = [page.name for page in ROOT.glob("man/*.7")]
     return sorted(["include/websock/websock.h", "lib/libwebsock.a", "lib/pkgconfig/libwebsock.pc",
+                   "include/websock/redis.h", "lib/libwebsock-redis.a",
+                   "lib/pkgconfig/libwebsock-redis.pc",
                    "lib/cmake/libwebsock/libwebsock-config.cmake",
                    "lib/cmake/libwebsock/libwebsock-config-version.cmake",
                    *(f"share/man/man3/{name}" for name in man3),
@@ -146,9 +148,9 @@ class Serving(Case):
         self.prefix = self.directory / "usr"
         self.make("install", f"PREFIX={self.prefix}", "DESTDIR=")
 
-    def pkg_config(self, *options):
+    def pkg_config(self, *options, package="libwebsock"):
         path = str(self.prefix / "lib" / "pkgconfig")
-        result = run("pkg-config", *options, "libwebsock",
+        result = run("pkg-config", *options, package,
                      env={**ENVIRONMENT, "PKG_CONFIG_PATH": path})
         self.assertEqual(result.returncode, 0, result.stdout)
         return result.stdout.split()
@@ -189,6 +191,16 @@ class WithPkgConfig(Serving):
 
     def test_pkg_config_tells_the_version_of_the_header(self):
         self.assertEqual(self.pkg_config("--modversion"), [header_version()])
+
+    def test_a_program_that_uses_redis_links_as_pkg_config_says(self):
+        source, program = self.directory / "node.c", self.directory / "node"
+        shutil.copy(ROOT / "tests" / "redis" / "node.c", source)
+        flags = self.pkg_config("--cflags", "--libs", package="libwebsock-redis")
+        result = run(*CC, source, "-o", program, *flags, cwd=self.directory)
+        self.assertEqual((result.returncode, result.stdout), (0, ""))
+        result = run(program, "127.0.0.1:1")
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("redis 127.0.0.1:1: Connection refused", result.stdout)
 
     def test_a_c_program_links_as_pkg_config_says_and_serves(self):
         program, output = self.build(CC, ".c")

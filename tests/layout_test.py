@@ -75,6 +75,8 @@ class Layout(unittest.TestCase):
             page.read_text(encoding="utf-8"))) for page in (ROOT / "man").glob("libwebsock_*.3")}
         defined = {path.stem: set(DEFINED.findall(path.read_text(encoding="utf-8")))
                    for path in (SRC / "api").glob("*.cpp")}
+        redis = (SRC / "redis" / "redis.cpp").read_text(encoding="utf-8")
+        defined["use_redis"] = set(DEFINED.findall(redis))
         self.assertEqual(defined, {page: names for page, names in declared.items() if names})
 
     def test_a_test_is_in_the_folder_of_what_it_tests(self):

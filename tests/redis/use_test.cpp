@@ -76,7 +76,10 @@ TEST_CASE("a password is used, and a wrong one refused")
 {
     RedisServer server({"requirepass secret", "user alice on >hers ~websock:* &websock:* +@all",
                         "user bob on >his ~websock:* &websock:* +@all -publish",
-                        "user carol on >hers ~other:* &* +@all"});
+                        "user carol on >hers ~other:* &* +@all",
+                        // As libwebsock_use_redis(3) says.
+                        "user dave on >his ~websock:* &websock:* +@connection +@read +@write "
+                        "+@scripting +@pubsub +time"});
     libwebsock_redis_options options{};
     CHECK(use(server.address()) == EACCES);
     options.password = "wrong";
@@ -89,6 +92,9 @@ TEST_CASE("a password is used, and a wrong one refused")
     CHECK(use(server.address(), options) == 0);
     options.username = "carol"; // may not use these keys
     CHECK(use(server.address(), options) == EACCES);
+    options.username = "dave";
+    options.password = "his";
+    CHECK(use(server.address(), options) == 0);
     options.username = "bob"; // may not publish
     options.password = "his";
     CHECK(use(server.address(), options) == EACCES);
