@@ -103,7 +103,7 @@ $(BUILD)/%.o: %.c Makefile
 
 # Files that are built into the demo server as arrays, so that it is one file to copy. The
 # manual is rendered by mandoc, without bold; if there is no mandoc, its source is used.
-built_in := demo/page.html README.md man/libwebsock.7 websock/websock.h demo/server.c demo/block.c demo/slow.c demo/chat.c demo/prices.c
+built_in := demo/page.html README.md man/libwebsock.7 websock/websock.h demo/server.c demo/block.c demo/slow.c demo/chat.c demo/people.c demo/cluster.c demo/prices.c
 $(BUILD)/demo/files_built_in.h: $(built_in) Makefile
 	@mkdir -p $(@D)
 	for file in $(built_in); do \
@@ -116,7 +116,11 @@ $(BUILD)/demo/files_built_in.h: $(built_in) Makefile
 
 $(BUILD)/demo/files.o: $(BUILD)/demo/files_built_in.h
 
-$(BUILD)/demo/websock-demo: $(addprefix $(BUILD)/demo/,server.o options.o routes.o files.o chat.o prices.o block.o slow.o stats.o metrics.o) $(archive)
+$(BUILD)/demo/websock-demo: $(addprefix $(BUILD)/demo/,server.o options.o routes.o files.o chat.o people.o cluster.o prices.o block.o slow.o stats.o metrics.o) $(if $(has_hiredis),$(redis_archive)) $(archive)
+ifneq ($(has_hiredis),)
+$(BUILD)/demo/cluster.o: cppflags += -DDEMO_HAS_REDIS
+$(BUILD)/demo/websock-demo: libs := $(redis_libs) $(libs)
+endif
 $(BUILD)/demo/quickstart: $(BUILD)/demo/quickstart.o $(archive)
 $(BUILD)/demo/echo: $(BUILD)/demo/echo.o $(archive)
 $(BUILD)/demo/wss: $(BUILD)/demo/wss.o $(archive)

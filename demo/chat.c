@@ -2,9 +2,13 @@
  * message goes to all in the room, its sender included, as its id, a space, and what was sent.
  * A newcomer gets the last messages first. Who comes back with ?after=ID gets what was said
  * since then: nothing is missing, and nothing comes twice.
- * How many people there are is a topic of its own: of several counts, only the newest matters. */
+ * With other nodes, see cluster.c, nothing else changes but that ids begin with the node's name:
+ * who comes back to another node goes on there. */
 #include "chat.h"
 
+#include "people.h"
+
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,26 +19,31 @@
 #define KEPT_BYTES ((size_t)4 << 20)
 #define KEPT_MS (60 * 60 * 1000)
 #define MAX_NAME 64
+#define MAX_ID 64
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 struct topic {
     char name[MAX_NAME + 8];
 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards last_id; see publish_people */
+static const char *this_node; /* of this node, or NULL; set before any thread starts */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards last_id */
 static unsigned long long last_id;
 
-int chat_configure(libwebsock_context *ctx)
+int chat_start(libwebsock_context *ctx, const char *node)
 {
     libwebsock_topic_options chat = {sizeof chat, KEPT_MESSAGES, KEPT_BYTES, KEPT_MS,
                                      LIBWEBSOCK_BEHIND_CLOSE};
-    libwebsock_topic_options people = {sizeof people, 1, 0, KEPT_MS, LIBWEBSOCK_BEHIND_SKIP};
+    struct timespec now;
     /* No id may come again after a restart: somebody would go on from the wrong message. */
-    last_id = (unsigned long long)time(NULL) << 24;
-    return libwebsock_configure_topics(ctx, "chat:", &chat) == 0
-               ? libwebsock_configure_topics(ctx, "people:", &people)
-               : -1;
+    clock_gettime(CLOCK_REALTIME, &now);
+    last_id = ((unsigned long long)now.tv_sec * 1000 + (unsigned long long)now.tv_nsec / 1000000)
+              << 20;
+    this_node = node;
+    return libwebsock_configure_topics(ctx, "chat:", &chat) == 0 ? people_start(ctx, node) : -1;
 }
+
+void chat_stop(void) { people_stop(); }
 
 /* The name of the room, or NULL: there is none of that path. */
 static const char *room_of(const char *path)
@@ -50,38 +59,41 @@ static const char *room_of(const char *path)
 
 int chat_is_room(const char *path) { return room_of(path) != NULL; }
 
-static struct topic topic_of(const libwebsock_client_state *client, const char *prefix)
+static const char *room_with(const libwebsock_client_state *client)
+{
+    return room_of(libwebsock_client_request(client)->path);
+}
+
+static struct topic topic_with(const libwebsock_client_state *client)
 {
     struct topic topic;
-    (void)snprintf(topic.name, sizeof topic.name, "%s:%s", prefix,
-                   room_of(libwebsock_client_request(client)->path));
+    (void)snprintf(topic.name, sizeof topic.name, "chat:%s", room_with(client));
     return topic;
 }
 
-/* Counts and publishes under the lock, so that the count that comes last is right. */
-static void publish_people(libwebsock_client_state *client)
+/* "4711", or "a-4711" on node a. */
+static void make_id(char id[MAX_ID])
 {
-    struct topic topic = topic_of(client, "people");
-    char text[64];
     pthread_mutex_lock(&lock);
-    size_t count = libwebsock_topic_subscribers(client->ctx, topic.name);
-    (void)snprintf(text, sizeof text, "{\"type\":\"people\",\"count\":%zu}", count);
-    if (count > 0) {
-        (void)libwebsock_publish_text(client->ctx, topic.name, text);
-    }
+    unsigned long long number = ++last_id;
     pthread_mutex_unlock(&lock);
+    (void)snprintf(id, MAX_ID, "%s%s%llu", this_node != NULL ? this_node : "",
+                   this_node != NULL ? "-" : "", number);
 }
 
 /* From where the client's request says it left off, or else with the last messages. */
 static int enter(libwebsock_client_state *client)
 {
     const char *query = libwebsock_client_request(client)->query;
-    struct topic topic = topic_of(client, "chat");
+    struct topic topic = topic_with(client);
     libwebsock_subscription how = {.size = sizeof how, .history = HISTORY};
     if (strncmp(query, "after=", 6) == 0) {
         how.after_id = query + 6;
         if (libwebsock_subscribe(client, topic.name, &how) == 0) {
             return 0;
+        }
+        if (errno != ENOENT) {
+            return -1;
         }
         how.after_id = NULL; /* that message is not kept any more */
         (void)libwebsock_send_text(client, "{\"type\":\"gap\"}");
@@ -89,21 +101,29 @@ static int enter(libwebsock_client_state *client)
     return libwebsock_subscribe(client, topic.name, &how);
 }
 
+static void say_node(libwebsock_client_state *client)
+{
+    char text[64];
+    (void)snprintf(text, sizeof text, "{\"type\":\"node\",\"node\":\"%s\"}", this_node);
+    (void)libwebsock_send_text(client, text);
+}
+
+/* Fails if there are too many rooms; with other nodes also while their server is away. */
 static int chat_onopen(libwebsock_client_state *client)
 {
-    if (enter(client) != 0 ||
-        libwebsock_subscribe(client, topic_of(client, "people").name, NULL) != 0) {
-        (void)libwebsock_close_with_reason(client, WS_CLOSE_TRY_AGAIN_LATER, "no room is free");
-        return 0;
+    if (this_node != NULL) {
+        say_node(client);
     }
-    publish_people(client);
+    if (enter(client) != 0 || people_enter(client, room_with(client)) != 0) {
+        (void)libwebsock_close_with_reason(client, WS_CLOSE_TRY_AGAIN_LATER, "no room is free");
+    }
     return 0;
 }
 
 static int chat_onmessage(libwebsock_client_state *client, libwebsock_message *msg)
 {
-    char text[24 + CHAT_MAX_MESSAGE], id[24];
-    struct topic topic = topic_of(client, "chat");
+    char text[MAX_ID + CHAT_MAX_MESSAGE + 1], id[MAX_ID];
+    struct topic topic = topic_with(client);
     if (msg->opcode != WS_OPCODE_TEXT) {
         return libwebsock_close_with_reason(client, WS_CLOSE_NOT_ALLOWED, "chat is text");
     }
@@ -111,9 +131,7 @@ static int chat_onmessage(libwebsock_client_state *client, libwebsock_message *m
         return libwebsock_close_with_reason(client, WS_CLOSE_MESSAGE_TOO_BIG,
                                             "a chat message is at most 4096 bytes");
     }
-    pthread_mutex_lock(&lock);
-    (void)snprintf(id, sizeof id, "%llu", ++last_id);
-    pthread_mutex_unlock(&lock);
+    make_id(id);
     size_t len = (size_t)snprintf(text, sizeof text, "%s ", id);
     memcpy(text + len, msg->payload, (size_t)msg->payload_len);
     libwebsock_publication said = {.size = sizeof said, .topic = topic.name, .id = id};
@@ -127,7 +145,7 @@ static int chat_onmessage(libwebsock_client_state *client, libwebsock_message *m
 
 static int chat_onclose(libwebsock_client_state *client)
 {
-    publish_people(client);
+    people_leave(client, room_with(client));
     return 0;
 }
 

@@ -6,8 +6,12 @@
 
 #define CHAT_MAX_MESSAGE 4096 /* bytes; a longer one closes with 1009 */
 
-/* Says what the rooms keep. To be called before libwebsock_wait. Returns 0, or -1 with errno. */
-int chat_configure(libwebsock_context *ctx);
+/* Says what the rooms keep. node is the name of this node, or NULL: there are no others. To be
+ * called before libwebsock_wait. Returns 0, or -1 with errno. */
+int chat_start(libwebsock_context *ctx, const char *node);
+
+/* Must have returned before libwebsock_free. To be called if chat_start has succeeded. */
+void chat_stop(void);
 
 /* "/chat" is the lobby, "/chat/NAME" the room of that name. */
 int chat_is_room(const char *path);

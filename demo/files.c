@@ -52,6 +52,8 @@ static const struct file {
     {"/block.c", text, text_headers, block_c, sizeof block_c},
     {"/slow.c", text, text_headers, slow_c, sizeof slow_c},
     {"/chat.c", text, text_headers, chat_c, sizeof chat_c},
+    {"/people.c", text, text_headers, people_c, sizeof people_c},
+    {"/cluster.c", text, text_headers, cluster_c, sizeof cluster_c},
     {"/prices.c", text, text_headers, prices_c, sizeof prices_c},
 };
 

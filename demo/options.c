@@ -2,6 +2,8 @@
  * server.c; their manual is websock-demo(1). */
 #include "options.h"
 
+#include "cluster.h"
+
 #include <errno.h>
 #include <getopt.h>
 #include <stdint.h>
@@ -12,7 +14,7 @@
 static const char usage[] =
     "usage: websock-demo [--host ADDRESS] [--port PORT] [--cert FILE --key FILE]\n"
     "                    [--chain FILE] [--max-frame BYTES] [--send-timeout SECONDS]\n"
-    "                    [--origin URL] [--help]\n"
+    "                    [--origin URL] [--node NAME [--redis SERVER]] [--help]\n"
     "  --host ADDRESS          address or name to listen on (127.0.0.1)\n"
     "  --port PORT             port to listen on; 0 is any free one (8080)\n"
     "  --cert FILE             speak TLS, with this certificate (PEM); SIGHUP reads it again\n"
@@ -21,6 +23,8 @@ static const char usage[] =
     "  --max-frame BYTES       largest payload of one frame (16777216)\n"
     "  --send-timeout SECONDS  drop a client that takes nothing for so long (30)\n"
     "  --origin URL            let pages of this origin connect too; may be repeated\n"
+    "  --node NAME             the name of this node among several\n"
+    "  --redis SERVER          HOST:PORT or unix:PATH of the server that all nodes share\n"
     "  -h, --help              print this\n";
 
 static enum parsed bad(const char *what, const char *text)
@@ -66,6 +70,24 @@ static enum parsed add_origin(struct options *options, const char *origin)
     return PARSED_RUN;
 }
 
+static enum parsed set_node(struct options *options, const char *name)
+{
+    if (!cluster_is_name(name)) {
+        return bad("not 1 to 32 letters, digits, hyphens and underscores", name);
+    }
+    options->node = name;
+    return PARSED_RUN;
+}
+
+static enum parsed set_redis(struct options *options, const char *server)
+{
+    if (!cluster_has_redis()) {
+        return bad("not in this program, which was built without libhiredis", "--redis");
+    }
+    options->redis = server;
+    return PARSED_RUN;
+}
+
 static enum parsed set_option(struct options *options, int option, const char *value)
 {
     switch (option) {
@@ -91,6 +113,10 @@ static enum parsed set_option(struct options *options, int option, const char *v
     case 'm':
         return parse_size(value, &options->max_frame) == 0 ? PARSED_RUN
                                                            : bad("not a number of bytes", value);
+    case 'd':
+        return set_node(options, value);
+    case 'r':
+        return set_redis(options, value);
     case 'h':
         fputs(usage, stdout);
         return PARSED_HELP;
@@ -126,6 +152,8 @@ enum parsed options_parse(struct options *options, int argc, char **argv)
         {"origin", required_argument, NULL, 'o'},
         {"max-frame", required_argument, NULL, 'm'},
         {"send-timeout", required_argument, NULL, 't'},
+        {"node", required_argument, NULL, 'd'},
+        {"redis", required_argument, NULL, 'r'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
@@ -138,6 +166,9 @@ enum parsed options_parse(struct options *options, int argc, char **argv)
     }
     if (optind < argc) {
         return bad("not an option", argv[optind]);
+    }
+    if (options->redis != NULL && options->node == NULL) {
+        return bad("option missing", "--node, for --redis");
     }
     return check_tls_files(options);
 }

@@ -16,6 +16,8 @@ struct options {
     int send_timeout_ms;   /* 0: the library's default */
     const char *origins[MAX_ORIGINS];
     size_t origin_count;
+    const char *node;  /* NULL: this is no node of a cluster */
+    const char *redis; /* only with node; NULL: none */
 };
 
 enum parsed {

@@ -4,9 +4,9 @@
 
 #include <websock/websock.h>
 
-/* Starts the feed, which rests until somebody subscribes. To be called once, before
- * libwebsock_wait. Returns 0, or -1 with errno. */
-int prices_start(libwebsock_context *ctx);
+/* Starts the feed, which rests until somebody subscribes. node is the name of this node, or NULL:
+ * there are no others. To be called once, before libwebsock_wait. Returns 0, or -1 with errno. */
+int prices_start(libwebsock_context *ctx, const char *node);
 
 /* Ends its thread, which must be gone before libwebsock_free. */
 void prices_stop(void);

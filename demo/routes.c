@@ -5,6 +5,7 @@
 
 #include "block.h"
 #include "chat.h"
+#include "cluster.h"
 #include "files.h"
 #include "metrics.h"
 #include "prices.h"
@@ -106,10 +107,25 @@ static int is_endpoint(const char *path)
     return chat_is_room(path);
 }
 
+/* A page of any site may send a POST to here, too. */
+static int serve_end(libwebsock_client_state *client, const libwebsock_request *request)
+{
+    const struct demo *demo = client->ctx->user_data;
+    if (strcmp(request->method, "POST") != 0) {
+        (void)libwebsock_add_response_header(client, "Allow", "POST");
+        return 405;
+    }
+    return origin_is_allowed(client, request) ? cluster_end(request, demo->node) : 403;
+}
+
 int demo_onrequest(libwebsock_client_state *client, const libwebsock_request *request)
 {
+    const struct demo *demo = client->ctx->user_data;
     if (is_endpoint(request->path) && request->is_websocket) {
         return upgrade(client, request);
+    }
+    if (demo->node != NULL && strcmp(request->path, "/node/end") == 0) {
+        return serve_end(client, request);
     }
     if (strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0) {
         (void)libwebsock_add_response_header(client, "Allow", "GET, HEAD");
@@ -123,6 +139,9 @@ int demo_onrequest(libwebsock_client_state *client, const libwebsock_request *re
     }
     if (strcmp(request->path, "/health") == 0) {
         return serve_health(client);
+    }
+    if (demo->node != NULL && strcmp(request->path, "/node") == 0) {
+        return cluster_serve_name(client, demo->node);
     }
     return strcmp(request->path, "/metrics") == 0 ? metrics_serve(client)
                                                   : files_serve(client, request->path);

@@ -12,6 +12,7 @@ struct demo {
     const char *const *origins; /* of --origin: allowed beside the server's own */
     size_t origin_count;
     unsigned long long max_frame; /* bytes */
+    const char *node;             /* its name in a cluster, or NULL */
 };
 
 /* The context's onrequest. Sets the callbacks of an endpoint in the client. */

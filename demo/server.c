@@ -2,6 +2,7 @@
  * the command line is in options.c, and what is served begins in routes.c. Manual:
  * websock-demo(1). */
 #include "chat.h"
+#include "cluster.h"
 #include "options.h"
 #include "prices.h"
 #include "routes.h"
@@ -102,6 +103,19 @@ static int run(libwebsock_context *ctx, const struct options *options)
     return failed;
 }
 
+/* Returns 0, or -1 with errno when nothing of it has been started. */
+static int start_topics(libwebsock_context *ctx, const char *node)
+{
+    if (chat_start(ctx, node) != 0) {
+        return -1;
+    }
+    if (prices_start(ctx, node) != 0) {
+        chat_stop();
+        return -1;
+    }
+    return 0;
+}
+
 /* Returns 0, or -1 when it has been said why. Everything is freed, except when a
  * callback never ended: then what it may still use is left to it, which is also why
  * demo is static. */
@@ -111,6 +125,7 @@ static int serve(libwebsock_context *ctx, const struct options *options)
     demo.origins = options->origins;
     demo.origin_count = options->origin_count;
     demo.max_frame = ctx->max_frame_payload;
+    demo.node = options->node;
 
     ctx->user_data = &demo;
     ctx->onrequest = demo_onrequest; /* sets the other callbacks, client by client */
@@ -119,11 +134,14 @@ static int serve(libwebsock_context *ctx, const struct options *options)
     ctx->onclose = NULL;
     ctx->onframetoolarge = onframetoolarge;
 
+    if (options->redis != NULL && cluster_join(ctx, options->redis) != 0) {
+        return -1;
+    }
     if (bind_server(ctx, options) != 0) {
         return -1;
     }
     demo.feed = stats_feed_start(ctx);
-    if (demo.feed == NULL || chat_configure(ctx) != 0 || prices_start(ctx) != 0) {
+    if (demo.feed == NULL || start_topics(ctx, options->node) != 0) {
         perror("websock-demo");
         stats_feed_stop(demo.feed);
         stats_feed_free(demo.feed);
@@ -131,6 +149,7 @@ static int serve(libwebsock_context *ctx, const struct options *options)
     }
     int failed = run(ctx, options);
     prices_stop();
+    chat_stop();
     stats_feed_stop(demo.feed);
     if (!failed) {
         stats_feed_free(demo.feed);

@@ -46,6 +46,10 @@ class OptionsTest(unittest.TestCase):
                 (["--origin=https://example.org"] * 33, "too many origins: https://example.org"),
                 (["--cert", "file"], "option missing: --key, for --cert"),
                 (["--key=file"], "option missing: --cert, for --key"),
+                (["--node", "a/b"], "not 1 to 32 letters, digits, hyphens and underscores: a/b"),
+                (["--node", "x" * 33], "x" * 33),
+                (["--node="], "not 1 to 32 letters"),
+                (["--redis=127.0.0.1:6379"], "--redis"),  # without --node, or without hiredis
                 (["--chain", "file"], "option missing: --cert and --key, for --chain")):
             with self.subTest(options=options):
                 run = self.run_with(*options)
@@ -64,6 +68,7 @@ class FilesTest(Case):
         for path, file in (("/README.md", "README.md"), ("/websock.h", "websock/websock.h"),
                            ("/server.c", "demo/server.c"), ("/block.c", "demo/block.c"),
                            ("/slow.c", "demo/slow.c"), ("/chat.c", "demo/chat.c"),
+                           ("/people.c", "demo/people.c"), ("/cluster.c", "demo/cluster.c"),
                            ("/prices.c", "demo/prices.c")):
             with self.subTest(path=path):
                 answer = self.ask(request(path))
