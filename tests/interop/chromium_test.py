@@ -246,6 +246,7 @@ class ShowTest(Case):
         while (name := await self.next_by_tab(page)) not in reached:
             reached.append(name)
         controls = await page.value("""[...document.querySelectorAll('a, button, input, select')]
+            .filter((element) => element.closest('[hidden]') === null)
             .map((element) => element.id || element.pathname)""")
         self.assertEqual([name for name in reached if name in controls], controls)
 

@@ -4,13 +4,14 @@
 
 import json
 import pathlib
+import signal
 import socket
 import struct
 import subprocess
 import unittest
 
 from deadline import DEADLINE
-from demo_server import BUILD
+from demo_server import BUILD, DemoServer
 from over_tls import TLS_1_3, over_tls
 from raw_socket import BINARY, CLOSE, FIN, TEXT, UPGRADE, Case, frame, request
 
@@ -256,6 +257,60 @@ class ChatTest(Case):
             with self.subTest(path=path):
                 self.assertEqual(self.ask(request(path, headers=UPGRADE)).status, 404)
         self.upgrade("/chat/" + 64 * "x")
+
+
+class NodeTest(Case):
+    """A node of a cluster, but without the others: cluster_test.py has them."""
+
+    def setUp(self):
+        self.server = self.enterContext(DemoServer("--node", "a"))
+
+    def end(self, query="", origin=None, method="POST"):
+        host = f"{self.server.host}:{self.server.port}"
+        headers = {"Host": host, "Origin": origin or self.server.origin, "Content-Length": "0"}
+        return request(f"/node/end{query}", method, headers)
+
+    def test_it_says_its_name(self):
+        self.assertEqual(json.loads(self.ask(request("/node")).body), {"node": "a"})
+
+    def test_the_chat_begins_with_its_name_which_is_in_ids_and_counts_too(self):
+        connection = self.upgrade("/chat")
+        self.assertEqual(json.loads(self.read_frame(connection).payload),
+                         {"type": "node", "node": "a"})
+        self.assertEqual(json.loads(self.read_frame(connection).payload),
+                         {"type": "people", "node": "a", "count": 1})
+        connection.sendall(frame(TEXT, b"hello"))
+        while (said := self.read_frame(connection).payload).startswith(b"{"):
+            pass  # the count, again
+        self.assertRegex(said, rb"^a-\d+ hello$")
+
+    def test_the_count_comes_again_although_nobody_comes_or_goes(self):
+        connection = self.upgrade("/chat")
+        self.read_frame(connection)
+        for _ in range(2):
+            self.assertEqual(json.loads(self.read_frame(connection).payload),
+                             {"type": "people", "node": "a", "count": 1})
+
+    def test_it_ends_as_by_a_crash_when_it_is_told_to(self):
+        self.server.exit_code = -signal.SIGKILL
+        self.assertEqual(self.ask(self.end(method="GET")).status, 405)
+        self.assertEqual(self.ask(self.end(origin="https://other.example")).status, 403)
+        self.assertEqual(self.ask(self.end("?node=b")).status, 409)
+        self.assertEqual(self.ask(request("/health")).status, 200)
+        connection = self.connect()
+        connection.sendall(self.end("?node=a"))
+        try:
+            self.assertEqual(self.read_to_end(connection), b"")
+        except OSError:
+            pass  # a crash is not orderly
+        self.assertEqual(self.server.process.wait(DEADLINE), -signal.SIGKILL)
+
+
+class NoNodeTest(Case):
+    def test_it_is_no_node_without_a_name(self):
+        for line in (request("/node"), request("/node/end")):
+            self.assertEqual(self.ask(line).status, 404)
+        self.assertEqual(self.ask(request("/node/end", "POST")).status, 405)
 
 
 class PricesTest(Case):
