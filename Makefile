@@ -2,6 +2,7 @@
 #   make            build/libwebsock.a, build/libwebsock-redis.a and the demos in build/demo/
 #   make run        the demo server, at http://127.0.0.1:8080/ (PORT=...)
 #   make run-tls    the same over TLS, at https://127.0.0.1:8443/
+#   make run-cluster   three of them that share a Redis server, and nginx in front (PORT=...)
 #   make check      every test
 #   make check-foreign   the protocol's tests on 32 bits, arm64 and big-endian, in qemu
 #   make bench      measures this machine, beside other libraries; QUICK=1 is shorter
@@ -142,6 +143,12 @@ run-tls:
 	@sh demo/certificate.sh $(localhost).key $(localhost).crt
 	@exec $(BUILD)/demo/websock-demo --host $(HOST) --port $(tls_port) \
 	  --key $(localhost).key --cert $(localhost).crt
+
+.PHONY: run-cluster
+run-cluster:
+	@sh tests/deps.sh cluster
+	@$(MAKE) --no-print-directory demo
+	@exec sh demo/cluster.sh $(BUILD) $(PORT)
 
 include tests/tests.mk tests/bench/bench.mk tests/siege/siege.mk tests/fuzz/fuzz.mk
 

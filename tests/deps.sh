@@ -1,8 +1,8 @@
 #!/bin/sh
 # Installs on Debian what is missing to build (deps.sh build), to build and test (deps.sh
-# check), the same for other machines (deps.sh foreign), to run the soak (deps.sh soak), the
-# siege (deps.sh siege) or the benchmark (deps.sh bench). Looks for the things themselves,
-# wherever they came from, and is silent when all are there.
+# check), the same for other machines (deps.sh foreign), to run the cluster (deps.sh cluster),
+# the soak (deps.sh soak), the siege (deps.sh siege) or the benchmark (deps.sh bench). Looks for
+# the things themselves, wherever they came from, and is silent when all are there.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
@@ -11,7 +11,7 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin # nginx on Debian is there, outside u
 as_root=''
 [ "$(id -u)" -eq 0 ] || as_root=sudo
 
-usage() { echo "usage: tests/deps.sh build|check|foreign|soak|siege|bench" >&2; exit 2; }
+usage() { echo "usage: tests/deps.sh build|check|foreign|cluster|soak|siege|bench" >&2; exit 2; }
 
 # need PACKAGES WHAT TEST...: WHAT is there if the command TEST... succeeds.
 need()
@@ -85,6 +85,11 @@ look()
     need libssl-dev "OpenSSL's headers" header openssl/ssl.h
     need openssl "the openssl program" program openssl
     [ "$1" = build ] && return
+    if [ "$1" = cluster ]; then
+        need libhiredis-dev "hiredis' headers" header hiredis/hiredis.h
+        need redis-tools redis-server redis_server
+        return
+    fi
     need python3 "Python at /usr/bin/python3" program /usr/bin/python3
     [ "$1" = siege ] && return
     if [ "$1" = bench ]; then
@@ -209,7 +214,7 @@ need_foreign_openssl()
 
 [ $# -eq 1 ] || usage
 case $1 in
-build | check | foreign | soak | siege | bench) ;;
+build | check | foreign | cluster | soak | siege | bench) ;;
 *) usage ;;
 esac
 
@@ -225,5 +230,5 @@ fi
 case $1 in
 check) need_program nginx usr/sbin/nginx && need_program prometheus usr/bin/promtool ;;
 foreign) need_foreign_openssl ;;
-bench) need_program nginx usr/sbin/nginx ;;
+cluster | bench) need_program nginx usr/sbin/nginx ;;
 esac
