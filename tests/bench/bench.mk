@@ -11,15 +11,18 @@ bench_peers := $(addprefix $(bench_dir)/peers/,\
   $(call with_header,boost/beast.hpp,beast_sync beast_async) \
   $(call with_header,websocketpp/server.hpp,websocketpp))
 
+bench_cluster := $(if $(has_hiredis),$(addprefix $(bench_dir)/,cluster_node cluster_reader cluster_floor))
+
 .PHONY: bench bench-programs
 
-# BENCH=... passes run.py's other options. Peers are looked for again after deps.sh.
+# BENCH=... passes run.py's other options, or cluster.py's. Peers are looked for again after deps.sh.
 bench:
 	@sh tests/deps.sh bench
 	@$(MAKE) --no-print-directory bench-programs
-	/usr/bin/python3 -B tests/bench/run.py --build $(bench_dir) $(if $(QUICK),--quick) $(BENCH)
+	/usr/bin/python3 -B tests/bench/$(if $(CLUSTER),cluster.py,run.py) --build $(bench_dir) \
+	  $(if $(QUICK),--quick) $(BENCH)
 
-bench-programs: $(bench_programs) $(bench_peers)
+bench-programs: $(bench_programs) $(bench_peers) $(bench_cluster)
 $(bench_clients): $(bench_dir)/%: $(addprefix $(BUILD)/tests/bench/,%.o peers.o exchange.o stream.o settings.o meter.o)
 $(bench_clients) $(bench_dir)/micro: bench_libs := -lssl -lcrypto
 $(bench_floors): $(bench_dir)/%: $(addprefix $(BUILD)/tests/bench/,%.o raw_echo.o)
@@ -41,3 +44,10 @@ $(bench_peers): $(bench_dir)/peers/%: $(BUILD)/tests/bench/peers/%.o
 $(bench_peers): cppflags += -DNDEBUG
 $(bench_dir)/peers/libwebsockets: bench_libs := -lwebsockets
 $(bench_peers): cxxflags += -std=c++17
+
+$(bench_dir)/cluster_node: $(BUILD)/tests/bench/cluster_node.o $(redis_archive) $(archive)
+	$(CC) $(sanitize) $(LDFLAGS) $^ $(redis_libs) $(libs) -o $@
+$(bench_dir)/cluster_reader: $(addprefix $(BUILD)/tests/bench/,cluster_reader.o exchange.o stream.o settings.o meter.o)
+	$(CXX) $(sanitize) $(LDFLAGS) $^ -lssl -lcrypto -pthread -o $@
+$(bench_dir)/cluster_floor: $(BUILD)/tests/bench/cluster_floor.o
+	$(CC) $(sanitize) $(LDFLAGS) $^ $(redis_libs) -pthread -o $@
