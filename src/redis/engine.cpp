@@ -12,6 +12,9 @@ namespace websock::redis {
 
 namespace {
 
+// A server takes at most 512 MiB as one argument, and ends the connection otherwise.
+constexpr size_t kMostPayload = (size_t{512} << 20) - 1024;
+
 Limits limits_in(const libwebsock_topic_options &options)
 {
     Limits limits;
@@ -77,6 +80,8 @@ Server &Engine::server_of(std::string_view topic)
 int Engine::publish(const libwebsock_publication &given, const libwebsock_topic_options &options,
                     unsigned long long publisher)
 {
+    if (given.payload_len > kMostPayload)
+        return EMSGSIZE;
     Packet packet;
     packet.opcode = given.opcode == 0 ? WS_OPCODE_TEXT : given.opcode;
     packet.publisher = publisher;

@@ -237,8 +237,26 @@ void Follower::wait()
     (void)::poll(fds.data(), fds.size(), ms_until(until)); // -1 is no descriptor, and passed over
 }
 
+// Whether that order is still to be obeyed. Then the topic may have been followed anew meanwhile,
+// and its log must begin with what that asks for.
+bool Follower::is_unfollowed(std::string_view topic)
+{
+    const auto ends = [&](const Order &order) {
+        const auto *const unfollow = std::get_if<Unfollow>(&order);
+        return unfollow && unfollow->topic == topic;
+    };
+    if (std::any_of(taken_.begin(), taken_.end(), ends))
+        return true;
+    if (!has_orders_.load(std::memory_order_acquire))
+        return false;
+    const Lock lock(mutex_);
+    return std::any_of(orders_.begin(), orders_.end(), ends);
+}
+
 int Follower::deliver(const libwebsock_delivery &delivery, unsigned long long &next)
 {
+    if (is_unfollowed(delivery.topic))
+        return ENOENT;
     return libwebsock_deliver(context_, &delivery, &next) == 0 ? 0 : errno;
 }
 

@@ -75,6 +75,7 @@ class Follower final : public FetchReceiver, private TopicHost
     void acknowledged();
     void live(const redisReply &reply);
     FollowedTopic *find(std::string_view channel);
+    bool is_unfollowed(std::string_view topic) EXCLUDES(mutex_);
     void tick_topics();
     void keep_alive();
     void wait();

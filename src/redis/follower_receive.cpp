@@ -34,7 +34,7 @@ void Follower::receive_all()
         if (!link_.is_open())
             return;
         if (has_orders_.load(std::memory_order_relaxed))
-            take_orders(); // a topic that is not followed any more must get nothing
+            take_orders();
     }
     const std::chrono::milliseconds half(std::max(1, settings_.command_timeout_ms / 2));
     if (pinged_ != kNever && Clock::now() - pinged_ >= half) {
