@@ -17,6 +17,7 @@
 #include <hiredis/hiredis.h>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <websock/websock.h>
 
 namespace websock::redis {

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <new>
 #include <poll.h>
+#include <utility>
 
 namespace websock::redis {
 

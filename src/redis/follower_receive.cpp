@@ -2,6 +2,8 @@
 // Pongs.
 #include "redis/follower.h"
 
+#include <utility>
+
 namespace websock::redis {
 
 namespace {

@@ -3,6 +3,8 @@
 
 #include "redis/refusal.h"
 
+#include <utility>
+
 namespace websock::redis {
 
 void Publisher::round()
