@@ -108,14 +108,15 @@ static void say_node(libwebsock_client_state *client)
     (void)libwebsock_send_text(client, text);
 }
 
-/* Fails if there are too many rooms; with other nodes also while their server is away. */
 static int chat_onopen(libwebsock_client_state *client)
 {
     if (this_node != NULL) {
         say_node(client);
     }
     if (enter(client) != 0 || people_enter(client, room_with(client)) != 0) {
-        (void)libwebsock_close_with_reason(client, WS_CLOSE_TRY_AGAIN_LATER, "no room is free");
+        const char *why =
+            errno == EAGAIN ? "the room is on a server that is away" : "no room is free";
+        (void)libwebsock_close_with_reason(client, WS_CLOSE_TRY_AGAIN_LATER, why);
     }
     return 0;
 }
