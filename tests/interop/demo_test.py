@@ -50,7 +50,7 @@ class OptionsTest(unittest.TestCase):
                 (["--node", "a/b"], "not 1 to 32 letters, digits, hyphens and underscores: a/b"),
                 (["--node", "x" * 33], "x" * 33),
                 (["--node="], "not 1 to 32 letters"),
-                (["--redis=127.0.0.1:6379"], "--redis"),  # without --node, or without hiredis
+                (["--redis=127.0.0.1:6379"], "option missing: --node, for --redis"),  # without --node
                 (["--chain", "file"], "option missing: --cert and --key, for --chain")):
             with self.subTest(options=options):
                 run = self.run_with(*options)
@@ -62,6 +62,11 @@ class OptionsTest(unittest.TestCase):
         for options in (["--port", "no-such-service"], ["--port=no-such-service"]):
             with self.subTest(options=options):
                 self.assertEqual(self.run_with(*options).returncode, 1)
+
+    def test_a_node_whose_redis_is_away_does_not_start(self):
+        run = self.run_with("--node=a", "--redis=unix:/nonexistent/socket", "--port=0")
+        self.assertEqual((run.returncode, run.stdout), (1, ""))
+        self.assertIn("unix:/nonexistent/socket", run.stderr)
 
 
 class FilesTest(Case):
