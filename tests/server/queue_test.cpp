@@ -6,8 +6,8 @@
 
 #include <algorithm>
 #include <atomic>
-#include <stdexcept>
 #include <future>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -196,9 +196,8 @@ TEST_CASE("nothing follows a Close that came while a sender waited for the clien
     const std::string first(8 << 20, '\x02');
     CHECK(libwebsock_queue_binary(handle, first.data(), first.size()) == 0);
     CHECK(queue(handle, "second") == 0);
-    auto sender = std::async(std::launch::async, [&] {
-        return error_of(libwebsock_send_text(handle, "third"));
-    });
+    auto sender = std::async(std::launch::async,
+                             [&] { return error_of(libwebsock_send_text(handle, "third")); });
     CHECK(eventually([&] { return server.stats().blocked_writers == 0; })); // as above
     CHECK(libwebsock_close(handle) == 0);
     CHECK(client.receive_frame().payload == first);

@@ -116,6 +116,7 @@ TEST_CASE("subscribing that fails does not cost another topic its history")
                        },
                    .keep_handles = true});
     Client client = Client::open(server.port());
+    server.events().wait(Kind::open); // its handle is the first
     Client newcomer = Client::open(server.port());
     CHECK(subscribe(server.handle(1), "room") == 0);
     CHECK(publish(server.context(), {.topic = "old", .text = "kept"}) == 0);
