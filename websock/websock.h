@@ -696,7 +696,7 @@ typedef struct libwebsock_delivery {
 
 /* Hands over what a followed topic gets, in the order of offsets. Any thread, but not in a function
  * of the backplane; may wait while onpublished is far behind. *next, if next is not NULL, becomes
- * the offset that is to come next, also on failure. What has come before is ignored. The first
+ * the offset that is to come next, also with ERANGE. What has come before is ignored. The first
  * message since follow may have any offset. Returns 0, or -1: ERANGE messages from *next on are
  * missing before it, so nothing was done; ENOENT the topic is not followed; EINVAL; EILSEQ; ENOMEM.
  */
