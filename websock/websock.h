@@ -668,9 +668,11 @@ typedef struct libwebsock_backplane {
     /* follow: the topic has its first subscriber here. The newest messages of its log, as many as
      * options says, then an end (see publication in libwebsock_delivery), and then all later ones,
      * are to come by libwebsock_deliver. Returns 0, or an errno value, with which
-     * libwebsock_subscribe fails. unfollow: it has lost its last subscriber. Both are called under
+     * libwebsock_subscribe fails. following is a number that no other call is given; see
+     * libwebsock_delivery. unfollow: the topic has lost its last subscriber. Both are called under
      * a lock of the library: they must not wait, nor call it. */
-    int (*follow)(void *data, const char *topic, const libwebsock_topic_options *options);
+    int (*follow)(void *data, const char *topic, const libwebsock_topic_options *options,
+                  unsigned long long following);
     void (*unfollow)(void *data, const char *topic);
 } libwebsock_backplane;
 
@@ -692,6 +694,9 @@ typedef struct libwebsock_delivery {
      * Subscribers that have waited begin. */
     const libwebsock_publication *publication;
     unsigned long long publisher; /* as it was handed to publish; 0 if another server did that */
+    /* What follow was given: a delivery that comes late, when the topic was unfollowed and followed
+     * anew, then fails with ENOENT. 0: it is for the topic as it is followed now. */
+    unsigned long long following;
 } libwebsock_delivery;
 
 /* Hands over what a followed topic gets, in the order of offsets. Any thread, but not in a function

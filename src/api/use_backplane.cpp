@@ -43,7 +43,7 @@ int deliver(libwebsock_context *ctx, const libwebsock_delivery *given, unsigned 
                          .ends = !what.publication};
     uint64_t expected = 0;
     const int error = Context::of(ctx)->topics().deliver(
-        what.topic, at, what.publication ? &content : nullptr, expected);
+        what.topic, what.following, at, what.publication ? &content : nullptr, expected);
     if (next)
         *next = expected;
     return error;

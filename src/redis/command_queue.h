@@ -32,8 +32,8 @@ struct Publication {
 // Asks for what is behind the last message that is known.
 struct Fetch {
     std::string topic;
-    uint64_t follow = 0; // for which of the times that the topic was followed
-    uint64_t epoch = 0;  // that is known; 0: none, and the rest means nothing
+    uint64_t following = 0; // for which of the times that the topic was followed
+    uint64_t epoch = 0;     // that is known; 0: none, and the rest means nothing
     uint64_t last = 0;
     bool has_origin = false; // of the message at last
     Origin origin;

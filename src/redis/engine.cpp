@@ -96,9 +96,10 @@ int Engine::publish(const libwebsock_publication &given, const libwebsock_topic_
     return server_of(publication.topic).commands().push(std::move(publication));
 }
 
-int Engine::follow(std::string_view topic, const libwebsock_topic_options &options)
+int Engine::follow(std::string_view topic, const libwebsock_topic_options &options,
+                   unsigned long long following)
 {
-    server_of(topic).follower().follow(topic, limits_in(options));
+    server_of(topic).follower().follow(topic, following, limits_in(options));
     return 0;
 }
 

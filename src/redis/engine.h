@@ -29,7 +29,8 @@ class Engine
     void stop();
     int publish(const libwebsock_publication &publication, const libwebsock_topic_options &options,
                 unsigned long long publisher);
-    int follow(std::string_view topic, const libwebsock_topic_options &options);
+    int follow(std::string_view topic, const libwebsock_topic_options &options,
+               unsigned long long following);
     void unfollow(std::string_view topic) noexcept;
 
     // Any thread.

@@ -86,7 +86,7 @@ void FollowedTopic::refresh(TopicHost &host)
 void FollowedTopic::request(TopicHost &host)
 {
     fail(kNoMemoryMs); // if there is none for it
-    host.fetch({name_, follow_, epoch_, last_, has_origin_, origin_, limits_});
+    host.fetch({name_, following_, epoch_, last_, has_origin_, origin_, limits_});
     failed_ = false;
     refresh_later();
 }
@@ -197,6 +197,7 @@ FollowedTopic::Outcome FollowedTopic::deliver(TopicHost &host, const libwebsock_
     delivery.size = sizeof delivery;
     delivery.topic = name_.c_str();
     delivery.epoch = epoch_;
+    delivery.following = following_;
     unsigned long long next = 0;
     switch (host.deliver(delivery, next)) {
     case 0:

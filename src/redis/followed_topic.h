@@ -43,13 +43,13 @@ class TopicHost
 class FollowedTopic
 {
   public:
-    FollowedTopic(std::string name, uint64_t follow, const Limits &limits)
-        : name_(std::move(name)), follow_(follow), limits_(limits)
+    FollowedTopic(std::string name, uint64_t following, const Limits &limits)
+        : name_(std::move(name)), following_(following), limits_(limits)
     {
     }
 
     const std::string &name() const { return name_; }
-    uint64_t follow() const { return follow_; }
+    uint64_t following() const { return following_; } // the context's number for it
     // The context does not want its messages any more.
     bool is_gone() const { return gone_; }
 
@@ -90,7 +90,7 @@ class FollowedTopic
     Outcome deliver(TopicHost &host, const libwebsock_delivery &delivery);
 
     const std::string name_;
-    const uint64_t follow_;
+    const uint64_t following_;
     const Limits limits_;
 
     bool subscribed_ = false; // the server has said so

@@ -57,9 +57,9 @@ void Follower::add(Order order)
     wakeup_.wake();
 }
 
-void Follower::follow(std::string_view topic, const Limits &limits)
+void Follower::follow(std::string_view topic, uint64_t following, const Limits &limits)
 {
-    add(Follow{std::string(topic), limits});
+    add(Follow{std::string(topic), following, limits});
 }
 
 void Follower::unfollow(std::string_view topic) noexcept
@@ -125,7 +125,7 @@ void Follower::obey(Follow &order)
 {
     drop(order.topic); // there is one if there was no memory to unfollow it
     const auto [at, is_new] =
-        topics_.try_emplace(order.topic, order.topic, ++follows_, order.limits);
+        topics_.try_emplace(order.topic, order.topic, order.following, order.limits);
     if (link_.is_open())
         subscribe(at->second);
 }
@@ -135,7 +135,7 @@ void Follower::obey(Unfollow &order) { drop(order.topic); }
 void Follower::obey(Answer &order)
 {
     const auto at = topics_.find(order.fetch.topic);
-    if (at != topics_.end() && at->second.follow() == order.fetch.follow) {
+    if (at != topics_.end() && at->second.following() == order.fetch.following) {
         at->second.answered(*this, order.reply.get());
         if (at->second.is_gone())
             drop(order.fetch.topic);
@@ -184,7 +184,7 @@ void Follower::lose()
 void Follower::subscribe(const FollowedTopic &topic)
 {
     const std::string channel = channels_ + topic.name();
-    acknowledgements_.push_back({topic.name(), topic.follow()});
+    acknowledgements_.push_back({topic.name(), topic.following()});
     if (link_.append(std::array<std::string_view, 2>{"SUBSCRIBE", channel}) != 0)
         throw std::bad_alloc();
 }
@@ -238,26 +238,8 @@ void Follower::wait()
     (void)::poll(fds.data(), fds.size(), ms_until(until)); // -1 is no descriptor, and passed over
 }
 
-// Whether that order is still to be obeyed. Then the topic may have been followed anew meanwhile,
-// and its log must begin with what that asks for.
-bool Follower::is_unfollowed(std::string_view topic)
-{
-    const auto ends = [&](const Order &order) {
-        const auto *const unfollow = std::get_if<Unfollow>(&order);
-        return unfollow && unfollow->topic == topic;
-    };
-    if (std::any_of(taken_.begin(), taken_.end(), ends))
-        return true;
-    if (!has_orders_.load(std::memory_order_acquire))
-        return false;
-    const Lock lock(mutex_);
-    return std::any_of(orders_.begin(), orders_.end(), ends);
-}
-
 int Follower::deliver(const libwebsock_delivery &delivery, unsigned long long &next)
 {
-    if (is_unfollowed(delivery.topic))
-        return ENOENT;
     return libwebsock_deliver(context_, &delivery, &next) == 0 ? 0 : errno;
 }
 

@@ -32,13 +32,14 @@ class Follower final : public FetchReceiver, private TopicHost
     void join();
 
     // Any thread; must not wait. Throws std::bad_alloc.
-    void follow(std::string_view topic, const Limits &limits) EXCLUDES(mutex_);
+    void follow(std::string_view topic, uint64_t following, const Limits &limits) EXCLUDES(mutex_);
     void unfollow(std::string_view topic) noexcept EXCLUDES(mutex_);
     void answered(Fetch fetch, Reply reply) override EXCLUDES(mutex_);
 
   private:
     struct Follow {
         std::string topic;
+        uint64_t following; // the context's number for it
         Limits limits;
     };
     struct Unfollow {
@@ -52,7 +53,7 @@ class Follower final : public FetchReceiver, private TopicHost
     // An answer to SUBSCRIBE or UNSUBSCRIBE that is still to come.
     struct Acknowledgement {
         std::string topic;
-        uint64_t follow; // 0: of UNSUBSCRIBE
+        uint64_t following; // 0: of UNSUBSCRIBE
     };
 
     static void entry(void *self);
@@ -75,7 +76,6 @@ class Follower final : public FetchReceiver, private TopicHost
     void acknowledged();
     void live(const redisReply &reply);
     FollowedTopic *find(std::string_view channel);
-    bool is_unfollowed(std::string_view topic) EXCLUDES(mutex_);
     void tick_topics();
     void keep_alive();
     void wait();
@@ -109,7 +109,6 @@ class Follower final : public FetchReceiver, private TopicHost
     std::deque<Order> taken_;  // from orders_
     bool has_backlog_ = false; // received, and not looked at yet
     std::unordered_map<std::string, FollowedTopic> topics_;
-    uint64_t follows_ = 0; // so many so far
     std::deque<Acknowledgement> acknowledgements_;
     std::string name_; // for look-ups
     TimePoint heard_{};

@@ -66,7 +66,7 @@ void Follower::acknowledged()
     const Acknowledgement what = std::move(acknowledgements_.front());
     acknowledgements_.pop_front();
     const auto at = topics_.find(what.topic);
-    if (at != topics_.end() && at->second.follow() == what.follow)
+    if (at != topics_.end() && at->second.following() == what.following)
         at->second.subscribed(*this);
 }
 

@@ -62,9 +62,10 @@ int publish(void *data, const libwebsock_publication *publication,
     return guarded([&] { return engine_of(data).publish(*publication, *options, publisher); });
 }
 
-int follow(void *data, const char *topic, const libwebsock_topic_options *options)
+int follow(void *data, const char *topic, const libwebsock_topic_options *options,
+           unsigned long long following)
 {
-    return guarded([&] { return engine_of(data).follow(topic, *options); });
+    return guarded([&] { return engine_of(data).follow(topic, *options, following); });
 }
 
 void unfollow(void *data, const char *topic) { engine_of(data).unfollow(topic); }

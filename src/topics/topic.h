@@ -41,6 +41,7 @@ class Topic
                            Dispatcher &dispatcher, std::atomic<size_t> &all_bytes);
 
     const std::string &name() const { return name_; }
+    uint64_t number() const { return epoch_; } // no other topic has it, not even one of its name
 
     void configure(const Options &options) EXCLUDES(mutex_);
 

@@ -58,8 +58,9 @@ class Topics
         EXCLUDES(mutex_);
     // What the backplane delivers: see Topic::deliver(). 0, ENOENT, or ERANGE: some are missing.
     // Waits while onpublished is far behind.
-    int deliver(std::string_view name, const Topic::Kept &at, const Message::Content *content,
-                uint64_t &next) EXCLUDES(mutex_);
+    // number: the topic's, or 0.
+    int deliver(std::string_view name, uint64_t number, const Topic::Kept &at,
+                const Message::Content *content, uint64_t &next) EXCLUDES(mutex_);
 
     struct Totals {
         size_t topics = 0;

@@ -94,7 +94,7 @@ int Topics::follow(const Topic &topic) const
     if (!to)
         return 0;
     const libwebsock_topic_options options = public_options(options_for(topic.name()));
-    return to->follow(to->data, topic.name().c_str(), &options);
+    return to->follow(to->data, topic.name().c_str(), &options, topic.number());
 }
 
 // The topic's log here would not be complete any more.
@@ -114,8 +114,8 @@ int Topics::enter_incomplete(std::string_view name, Ref<Topic> &topic, TimePoint
     return enter(name, {}, topic);
 }
 
-int Topics::deliver(std::string_view name, const Topic::Kept &at, const Message::Content *content,
-                    uint64_t &next)
+int Topics::deliver(std::string_view name, uint64_t number, const Topic::Kept &at,
+                    const Message::Content *content, uint64_t &next)
 {
     Ref<Message> message = content ? Message::make(*content) : Ref<Message>();
     Ref<Topic> topic;
@@ -126,6 +126,8 @@ int Topics::deliver(std::string_view name, const Topic::Kept &at, const Message:
         if (closed_ || found == topics_.end())
             return ENOENT;
         topic = found->second;
+        if (number != 0 && topic->number() != number)
+            return ENOENT;
         most_bytes = limits().bytes;
     }
     announcer_.wait_for_room();

@@ -65,12 +65,14 @@ int TestNode::publish(const std::string &topic, const std::string &text, const s
 
 int TestNode::follow(const std::string &topic)
 {
+    const unsigned long long following = ++follows_;
     {
         const Lock lock(mutex_);
         topics_[topic] = Topic();
         topics_[topic].followed = true;
+        topics_[topic].following = following;
     }
-    return table_.follow(table_.data, topic.c_str(), &options);
+    return table_.follow(table_.data, topic.c_str(), &options, following);
 }
 
 bool TestNode::load(const std::string &name)
@@ -134,7 +136,7 @@ int TestNode::deliver(const libwebsock_delivery &what, unsigned long long *next)
     while (held_)
         released_.wait(mutex_);
     Topic &topic = topics_[what.topic];
-    if (!topic.followed)
+    if (!topic.followed || topic.following != what.following)
         return ENOENT;
     if (what.epoch != topic.epoch) {
         topic.epochs += topic.epoch == 0 ? 0 : 1;

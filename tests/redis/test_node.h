@@ -5,6 +5,7 @@
 
 #include "base/lock.h"
 
+#include <atomic>
 #include <map>
 #include <string>
 #include <vector>
@@ -34,6 +35,7 @@ class TestNode
 
     struct Topic {
         bool followed = false;
+        unsigned long long following = 0;
         bool began = false; // the first messages have come, to their end
         bool any = true;    // the next offset may be any
         unsigned long long epoch = 0;
@@ -69,6 +71,7 @@ class TestNode
     libwebsock_backplane table_{};
     int use_error_ = 0;
     bool runs_ = false;
+    std::atomic<unsigned long long> follows_{0};
 
     websock::Mutex mutex_;
     std::map<std::string, Topic> topics_ GUARDED_BY(mutex_);

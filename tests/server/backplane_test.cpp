@@ -70,6 +70,7 @@ int publish_numbered(libwebsock_context *context, int number)
 struct Recording {
     std::mutex mutex;
     std::vector<std::string> calls;
+    std::atomic<unsigned long long> following{0}; // the newest
 
     void add(const std::string &call)
     {
@@ -92,7 +93,9 @@ struct Recording {
             of(data).add(std::string("publish ") + what->topic);
             return std::string(what->topic) == "full" ? EAGAIN : 0;
         };
-        table.follow = [](void *data, const char *topic, const libwebsock_topic_options *) {
+        table.follow = [](void *data, const char *topic, const libwebsock_topic_options *,
+                          unsigned long long number) {
+            of(data).following = number;
             of(data).add(std::string("follow ") + topic);
             return std::string(topic) == "refused" ? ECONNREFUSED : 0;
         };
@@ -112,6 +115,7 @@ struct Kept {
     unsigned long long offset = 0;
     const char *text = nullptr; // nullptr: up to here
     unsigned long long follows = 0;
+    unsigned long long following = 0;
 };
 
 // The errno value; next is set.
@@ -128,6 +132,7 @@ int deliver(libwebsock_context *context, const Kept &kept, unsigned long long &n
     delivery.epoch = kept.epoch;
     delivery.offset = kept.offset;
     delivery.follows = kept.follows;
+    delivery.following = kept.following;
     delivery.publication = kept.text ? &what : nullptr;
     return error_of(libwebsock_deliver(context, &delivery, &next));
 }
@@ -401,6 +406,30 @@ TEST_CASE("a backplane is told of the first subscriber and the last, of the begi
     }
     CHECK(recording.calls.back() == "free");
     CHECK(*(recording.calls.rbegin() + 1) == "stop");
+}
+
+TEST_CASE("what comes late does not enter a topic that is followed anew")
+{
+    Recording recording;
+    Server server(recorded(recording));
+    unsigned long long next = 0;
+    Client first = subscribed(server);
+    CHECK(eventually([&] { return recording.following != 0; }));
+    const unsigned long long before = recording.following;
+    CHECK(deliver(server.context(), {.offset = 7, .following = before}, next) == 0);
+    CHECK(first.receive_text() == "ok");
+    first.reset();
+    CHECK(eventually([&] { return recording.has("unfollow room"); }));
+    Client second = subscribed(server);
+    CHECK(eventually([&] { return recording.following != before; }));
+    const unsigned long long now = recording.following;
+    const Kept late{.offset = 8, .text = "8", .following = before};
+    CHECK(deliver(server.context(), late, next) == ENOENT);
+    CHECK(deliver(server.context(), {.offset = 6, .text = "6", .following = now}, next) == 0);
+    CHECK(deliver(server.context(), {.offset = 6, .following = now}, next) == 0);
+    const std::string one = second.receive_text(), other = second.receive_text();
+    CHECK((one == "6" ? other : one) == "ok");
+    CHECK((one == "6" || other == "6"));
 }
 
 TEST_CASE("a backplane that is not one is refused, and a second one")

@@ -36,10 +36,11 @@ int MemoryBackplane::serve(libwebsock_context *context)
                        const libwebsock_topic_options *options, unsigned long long publisher) {
         return of(data).publish(*static_cast<Node *>(data), *what, *options, publisher);
     };
-    table.follow = [](void *data, const char *topic, const libwebsock_topic_options *options) {
+    table.follow = [](void *data, const char *topic, const libwebsock_topic_options *options,
+                      unsigned long long following) {
         auto &node = *static_cast<Node *>(data);
         const std::lock_guard lock(node.of.mutex_);
-        node.followed[topic] = {.history = options->history_messages};
+        node.followed[topic] = {.following = following, .history = options->history_messages};
         node.news.insert(topic);
         node.of.news_.notify_all();
         return 0;
@@ -116,6 +117,7 @@ void MemoryBackplane::catch_up(Node &node, const std::string &topic,
         delivery.size = sizeof delivery;
         delivery.topic = topic.c_str();
         delivery.epoch = from.epoch;
+        delivery.following = place->second.following;
         libwebsock_publication what{};
         Entry entry{};
         const bool is_lost = !fresh && place->second.next <= from.trimmed;

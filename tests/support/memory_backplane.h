@@ -49,6 +49,7 @@ class MemoryBackplane
         struct Place {
             uint64_t epoch = 0; // 0: just followed
             uint64_t next = 0;
+            unsigned long long following = 0;
             size_t history = 0;
         };
         std::map<std::string, Place> followed = {};
