@@ -142,7 +142,7 @@ size_t workers_for(void (*work)(), size_t enough)
 {
     Dispatcher dispatcher;
     REQUIRE(start(dispatcher) == 0);
-    Loop loop(dispatcher, kJobs, work == compute_for_300_us ? 1500 : 5000, work);
+    Loop loop(dispatcher, kJobs, work == compute_for_300_us ? 1500 : 50'000, work);
     (void)eventually([&] { return loop.has_ended() || loop.most_workers() >= enough; });
     loop.end();
     CHECK(eventually([&] { return loop.has_ended(); }));

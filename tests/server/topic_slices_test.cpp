@@ -7,6 +7,7 @@
 
 #include <deque>
 #include <string>
+#include <utility>
 
 using namespace test;
 
@@ -28,11 +29,15 @@ TEST_CASE("the subscriber that takes another's place gets what had been publishe
                            CHECK(gate.wait());
                        },
                    .keep_handles = true});
-    Client holder = Client::open(server.port());
-    Client other_holder = Client::open(server.port());
     std::deque<Client> clients;
-    for (size_t i = 0; i <= kSlice; ++i)
+    for (size_t i = 0; i <= kSlice + 2; ++i) { // one by one, as handles are in the order of onopen
         clients.push_back(Client::open(server.port()));
+        server.events().wait(Kind::open, i + 1);
+    }
+    Client holder = std::move(clients.front());
+    clients.pop_front();
+    Client other_holder = std::move(clients.front());
+    clients.pop_front();
     const auto subscriber = [&](size_t at) { return server.handle(3 + at); };
     for (size_t i = 0; i < kSlice; ++i)
         REQUIRE(subscribe(subscriber(i), "room") == 0);
