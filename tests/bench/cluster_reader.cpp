@@ -1,7 +1,8 @@
 // cluster_reader.cpp: a client of each node of a cluster: cluster_reader PORT... Reads what
-// cluster_node.c publishes until its stdin ends, and checks that each client gets what each node
-// has published in each topic, in that order, once, and that all clients get a topic in one order.
-// Prints "ready" when all have subscribed, and in the end one line of JSON.
+// cluster_node.c publishes until it has as many messages as a line of its stdin says, and checks
+// that each client gets what each node has published in each topic, in that order, once, and that
+// all clients get a topic in one order. Prints "ready" when all have subscribed, and in the end one
+// line of JSON.
 #include "exchange.h"
 #include "meter.h"
 
@@ -22,6 +23,7 @@ constexpr size_t kHeaderBytes = 4;
 constexpr size_t kPayloadBytes = 200;
 constexpr size_t kFrameBytes = kHeaderBytes + kPayloadBytes;
 constexpr size_t kCheckEvery = 64; // messages of a topic
+constexpr int kSilenceMs = 30'000; // then no more messages come
 
 struct Stamp { // as in cluster_node.c
     int64_t sent_ns;
@@ -59,7 +61,6 @@ class Client
 
     int fd() const { return stream_.fd(); }
     void read(Histogram &latencies);
-    size_t count() const { return count_; }
     const std::unordered_map<uint32_t, Topic> &topics() const { return topics_; }
 
   private:
@@ -68,7 +69,6 @@ class Client
     Stream stream_;
     std::string received_;
     size_t bytes_ = 0; // of received_
-    size_t count_ = 0;
     std::unordered_map<uint32_t, Topic> topics_;
 };
 
@@ -97,7 +97,6 @@ void Client::read(Histogram &latencies)
 
 void Client::take(const Stamp &stamp)
 {
-    ++count_;
     Topic &topic = topics_[stamp.topic];
     uint64_t &next = topic.next.try_emplace(stamp.node, stamp.number).first->second;
     if (stamp.number != next)
@@ -139,19 +138,23 @@ int main(int argc, char **argv)
     std::printf("ready\n");
     std::fflush(stdout);
     Histogram latencies;
-    while (polled.front().revents == 0) {
-        if (poll(polled.data(), polled.size(), -1) < 0)
-            give_up("poll");
+    size_t expected = SIZE_MAX; // in all
+    while (latencies.total() < expected) {
+        if (poll(polled.data(), polled.size(), kSilenceMs) <= 0)
+            give_up("messages were lost");
+        if (polled.front().revents != 0) {
+            if (std::scanf("%zu", &expected) != 1)
+                give_up("how many messages are to come?");
+            polled.front().fd = -1;
+        }
         for (size_t i = 0; i < clients.size(); ++i) {
             if (polled[i + 1].revents != 0)
                 clients[i].read(latencies);
         }
     }
-    size_t received = 0;
-    for (const Client &client : clients) {
-        received += client.count();
+    const size_t received = latencies.total();
+    for (const Client &client : clients)
         compare(clients.front(), client);
-    }
     std::printf("{\"received\": %zu, ", received);
     print_latencies(latencies);
     std::printf("}\n");
