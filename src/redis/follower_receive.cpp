@@ -26,10 +26,12 @@ void Follower::receive_all()
         if (link_.receive(reply) != 0)
             return lose();
         has_backlog_ = reply != nullptr;
+        if (has_backlog_ || link_.has_moved()) {
+            heard_ = Clock::now();
+            pinged_ = kNever;
+        }
         if (!has_backlog_)
             break;
-        heard_ = Clock::now();
-        pinged_ = kNever;
         receive(*reply);
         if (acknowledgements_.empty())
             backoff_.reset();

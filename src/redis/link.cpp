@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <hiredis/sds.h>
 #include <poll.h>
 #include <vector>
 
@@ -118,22 +119,28 @@ int Link::append(std::span<const std::string_view> arguments)
 int Link::send()
 {
     int done = 0;
+    const size_t before = sdslen(context_->obuf);
     errno = 0;
     if (redisBufferWrite(context_.get(), &done) != REDIS_OK)
         return fail_as_hiredis();
     unsent_ = done == 0;
+    moved_ = sdslen(context_->obuf) < before;
     return 0;
 }
 
 int Link::receive(Reply &reply)
 {
     void *raw = nullptr;
+    moved_ = false;
     if (redisGetReplyFromReader(context_.get(), &raw) != REDIS_OK)
         return fail_as_hiredis();
     if (!raw) {
         errno = 0;
-        if (redisBufferRead(context_.get()) != REDIS_OK ||
-            redisGetReplyFromReader(context_.get(), &raw) != REDIS_OK)
+        const size_t before = context_->reader->len;
+        if (redisBufferRead(context_.get()) != REDIS_OK)
+            return fail_as_hiredis();
+        moved_ = context_->reader->len > before;
+        if (redisGetReplyFromReader(context_.get(), &raw) != REDIS_OK)
             return fail_as_hiredis();
     }
     reply.reset(static_cast<redisReply *>(raw));
@@ -144,14 +151,15 @@ int Link::exchange(Reply &reply, const StopSignal &stop)
 {
     TimePoint deadline = in_ms(settings_.command_timeout_ms);
     for (;;) {
-        if (const int error = unsent_ ? send() : 0; error != 0)
+        const bool sends = unsent_;
+        if (const int error = sends ? send() : 0; error != 0)
             return error;
-        const size_t before = context_->reader->len;
+        const bool has_sent = sends && moved_;
         if (const int error = receive(reply); error != 0)
             return error;
         if (reply)
             return 0;
-        if (context_->reader->len != before) { // a part of it has come
+        if (has_sent || moved_) { // a part of it
             deadline = in_ms(settings_.command_timeout_ms);
             continue;
         }

@@ -43,13 +43,16 @@ class Link
     // Appends a command to what is to be sent. Nothing is sent yet. Throws std::bad_alloc.
     int append(std::span<const std::string_view> arguments);
     // Sends what there is, and waits for the next reply. ETIMEDOUT: the server was silent for
-    // command_timeout_ms.
+    // command_timeout_ms, and took nothing of what is to be sent either.
     int exchange(Reply &reply, const StopSignal &stop);
 
     // For who waits for several things. send(): what the server takes now. receive(): the next
     // reply, or none if it has not arrived yet.
     int send();
     int receive(Reply &reply);
+    // Whether the last call of these two has moved bytes. A long message takes its time on a slow
+    // line, and that is not silence.
+    bool has_moved() const { return moved_; }
     bool has_unsent() const { return unsent_; }
     int fd() const { return context_ ? context_->fd : -1; }
 
@@ -77,6 +80,7 @@ class Link
     const Address &address_;
     std::unique_ptr<redisContext, FreeContext> context_; // nullptr: it is closed
     bool unsent_ = false;
+    bool moved_ = false;
     std::string why_;
 };
 

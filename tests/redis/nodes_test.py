@@ -5,6 +5,7 @@ Each node is a process, build/tests/redis/node. What the backplane does by itsel
 which Redis fails, is in engine_test.cpp and failure_test.cpp.
 """
 import asyncio
+import contextlib
 import http.client
 import logging
 import os
@@ -235,6 +236,39 @@ class Failures(Nodes):
         await self.publish(client, "a", 10)
         self.assertEqual(await self.receive(client, 10), [f"a{i}" for i in range(10)])
         node.wait_for_line("stderr", "was ignored")
+
+
+class SlowLine(Nodes):
+    PAYLOAD = 1_000_000
+    CHUNK = 8192
+    PAUSE = 0.01  # behind each chunk: all of it takes longer than the time-out of 500 ms
+
+    async def pass_on(self, reader, writer):
+        with contextlib.suppress(OSError):
+            while data := await reader.read(self.CHUNK):
+                writer.write(data)
+                await writer.drain()
+                await asyncio.sleep(self.PAUSE)
+        writer.close()
+
+    async def connected(self, reader, writer):
+        try:
+            there = await asyncio.open_unix_connection(self.redis.socket, limit=self.CHUNK)
+        except OSError:  # the test is over
+            return writer.close()
+        await asyncio.gather(self.pass_on(reader, there[1]), self.pass_on(there[0], writer))
+
+    async def test_a_long_message_on_a_slow_line_is_not_taken_for_silence(self):
+        path = self.redis.path / "slow"
+        proxy = await asyncio.start_unix_server(self.connected, path, limit=self.CHUNK)
+        self.addCleanup(proxy.close)
+        node = Node(f"unix:{path}")
+        await asyncio.to_thread(node.__enter__)  # the server of this loop must answer meanwhile
+        self.addCleanup(node.__exit__, None, None, None)
+        client = await self.connect_subscribed(node)
+        text = "a" * self.PAYLOAD
+        await client.send(text)
+        self.assertEqual(await within(client.recv()), text)
 
 
 class Password(Nodes):
