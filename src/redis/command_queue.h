@@ -38,6 +38,7 @@ struct Fetch {
     bool has_origin = false; // of the message at last
     Origin origin;
     Limits limits;
+    std::string past; // epochs before that one, as epoch_text() writes them
 };
 
 class CommandQueue

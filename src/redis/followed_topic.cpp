@@ -86,7 +86,7 @@ void FollowedTopic::refresh(TopicHost &host)
 void FollowedTopic::request(TopicHost &host)
 {
     fail(kNoMemoryMs); // if there is none for it
-    host.fetch({name_, following_, epoch_, last_, has_origin_, origin_, limits_});
+    host.fetch({name_, following_, epoch_, last_, has_origin_, origin_, limits_, past_});
     failed_ = false;
     refresh_later();
 }

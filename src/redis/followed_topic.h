@@ -103,6 +103,7 @@ class FollowedTopic
     TimePoint due_ = kNever;
 
     uint64_t epoch_ = 0;      // 0: nothing was handed over
+    std::string past_;        // the epochs before, as epoch_text() writes them
     uint64_t last_ = 0;       // handed over up to here
     bool has_origin_ = false; // of the message at last_
     Origin origin_;

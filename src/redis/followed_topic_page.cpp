@@ -10,6 +10,7 @@ namespace websock::redis {
 namespace {
 
 constexpr int kRefusedMs = 5000;
+constexpr size_t kMostPastEpochs = 16;
 
 std::string_view text_of(const redisReply *reply)
 {
@@ -112,8 +113,13 @@ bool FollowedTopic::hand_over(TopicHost &host, const Page &page)
 // The log was lost, or is read for the first time.
 void FollowedTopic::begin_epoch(TopicHost &host, uint64_t epoch)
 {
-    if (epoch_ != 0)
+    if (epoch_ != 0) {
+        const std::string ended = epoch_text(epoch_);
+        past_ += ended;
+        if (past_.size() > kMostPastEpochs * ended.size())
+            past_.erase(0, ended.size());
         host.counters().lost_logs.fetch_add(1, std::memory_order_relaxed);
+    }
     epoch_ = epoch;
     last_ = 0;
     has_origin_ = false;

@@ -122,7 +122,7 @@ return 1
 
 // In the packet, bytes 3 to 18 are the origin. A page is bounded in messages and bytes.
 constexpr std::string_view kFetch = R"lua(
-local known, last, origin = ARGV[2], tonumber(ARGV[3]), ARGV[4]
+local known, last, origin, past = ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[7]
 local age, keep = tonumber(ARGV[5]), tonumber(ARGV[6])
 local most, most_bytes = 500, 1048576
 local now = server_ms()
@@ -131,7 +131,9 @@ local epoch, offset, expires, lost
 local log = {}
 if state then
   epoch, offset, log.t, log.n, log.b, log.a, expires = struct.unpack(layout, state)
-  if epoch == known and last > 0 then
+  if string.find(past, epoch, 1, true) then
+    lost = true
+  elseif epoch == known and last > 0 then
     if offset < last then
       lost = true
     elseif last > log.t and origin ~= '' then

@@ -33,9 +33,11 @@ inline constexpr long long kDuplicate = 0;
 inline constexpr long long kOutOfOrder = -1;
 
 // KEYS: hash, stream. ARGV: a fresh epoch; the known one, or ""; the last offset that is known; the
-// origin of its message, or ""; the age limit; for how many milliseconds keys are kept. Answers the
-// epoch, o, t, 1 if there is more, and then id and packet of each message behind the known offset.
-// It has found out that the log is lost if the epoch is another one.
+// origin of its message, or ""; the age limit; for how many milliseconds keys are kept; epochs
+// before the known one, one behind the other. Answers the epoch, o, t, 1 if there is more, and then
+// id and packet of each message behind the known offset. It has found out that the log is lost if
+// the epoch is another one. One from before is in older data that has come back: then it begins
+// anew, too.
 std::string fetch_script();
 
 // For how long keys are kept that nobody uses.

@@ -95,8 +95,9 @@ int ScriptCalls::append_fetch(Link &link, const Fetch &fetch, const std::string 
     const Decimal keep(static_cast<uint64_t>(keep_ms(fetch.limits)));
     const std::string_view of_last =
         fetch.has_origin ? std::string_view(origin.data(), origin.size()) : std::string_view();
-    const std::array<std::string_view, 11> command{
-        "EVALSHA", fetch_hash_, "2", hash, stream, epoch, known, last, of_last, age, keep};
+    const std::array<std::string_view, 12> command{"EVALSHA", fetch_hash_, "2",   hash,
+                                                   stream,    epoch,       known, last,
+                                                   of_last,   age,         keep,  fetch.past};
     return link.append(command);
 }
 

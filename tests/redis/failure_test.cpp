@@ -192,6 +192,30 @@ TEST_CASE("when a server has come back with older data, all nodes begin anew")
     CHECK(cluster.a.topic("news").epoch == cluster.b.topic("news").epoch);
 }
 
+TEST_CASE("older data that comes back twice is not taken for a new log")
+{
+    RedisServer server;
+    TestNode a({server.address()});
+    REQUIRE(a.load("news"));
+    publish(a, "news", 1, 10);
+    REQUIRE(a.received("news", 10));
+    server.kill();
+    server.save_data();
+    server.start();
+    publish(a, "news", 11, 20);
+    REQUIRE(a.received("news", 20));
+    for (int epochs = 1; epochs <= 3; ++epochs) {
+        server.kill();
+        server.return_to_saved_data();
+        server.save_data();
+        server.start();
+        REQUIRE(until([&] { return a.topic("news").epochs == epochs; }));
+        publish(a, "news", 20 + epochs, 20 + epochs);
+        REQUIRE(a.received("news", static_cast<size_t>(20 + epochs)));
+        CHECK(a.topic("news").texts == numbers(1, 20 + epochs));
+    }
+}
+
 TEST_CASE("older data with as many other messages is found out by the last one")
 {
     RedisServer server;
