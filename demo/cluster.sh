@@ -81,7 +81,7 @@ keep_node() # NAME
     done
 }
 
-# A node that does not answer is left alone for 2 seconds, and its clients go to another one.
+# A connection that a node refuses goes to another one. Why max_fails is 0: libwebsock_cluster(7).
 write_front() # PORT_OF_A PORT_OF_B PORT_OF_C
 {
     cat >"$dir/nginx.conf" <<END
@@ -99,9 +99,9 @@ http {
     scgi_temp_path $dir/scgi;
 
     upstream nodes {
-        server 127.0.0.1:$1 max_fails=1 fail_timeout=2s;
-        server 127.0.0.1:$2 max_fails=1 fail_timeout=2s;
-        server 127.0.0.1:$3 max_fails=1 fail_timeout=2s;
+        server 127.0.0.1:$1 max_fails=0;
+        server 127.0.0.1:$2 max_fails=0;
+        server 127.0.0.1:$3 max_fails=0;
     }
     # /node/end?node=NAME is for that node.
     map \$arg_node \$node {
