@@ -153,7 +153,12 @@ write_front "$(port_of a)" "$(port_of b)" "$(port_of c)"
 setsid nginx -p "$dir" -e stderr -c "$dir/nginx.conf" >>"$dir/nginx.log" 2>&1 &
 front=$!
 pids="$front $pids"
-wait_for nginx test -s "$dir/nginx.pid"
-echo "cluster.sh: open http://127.0.0.1:$port/ (logs: $dir/*.log)"
+front_listens()
+{
+    kill -0 "$front" 2>/dev/null || fail nginx "has ended (is port $port taken? PORT=9000 is another)"
+    test -s "$dir/nginx.pid"
+}
+wait_for nginx front_listens
+echo "cluster.sh: open http://127.0.0.1:$port/ (logs: $dir/*.log; Ctrl-C ends it)"
 wait "$front" || true
 fail nginx "has ended"
