@@ -24,7 +24,7 @@ typedef struct libwebsock_redis_options {
                                  * by these texts: write them alike on all nodes; their order does
                                  * not matter. NULL: one, 127.0.0.1:6379 */
     size_t server_count;
-    const char *username;       /* of an ACL user. NULL: the default user */
+    const char *username;       /* of an ACL user; needs a password. NULL: the default user */
     const char *password;       /* NULL: none */
     int database;
     const char *prefix;         /* of all keys and channels. NULL: "websock:" */
@@ -40,7 +40,7 @@ typedef struct libwebsock_redis_options {
  * valid; ENOENT a host is not known; EACCES wrong password, or no permission; EPROTO what answers
  * speaks another protocol, or has no such database; EAGAIN it cannot be written to now (it loads,
  * or is full); ECONNREFUSED, ETIMEDOUT, ECONNRESET and others of connect(2); EBUSY the context has
- * a backplane already, or serves; ENOMEM. */
+ * a backplane already, something was published, or it serves; ENOMEM. */
 int libwebsock_use_redis(libwebsock_context *ctx, const libwebsock_redis_options *options);
 
 /* Filled in by libwebsock_redis_stats. Set size to sizeof(libwebsock_redis_statistics) first.
@@ -48,7 +48,7 @@ int libwebsock_use_redis(libwebsock_context *ctx, const libwebsock_redis_options
 typedef struct libwebsock_redis_statistics {
     size_t size;
     unsigned long long servers;
-    unsigned long long servers_connected; /* now */
+    unsigned long long servers_connected; /* and not full, now */
     unsigned long long away_ms;           /* how long the one that is away longest has been, now */
     unsigned long long unsent_messages;   /* publications that no server has taken yet, now */
     unsigned long long unsent_bytes;      /* their memory, now */

@@ -602,7 +602,9 @@ typedef struct libwebsock_subscription {
  * now on). It ends with the connection, before onclose. EEXIST: it is subscribed already;
  * ENOENT: see after_id; ENOBUFS: max_subscriptions_per_client or max_topics is reached; ENOTCONN:
  * the connection is closing, closed or not open yet; EINVAL: an argument is NULL, size is
- * unknown, or topic is not 1 to 255 bytes of UTF-8; ENOMEM. */
+ * unknown, or topic is not 1 to 255 bytes of UTF-8; ENOMEM. With a backplane, it waits if the
+ * client is the first one of the topic on this server; EAGAIN: the log has not come in time, for
+ * Redis is away or full; or what the backplane fails with. */
 int libwebsock_subscribe(libwebsock_client_state *client, const char *topic,
                          const libwebsock_subscription *subscription);
 
@@ -614,7 +616,9 @@ int libwebsock_unsubscribe(libwebsock_client_state *client, const char *topic);
 /* Adds a message to a topic's log, for all who have subscribed or will. EINVAL: an argument is
  * NULL, or has a size, opcode or length that is not allowed; EILSEQ: text that is not UTF-8;
  * ENOBUFS: max_topics or max_topic_bytes is reached, or 16 MiB wait for onpublished; ENOMEM;
- * ESHUTDOWN the context was stopped. After a failure the message is in no log. */
+ * ESHUTDOWN the context was stopped. After a failure the message is in no log. With a backplane, 0
+ * means that the message waits to be sent; EAGAIN: too much waits already; or what else the
+ * backplane fails with. */
 int libwebsock_publish(libwebsock_context *ctx, const libwebsock_publication *publication);
 int libwebsock_publish_text(libwebsock_context *ctx, const char *topic, const char *text);
 int libwebsock_publish_binary(libwebsock_context *ctx, const char *topic, const void *data,
