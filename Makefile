@@ -54,10 +54,10 @@ version_of = $(shell sed -n 's/^.define LIBWEBSOCK_VERSION_$(1) //p' websock/web
 version := $(call version_of,MAJOR).$(call version_of,MINOR).$(call version_of,PATCH)
 
 archive := $(BUILD)/libwebsock.a
-src_objects := $(patsubst %.cpp,$(BUILD)/%.o,$(filter-out src/redis/%,$(wildcard src/*/*.cpp)))
+src_objects := $(patsubst %.cpp,$(BUILD)/%.o,$(filter-out src/redis%,$(wildcard src/*/*.cpp)))
 # The backplane that uses Redis is an archive of its own: only its users need hiredis.
 redis_archive := $(BUILD)/libwebsock-redis.a
-redis_objects := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard src/redis/*.cpp))
+redis_objects := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard src/redis*/*.cpp))
 base_objects := $(filter $(BUILD)/src/base/%,$(src_objects))
 redis_libs := -lhiredis
 has_hiredis := $(shell echo '\#include <hiredis/hiredis.h>' | $(CXX) $(CPPFLAGS) -E -x c++ - >/dev/null 2>&1 && echo yes)

@@ -4,8 +4,8 @@
 
 #include "base/lock.h"
 #include "redis/counters.h"
-#include "redis/packet.h"
-#include "redis/script.h"
+#include "redis_connection/packet.h"
+#include "redis_connection/script.h"
 
 #include <deque>
 #include <list>

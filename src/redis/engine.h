@@ -5,7 +5,7 @@
 #include "redis/counters.h"
 #include "redis/log.h"
 #include "redis/server.h"
-#include "redis/settings.h"
+#include "redis_connection/settings.h"
 
 #include <memory>
 #include <string_view>

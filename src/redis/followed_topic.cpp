@@ -2,7 +2,7 @@
 // the answers is in followed_topic_page.cpp.
 #include "redis/followed_topic.h"
 
-#include "redis/backoff.h"
+#include "redis_connection/backoff.h"
 
 #include <array>
 #include <cerrno>

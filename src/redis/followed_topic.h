@@ -11,7 +11,7 @@
 #include "base/clock.h"
 #include "redis/command_queue.h"
 #include "redis/counters.h"
-#include "redis/packet.h"
+#include "redis_connection/packet.h"
 
 #include <deque>
 #include <hiredis/hiredis.h>

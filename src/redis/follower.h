@@ -5,11 +5,11 @@
 
 #include "base/lock.h"
 #include "base/thread.h"
-#include "redis/backoff.h"
 #include "redis/followed_topic.h"
 #include "redis/health.h"
-#include "redis/link.h"
 #include "redis/publisher.h"
+#include "redis_connection/backoff.h"
+#include "redis_connection/link.h"
 
 #include <deque>
 #include <string>

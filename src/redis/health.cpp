@@ -30,7 +30,7 @@ void Health::began(Trouble trouble, const std::string &why)
         if (std::exchange(said_, true))
             return;
     }
-    log_.write(LIBWEBSOCK_LOG_WARNING, "redis %s: %s: %s; publications wait until that has passed",
+    log_.write(LIBWEBSOCK_LOG_WARNING, "redis %s: %s: %s; publications wait until it is back",
                name_.c_str(),
                trouble == Trouble::refused ? "it refuses commands" : "connection lost",
                why.c_str());

@@ -1,8 +1,8 @@
 // probe.cpp: see probe.h.
 #include "redis/probe.h"
 
-#include "redis/backoff.h"
 #include "redis/script_call.h"
+#include "redis_connection/backoff.h"
 
 #include <array>
 #include <cerrno>

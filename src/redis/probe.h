@@ -1,7 +1,7 @@
 // probe.h: finds out whether a server can be used, before a context depends on it.
 #pragma once
 
-#include "redis/settings.h"
+#include "redis_connection/settings.h"
 
 #include <string>
 

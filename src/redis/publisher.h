@@ -4,11 +4,11 @@
 #pragma once
 
 #include "base/thread.h"
-#include "redis/backoff.h"
 #include "redis/command_queue.h"
 #include "redis/health.h"
-#include "redis/link.h"
 #include "redis/script_call.h"
+#include "redis_connection/backoff.h"
+#include "redis_connection/link.h"
 
 #include <deque>
 #include <string>

@@ -1,7 +1,7 @@
 // publisher_round.cpp: one round trip of a publisher: commands out, and what each answer means.
 #include "redis/publisher.h"
 
-#include "redis/refusal.h"
+#include "redis_connection/refusal.h"
 
 #include <utility>
 

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "redis/command_queue.h"
-#include "redis/link.h"
+#include "redis_connection/link.h"
 
 #include <string>
 

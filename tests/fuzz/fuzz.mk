@@ -13,7 +13,7 @@ fuzz_main := $(BUILD)/tests/fuzz/replay.o
 $(fuzz_programs): $(fuzz_main)
 endif
 $(BUILD)/tests/fuzz/tls: $(BUILD)/tests/support/certificates.o
-$(BUILD)/tests/fuzz/redis_packet: $(BUILD)/src/redis/packet.o # which needs no hiredis
+$(BUILD)/tests/fuzz/redis_packet: $(BUILD)/src/redis_connection/packet.o # which needs no hiredis
 $(fuzz_programs): %: %.o $(fuzz_shared) $(src_objects)
 	$(CXX) $(sanitize) $(LDFLAGS) $(sort $(filter %.o,$^) $(fuzz_main)) $(libs) -o $@
 

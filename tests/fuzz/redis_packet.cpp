@@ -4,7 +4,7 @@
 // Input: a live message: an epoch and an offset in hexadecimal, and a packet.
 #include "target.h"
 
-#include "redis/packet.h"
+#include "redis_connection/packet.h"
 
 #include <string>
 

@@ -1,7 +1,7 @@
 // failure_test.cpp: what nodes get when their redis-server dies, hangs, forgets, or refuses: each
 // message once and in one order, or word that some are lost. Which server a node refuses to begin
 // with is in use_test.cpp.
-#include "redis/packet.h"
+#include "redis_connection/packet.h"
 #include "redis_server.h"
 #include "test_node.h"
 #include "until.h"

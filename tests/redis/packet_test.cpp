@@ -1,6 +1,6 @@
 // packet_test.cpp: a message's bytes, as a server keeps them: what goes in comes out, and what
 // somebody else wrote is refused.
-#include "redis/packet.h"
+#include "redis_connection/packet.h"
 
 #include <doctest/doctest.h>
 

@@ -1,5 +1,5 @@
 // refusal_test.cpp: which error replies are worth another try.
-#include "redis/refusal.h"
+#include "redis_connection/refusal.h"
 
 #include <doctest/doctest.h>
 

@@ -1,8 +1,8 @@
 // script.cpp: see script.h. Both scripts read first and check all that can be refused with the
 // first write, so that one that fails leaves nothing behind.
-#include "redis/script.h"
+#include "redis_connection/script.h"
 
-#include "redis/packet.h"
+#include "redis_connection/packet.h"
 
 #include <algorithm>
 

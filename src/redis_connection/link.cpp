@@ -1,9 +1,9 @@
 // link.cpp: see link.h. hiredis gets a connected socket that does not block, so that no wait is
 // hidden in it.
-#include "redis/link.h"
+#include "redis_connection/link.h"
 
-#include "redis/connect.h"
-#include "redis/refusal.h"
+#include "redis_connection/connect.h"
+#include "redis_connection/refusal.h"
 
 #include <algorithm>
 #include <array>

@@ -6,8 +6,8 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
-#include "redis/settings.h"
-#include "redis/stop_signal.h"
+#include "redis_connection/settings.h"
+#include "redis_connection/stop_signal.h"
 
 #include <hiredis/hiredis.h>
 #include <memory>

@@ -1,5 +1,5 @@
 // refusal.cpp: see refusal.h.
-#include "redis/refusal.h"
+#include "redis_connection/refusal.h"
 
 #include <array>
 #include <cerrno>

@@ -1,5 +1,5 @@
 // settings.cpp: see settings.h.
-#include "redis/settings.h"
+#include "redis_connection/settings.h"
 
 #include <algorithm>
 #include <cstring>
@@ -58,7 +58,8 @@ std::string read_servers(const libwebsock_redis_options &given, Settings &settin
     for (size_t i = 0; i < count; ++i) {
         Address address;
         if (!servers[i] || !read_address(servers[i], address))
-            return std::string("no address of a server: ") + (servers[i] ? servers[i] : "NULL");
+            return std::string("not the address of a server: ") +
+                   (servers[i] ? servers[i] : "NULL");
         if (is_there(settings.servers, address))
             return "the server " + address.text + " is named twice";
         settings.servers.push_back(std::move(address));

@@ -1,5 +1,5 @@
 // stop_signal.cpp: see stop_signal.h.
-#include "redis/stop_signal.h"
+#include "redis_connection/stop_signal.h"
 
 #include <cerrno>
 #include <cstdint>

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "base/fd.h"
-#include "redis/settings.h"
-#include "redis/stop_signal.h"
+#include "redis_connection/settings.h"
+#include "redis_connection/stop_signal.h"
 
 #include <string>
 

@@ -1,6 +1,6 @@
 // packet.cpp: see packet.h. A packet is a header of fixed length, then id, key and payload:
 // version, opcode, node (8 bytes, big-endian), sequence (8), publisher (8), lengths of id and key.
-#include "redis/packet.h"
+#include "redis_connection/packet.h"
 
 #include <charconv>
 #include <websock/websock.h>

@@ -1,5 +1,5 @@
 // connect.cpp: see connect.h.
-#include "redis/connect.h"
+#include "redis_connection/connect.h"
 
 #include <array>
 #include <cerrno>
