@@ -603,8 +603,9 @@ typedef struct libwebsock_subscription {
  * ENOENT: see after_id; ENOBUFS: max_subscriptions_per_client or max_topics is reached; ENOTCONN:
  * the connection is closing, closed or not open yet; EINVAL: an argument is NULL, size is
  * unknown, or topic is not 1 to 255 bytes of UTF-8; ENOMEM. With a backplane, it waits if the
- * client is the first one of the topic on this server; EAGAIN: the log has not come in time, for
- * Redis is away or full; or what the backplane fails with. */
+ * client is the first one of the topic on this server, or the message of after_id is not here yet;
+ * EAGAIN: the log has not come in time, for Redis is away or full; or what the backplane fails
+ * with. */
 int libwebsock_subscribe(libwebsock_client_state *client, const char *topic,
                          const libwebsock_subscription *subscription);
 
@@ -678,6 +679,10 @@ typedef struct libwebsock_backplane {
     int (*follow)(void *data, const char *topic, const libwebsock_topic_options *options,
                   unsigned long long following);
     void (*unfollow)(void *data, const char *topic);
+    /* A client has come back to this server with the id of a message that is not here: it may be
+     * on its way. What the log has by now is to come by libwebsock_deliver, and then an end.
+     * Otherwise like follow. NULL: such a message counts as not in the log. */
+    int (*catch_up)(void *data, const char *topic, unsigned long long following);
 } libwebsock_backplane;
 
 /* The backplane, which is copied, keeps all topics of this context from now on. Before

@@ -103,6 +103,12 @@ int Engine::follow(std::string_view topic, const libwebsock_topic_options &optio
     return 0;
 }
 
+int Engine::catch_up(std::string_view topic, unsigned long long following)
+{
+    server_of(topic).follower().catch_up(topic, following);
+    return 0;
+}
+
 void Engine::unfollow(std::string_view topic) noexcept
 {
     server_of(topic).follower().unfollow(topic);

@@ -32,6 +32,7 @@ class Engine
     int follow(std::string_view topic, const libwebsock_topic_options &options,
                unsigned long long following);
     void unfollow(std::string_view topic) noexcept;
+    int catch_up(std::string_view topic, unsigned long long following);
 
     // Any thread.
     int stats(libwebsock_redis_statistics &out);

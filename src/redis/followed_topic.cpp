@@ -55,6 +55,15 @@ void FollowedTopic::live(TopicHost &host, std::string_view bytes)
         fetch(host);
 }
 
+void FollowedTopic::catch_up(TopicHost &host)
+{
+    wants_end_ = true;
+    if (is_settled())
+        fetch(host);
+    else
+        again_ = again_ || fetching_;
+}
+
 void FollowedTopic::tick(TopicHost &host)
 {
     const bool was_settled = is_settled();

@@ -58,6 +58,8 @@ class FollowedTopic
     void subscribed(TopicHost &host);
     void disconnected(TopicHost &host);
     void live(TopicHost &host, std::string_view bytes);
+    // What the log has by now is to be handed over, with an end.
+    void catch_up(TopicHost &host);
     // reply: what fetch() has asked for; nullptr: it was refused.
     void answered(TopicHost &host, const redisReply *reply);
     // When to call tick(): a fetch is due, because one has failed, or because a log that nobody
@@ -98,6 +100,7 @@ class FollowedTopic
     bool fetching_ = false;   // an answer is due
     bool refreshing_ = false; // one is, and nothing waits for it
     bool again_ = false;      // that answer may be too old
+    bool wants_end_ = false;  // see catch_up()
     bool failed_ = false;     // fetch when it is due
     bool gone_ = false;
     TimePoint due_ = kNever;

@@ -104,9 +104,12 @@ bool FollowedTopic::hand_over(TopicHost &host, const Page &page)
     }
     if (page.more)
         return true;
-    if ((!loaded_ || is_new_epoch || page.end > last_) && !skip_to(host, std::max(page.end, last_)))
+    const bool catches_up = wants_end_ && !again_;
+    const bool ends = !loaded_ || is_new_epoch || catches_up || page.end > last_;
+    if (ends && !skip_to(host, std::max(page.end, last_)))
         return false;
     loaded_ = true;
+    wants_end_ = wants_end_ && !catches_up;
     return true;
 }
 

@@ -62,6 +62,11 @@ void Follower::follow(std::string_view topic, uint64_t following, const Limits &
     add(Follow{std::string(topic), following, limits});
 }
 
+void Follower::catch_up(std::string_view topic, uint64_t following)
+{
+    add(CatchUp{std::string(topic), following});
+}
+
 void Follower::unfollow(std::string_view topic) noexcept
 {
     try {
@@ -131,6 +136,13 @@ void Follower::obey(Follow &order)
 }
 
 void Follower::obey(Unfollow &order) { drop(order.topic); }
+
+void Follower::obey(CatchUp &order)
+{
+    const auto at = topics_.find(order.topic);
+    if (at != topics_.end() && at->second.following() == order.following)
+        at->second.catch_up(*this);
+}
 
 void Follower::obey(Answer &order)
 {

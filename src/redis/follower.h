@@ -34,6 +34,7 @@ class Follower final : public FetchReceiver, private TopicHost
     // Any thread; must not wait. Throws std::bad_alloc.
     void follow(std::string_view topic, uint64_t following, const Limits &limits) EXCLUDES(mutex_);
     void unfollow(std::string_view topic) noexcept EXCLUDES(mutex_);
+    void catch_up(std::string_view topic, uint64_t following) EXCLUDES(mutex_);
     void answered(Fetch fetch, Reply reply) override EXCLUDES(mutex_);
 
   private:
@@ -45,11 +46,15 @@ class Follower final : public FetchReceiver, private TopicHost
     struct Unfollow {
         std::string topic;
     };
+    struct CatchUp {
+        std::string topic;
+        uint64_t following;
+    };
     struct Answer {
         Fetch fetch;
         Reply reply;
     };
-    using Order = std::variant<Follow, Unfollow, Answer>;
+    using Order = std::variant<Follow, Unfollow, CatchUp, Answer>;
     // An answer to SUBSCRIBE or UNSUBSCRIBE that is still to come.
     struct Acknowledgement {
         std::string topic;
@@ -65,6 +70,7 @@ class Follower final : public FetchReceiver, private TopicHost
     void take_orders() EXCLUDES(mutex_);
     void obey(Follow &order);
     void obey(Unfollow &order);
+    void obey(CatchUp &order);
     void obey(Answer &order);
     void connect();
     void lose();

@@ -70,6 +70,11 @@ int follow(void *data, const char *topic, const libwebsock_topic_options *option
 
 void unfollow(void *data, const char *topic) { engine_of(data).unfollow(topic); }
 
+int catch_up(void *data, const char *topic, unsigned long long following)
+{
+    return guarded([&] { return engine_of(data).catch_up(topic, following); });
+}
+
 // Tries the servers out on a thread of its own, since hiredis may raise SIGPIPE.
 class Trial
 {
@@ -125,6 +130,7 @@ int use_backplane(libwebsock_context &context, Settings settings)
     table.publish = publish;
     table.follow = follow;
     table.unfollow = unfollow;
+    table.catch_up = catch_up;
     {
         const Lock lock(engines_mutex);
         engines.push_back(*engine);

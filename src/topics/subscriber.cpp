@@ -30,18 +30,23 @@ int Subscriber::subscribe(std::string_view topic, const Wish &wish)
     TimePoint deadline{};
     if (const int error = hold(topic, held, deadline); error != 0)
         return error;
-    const bool is_complete = !held || held->wait_until_complete(deadline);
-    int error = EAGAIN;
-    {
-        Lock lock(mutex_);
-        if (is_complete || !may_subscribe())
-            error = enter(topic, wish);
-        if (held)
-            let_go(held);
-    }
+    int error = enter_when_complete(topic, wish, held, deadline);
+    // The message that it comes after may be on its way to this server.
+    if (error == ENOENT && held && topics_.catch_up(*held))
+        error = enter_when_complete(topic, wish, held, deadline);
+    if (held)
+        let_go(held);
     if (error == 0)
         client_.outbox().deliver();
     return error;
+}
+
+int Subscriber::enter_when_complete(std::string_view name, const Wish &wish, const Ref<Topic> &held,
+                                    TimePoint deadline)
+{
+    const bool is_complete = !held || held->wait_until_complete(deadline);
+    Lock lock(mutex_);
+    return is_complete || !may_subscribe() ? enter(name, wish) : EAGAIN;
 }
 
 bool Subscriber::may_subscribe() const
@@ -65,6 +70,7 @@ int Subscriber::hold(std::string_view name, Ref<Topic> &topic, TimePoint &deadli
 // Unless the end of the connection has.
 void Subscriber::let_go(const Ref<Topic> &held)
 {
+    Lock lock(mutex_);
     const auto same = [&](const Ref<Topic> &other) { return other.get() == held.get(); };
     const auto found = std::find_if(held_.begin(), held_.end(), same);
     if (found == held_.end())

@@ -72,7 +72,9 @@ class Subscriber final : public Source
     };
     bool may_subscribe() const REQUIRES(mutex_);
     int hold(std::string_view name, Ref<Topic> &topic, TimePoint &deadline) EXCLUDES(mutex_);
-    void let_go(const Ref<Topic> &held) REQUIRES(mutex_);
+    void let_go(const Ref<Topic> &held) EXCLUDES(mutex_);
+    int enter_when_complete(std::string_view name, const Wish &wish, const Ref<Topic> &held,
+                            TimePoint deadline) EXCLUDES(mutex_);
     int enter(std::string_view name, const Wish &wish) REQUIRES(mutex_);
     int begin_or_leave(const Ref<Topic> &topic, const Wish &wish) REQUIRES(mutex_);
     int begin(const Ref<Topic> &topic, const Wish &wish) REQUIRES(mutex_);

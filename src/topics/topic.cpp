@@ -106,6 +106,12 @@ bool Topic::wait_until_complete(TimePoint deadline)
     return complete_;
 }
 
+void Topic::is_incomplete()
+{
+    Lock lock(mutex_);
+    complete_ = false;
+}
+
 void Topic::stop_waiting()
 {
     Lock lock(mutex_);

@@ -78,6 +78,7 @@ class Topic
     // Until it is complete. False: it was not by then, or stop_waiting() or drop() was called.
     bool wait_until_complete(TimePoint deadline) EXCLUDES(mutex_);
     void stop_waiting() EXCLUDES(mutex_);
+    void is_incomplete() EXCLUDES(mutex_); // until the next end
 
     // Where a subscription begins.
     struct Start {

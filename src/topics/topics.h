@@ -56,6 +56,8 @@ class Topics
     // the topic is complete, or the deadline. Without one, does nothing.
     int enter_incomplete(std::string_view name, Ref<Topic> &topic, TimePoint &deadline)
         EXCLUDES(mutex_);
+    // Has the backplane hand over what the log has by now. Whether it is worth to wait for that.
+    bool catch_up(Topic &topic) const;
     // What the backplane delivers: see Topic::deliver(). 0, ENOENT, or ERANGE: some are missing.
     // Waits while onpublished is far behind.
     // number: the topic's, or 0.

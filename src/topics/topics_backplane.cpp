@@ -114,6 +114,15 @@ int Topics::enter_incomplete(std::string_view name, Ref<Topic> &topic, TimePoint
     return enter(name, {}, topic);
 }
 
+bool Topics::catch_up(Topic &topic) const
+{
+    const libwebsock_backplane &of = *backplane();
+    if (!of.catch_up)
+        return false;
+    topic.is_incomplete();
+    return of.catch_up(of.data, topic.name().c_str(), topic.number()) == 0;
+}
+
 int Topics::deliver(std::string_view name, uint64_t number, const Topic::Kept &at,
                     const Message::Content *content, uint64_t &next)
 {

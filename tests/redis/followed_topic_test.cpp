@@ -126,6 +126,49 @@ TEST_CASE("a topic asks for its log when it is subscribed to, and ends the log")
     CHECK(c.host.take_got() == "m10 ");
 }
 
+TEST_CASE("to catch up, a topic asks what there is by now, and ends with an end in any case")
+{
+    Case c;
+    c.load(2);
+    c.topic.catch_up(c.host);
+    REQUIRE(c.host.fetches.size() == 1);
+    c.live(4); // on its way when 3 was not yet
+    c.answer(3, 0, {3});
+    CHECK(c.host.take_got() == "m3 |3 m4 ");
+    c.topic.catch_up(c.host);
+    c.answer(4, 0, {});
+    CHECK(c.host.take_got() == "|4 ");
+    c.live(5);
+    CHECK(c.host.take_got() == "m5 ");
+}
+
+TEST_CASE("an answer that was asked for before does not count as caught up")
+{
+    Case c;
+    c.load(2);
+    c.live(4); // 3 is missing
+    REQUIRE(c.host.fetches.size() == 1);
+    c.topic.catch_up(c.host);
+    c.answer(2, 0, {});
+    REQUIRE(c.host.fetches.size() == 2);
+    CHECK(c.host.take_got() == "");
+    c.answer(4, 0, {3, 4});
+    CHECK(c.host.take_got() == "m3 m4 |4 ");
+}
+
+TEST_CASE("a topic that is not connected catches up when it is")
+{
+    Case c;
+    c.load(2);
+    c.topic.disconnected(c.host);
+    c.topic.catch_up(c.host);
+    CHECK(c.host.fetches.empty());
+    c.topic.subscribed(c.host);
+    REQUIRE(c.host.fetches.size() == 1);
+    c.answer(2, 0, {});
+    CHECK(c.host.take_got() == "|2 ");
+}
+
 TEST_CASE("live messages wait until the log is there")
 {
     Case c;

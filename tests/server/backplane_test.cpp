@@ -195,6 +195,23 @@ TEST_CASE("history and resume work on a server that has never seen the topic")
     CHECK(lost.receive_text() == std::to_string(ENOENT));
 }
 
+TEST_CASE("a client that is ahead of its new server gets what comes after its last message")
+{
+    MemoryBackplane backplane;
+    Server one(shared(backplane)), two(shared(backplane));
+    Client there = subscribed(two);
+    REQUIRE(there.receive_text() == "ok");
+    backplane.hold_back(true);
+    for (int i = 1; i <= 3; ++i)
+        REQUIRE(publish_numbered(one.context(), i) == 0);
+    Client ahead = subscribed(two, "2");
+    CHECK(eventually([&] { return backplane.catching_up() == 1; }));
+    backplane.hold_back(false);
+    CHECK(answer_and(1, ahead) == std::vector<std::string>{"ok", "3"});
+    Client unknown = subscribed(two, "from long ago");
+    CHECK(unknown.receive_text() == std::to_string(ENOENT));
+}
+
 TEST_CASE("a publisher does not hear itself, and is no other server's client")
 {
     MemoryBackplane backplane;

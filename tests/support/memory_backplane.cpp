@@ -2,6 +2,8 @@
 #include "tests/support/memory_backplane.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <utility>
 
 namespace test {
 
@@ -49,7 +51,25 @@ int MemoryBackplane::serve(libwebsock_context *context)
         const std::lock_guard lock(of(data).mutex_);
         static_cast<Node *>(data)->followed.erase(topic);
     };
+    table.catch_up = [](void *data, const char *topic, unsigned long long following) {
+        auto &node = *static_cast<Node *>(data);
+        const std::lock_guard lock(node.of.mutex_);
+        const auto place = node.followed.find(topic);
+        if (place == node.followed.end() || place->second.following != following)
+            return ENOENT;
+        place->second.wants_end = true;
+        ++node.of.catching_up_;
+        node.news.insert(topic);
+        node.of.news_.notify_all();
+        return 0;
+    };
     return libwebsock_use_backplane(context, &table);
+}
+
+int MemoryBackplane::catching_up()
+{
+    const std::lock_guard lock(mutex_);
+    return catching_up_;
 }
 
 int MemoryBackplane::publish(Node &node, const libwebsock_publication &what,
@@ -107,7 +127,7 @@ void MemoryBackplane::catch_up(Node &node, const std::string &topic,
                                      ? from.entries[count - place->second.history].offset
                                      : std::max<uint64_t>(from.trimmed + 1, 1);
         const bool is_over = place->second.next > from.end && place->second.epoch == from.epoch;
-        if (is_over)
+        if (is_over && !std::exchange(place->second.wants_end, false))
             return;
         place->second.epoch = from.epoch;
         const auto next =

@@ -24,6 +24,7 @@ class MemoryBackplane
 
     void lose_logs();         // as if all had been on a disk that is gone
     void hold_back(bool yes); // nothing is delivered meanwhile
+    int catching_up();        // how often a server has asked for it
 
   private:
     struct Entry {
@@ -51,6 +52,7 @@ class MemoryBackplane
             uint64_t next = 0;
             unsigned long long following = 0;
             size_t history = 0;
+            bool wants_end = false;
         };
         std::map<std::string, Place> followed = {};
     };
@@ -68,6 +70,7 @@ class MemoryBackplane
     std::vector<std::unique_ptr<Node>> nodes_;
     uint64_t last_epoch_ = 0;
     bool held_back_ = false;
+    int catching_up_ = 0;
 };
 
 } // namespace test
