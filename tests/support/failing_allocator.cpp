@@ -11,13 +11,14 @@
 
 namespace {
 
-enum class Mode { idle, fails_once, fails_from_then, watches };
+enum class Mode { idle, fails_once, fails_once_in_chosen, fails_from_then, watches };
 
 std::atomic<Mode> mode{Mode::idle};
 std::atomic<long> left{0}; // allocations until one fails; 0 or less: one has
 std::atomic<size_t> most{0};
 std::atomic<size_t> sum{0};
 thread_local bool is_the_tests = false;
+thread_local bool is_chosen = false;
 
 void watch(size_t size)
 {
@@ -36,8 +37,10 @@ bool fails(size_t size)
         watch(size);
         return false;
     }
+    if (now == Mode::fails_once_in_chosen && !is_chosen)
+        return false;
     const long before = left.fetch_sub(1, std::memory_order_relaxed);
-    if (before != 1 && (before > 0 || now == Mode::fails_once))
+    if (before != 1 && (before > 0 || now != Mode::fails_from_then))
         return false;
     errno = ENOMEM;
     return true;
@@ -47,11 +50,15 @@ bool fails(size_t size)
 
 namespace test {
 
+void choose_this_thread() { is_chosen = true; }
+
 FailingAllocations::FailingAllocations(size_t nth, Failing which)
 {
     is_the_tests = true;
     left = static_cast<long>(nth);
-    mode = which == Failing::one ? Mode::fails_once : Mode::fails_from_then;
+    mode = which == Failing::one             ? Mode::fails_once
+           : which == Failing::one_of_chosen ? Mode::fails_once_in_chosen
+                                             : Mode::fails_from_then;
 }
 
 FailingAllocations::~FailingAllocations()

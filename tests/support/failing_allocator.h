@@ -12,9 +12,12 @@
 namespace test {
 
 enum class Failing {
-    one,      // the nth allocation from now
-    from_then // that one and all that follow
+    one,           // the nth allocation from now
+    one_of_chosen, // the nth of a thread that has called choose_this_thread()
+    from_then      // the nth and all that follow
 };
+
+void choose_this_thread();
 
 // While it lives, allocations of other threads fail.
 class FailingAllocations
