@@ -110,7 +110,7 @@ bool Connection::answer_request(const HookAnswer &hook, TimePoint deadline)
         if (!request_.is_websocket())
             return refuse({426, "this is a WebSocket server"}, Refused::request, deadline,
                           hook.headers);
-        return upgrade(upgrade_response(request_, hook.protocol, hook.headers), deadline);
+        return upgrade(upgrade_response(request_, hook.protocol, "", hook.headers), deadline);
     }
     int status = hook.status;
     Ending ending{.refused = Refused::plain_http,

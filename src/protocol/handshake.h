@@ -109,9 +109,10 @@ using ExtraHeaders = std::vector<std::pair<std::string, std::string>>;
 // responses below.
 std::string accept_key(std::string_view key);
 
-// The whole 101 for a request that is_websocket. protocol may be empty.
+// The whole 101 for a request that is_websocket. protocol and extensions, the values of their
+// headers, may be empty: then there is no such header.
 std::string upgrade_response(const Request &request, std::string_view protocol,
-                             const ExtraHeaders &extra);
+                             std::string_view extensions, const ExtraHeaders &extra);
 
 // A point in time as HTTP writes it (RFC 9110 5.6.7), whatever the locale: "Sun, 06 Nov
 // 1994 08:49:37 GMT". Throws std::bad_alloc.

@@ -145,7 +145,7 @@ std::string http_date(std::chrono::sys_seconds when)
 // RFC 6455 4.2.2: "... the server MUST complete the following steps to accept the connection ..."
 // RFC 6455 4.2.2: "... MUST reply with a valid HTTP response indicating the following."
 std::string upgrade_response(const Request &request, std::string_view protocol,
-                             const ExtraHeaders &extra)
+                             std::string_view extensions, const ExtraHeaders &extra)
 {
     std::string out;
     out.reserve(256);
@@ -156,6 +156,9 @@ std::string upgrade_response(const Request &request, std::string_view protocol,
     // RFC 6455 4.2.2: "... MUST NOT send back a |Sec-WebSocket-Protocol| header field ..."
     if (!protocol.empty()) {
         append_header(out, "Sec-WebSocket-Protocol", protocol);
+    }
+    if (!extensions.empty()) { // Safari refuses an empty one
+        append_header(out, "Sec-WebSocket-Extensions", extensions);
     }
     append_headers(out, extra);
     return out.append("\r\n");

@@ -5,6 +5,8 @@
 #include "protocol/handshake.h"
 
 #include <algorithm>
+#include <optional>
+#include <string>
 #include <string_view>
 
 namespace websock {
@@ -60,6 +62,41 @@ bool any_element(std::string_view list, Predicate matches, char separator = ',')
 inline bool has_element(std::string_view list, std::string_view wanted)
 {
     return any_element(list, [&](std::string_view e) { return equals_ignoring_case(e, wanted); });
+}
+
+// RFC 9110 5.6.4: what a quoted-string stands for; text without quotes is left as it is. Empty
+// if the quotes do not end.
+inline std::string unquoted(std::string_view text)
+{
+    if (!text.starts_with('"')) {
+        return std::string(text);
+    }
+    std::string plain;
+    if (text.size() < 2 || !text.ends_with('"')) {
+        return plain;
+    }
+    for (size_t i = 1; i + 1 < text.size(); ++i) {
+        if (text[i] == '\\' && i + 2 < text.size()) { // quoted-pair
+            ++i;
+        }
+        plain += text[i];
+    }
+    return plain;
+}
+
+// RFC 6455 9.1: "name" or "name=value"; the value may be a quoted-string.
+struct ExtensionParameter {
+    std::string_view name;
+    std::optional<std::string_view> value;
+};
+
+inline ExtensionParameter extension_parameter(std::string_view text)
+{
+    const size_t equals = text.find('=');
+    if (equals == text.npos) {
+        return {trim(text), std::nullopt};
+    }
+    return {trim(text.substr(0, equals)), trim(text.substr(equals + 1))};
 }
 
 } // namespace websock

@@ -29,37 +29,22 @@ bool is_content_length(std::string_view list)
            !any_element(list, [&](std::string_view element) { return element != first; });
 }
 
-// RFC 6455 4.3: "... the value after quoted-string unescaping MUST conform to the 'token' ABNF."
-// RFC 6455 9.1: "... the value after quoted-string unescaping MUST conform to the 'token' ABNF."
-bool is_extension_value(std::string_view value)
-{
-    if (!value.starts_with('"')) {
-        return is_header_token(value);
-    }
-    if (value.size() < 2 || !value.ends_with('"')) {
-        return false;
-    }
-    std::string unquoted;
-    for (size_t i = 1; i + 1 < value.size(); ++i) {
-        if (value[i] == '\\' && i + 2 < value.size()) { // RFC 9110 5.6.4: quoted-pair
-            ++i;
-        }
-        unquoted += value[i];
-    }
-    return is_header_token(unquoted);
-}
-
 // RFC 6455 9.1: a token and its parameters, "name; a; b=1". A value has no ';' in it, since
 // it must be a token even in quotes.
+// RFC 6455 4.3: "... the value after quoted-string unescaping MUST conform to the 'token' ABNF."
+// RFC 6455 9.1: "... the value after quoted-string unescaping MUST conform to the 'token' ABNF."
 bool is_extension(std::string_view text)
 {
     bool is_name = true;
     return !any_element(
         text,
         [&](std::string_view part) {
-            const size_t equals = std::exchange(is_name, false) ? part.npos : part.find('=');
-            return !is_header_token(trim(part.substr(0, equals))) ||
-                   (equals != part.npos && !is_extension_value(trim(part.substr(equals + 1))));
+            if (std::exchange(is_name, false)) {
+                return !is_header_token(part);
+            }
+            const ExtensionParameter parameter = extension_parameter(part);
+            return !is_header_token(parameter.name) ||
+                   (parameter.value && !is_header_token(unquoted(*parameter.value)));
         },
         ';');
 }

@@ -157,7 +157,7 @@ void check_upgrade(const Request &request)
     require(key && std::strlen(key) == 24, "an upgrade without a key");
     const std::string protocol = first_protocol(request);
     check_extensions(request);
-    const std::string text = upgrade_response(request, protocol, {});
+    const std::string text = upgrade_response(request, protocol, "", {});
     const Answer answer = read_answer(text);
     require(answer.status == 101 && answer.rest.empty() && !answer.has_length,
             "the answer to an upgrade is not a 101");

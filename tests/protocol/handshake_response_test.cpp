@@ -68,20 +68,21 @@ TEST_CASE("the key of RFC 6455 1.3 gives the accept value of RFC 6455 1.3")
     CHECK(accept_key("dGhlIHNhbXBsZSBub25jZQ==") == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
 }
 
-TEST_CASE("an upgrade is answered with 101, the accept value, the protocol and what is added")
+TEST_CASE("an upgrade is answered with 101, the accept value, what was chosen and what is added")
 {
     Request request;
     parse_sample(request);
-    CHECK(upgrade_response(request, "chat", {{"Set-Cookie", "a=b"}, {"X-Two", "2"}}) ==
+    CHECK(upgrade_response(request, "chat", "x; y", {{"Set-Cookie", "a=b"}, {"X-Two", "2"}}) ==
           "HTTP/1.1 101 Switching Protocols\r\n"
           "Upgrade: websocket\r\n"
           "Connection: Upgrade\r\n"
           "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
           "Sec-WebSocket-Protocol: chat\r\n"
+          "Sec-WebSocket-Extensions: x; y\r\n"
           "Set-Cookie: a=b\r\n"
           "X-Two: 2\r\n"
           "\r\n");
-    CHECK(upgrade_response(request, "", {}) ==
+    CHECK(upgrade_response(request, "", "", {}) ==
           "HTTP/1.1 101 Switching Protocols\r\n"
           "Upgrade: websocket\r\n"
           "Connection: Upgrade\r\n"
@@ -130,7 +131,7 @@ TEST_CASE(
     CHECK_FALSE(mentions(without_date(refusal_response({400, "x"}, false)), "Date"));
     Request request;
     parse_sample(request);
-    CHECK_FALSE(mentions(upgrade_response(request, "chat", {}), "Date"));
+    CHECK_FALSE(mentions(upgrade_response(request, "chat", "", {}), "Date"));
     const std::string own = plain_response(200, "", "", {{"dATE", "yesterday"}}, false);
     CHECK(has_line(own, "dATE: yesterday"));
     CHECK_FALSE(mentions(own, "Date"));
