@@ -84,7 +84,7 @@ inline std::string unquoted(std::string_view text)
     return plain;
 }
 
-// RFC 6455 9.1: "name" or "name=value"; the value may be a quoted-string.
+// Of RFC 6455 9.1: name or name=value; the value may be a quoted-string.
 struct ExtensionParameter {
     std::string_view name;
     std::optional<std::string_view> value;
