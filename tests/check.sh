@@ -35,6 +35,7 @@ exec /usr/bin/python3 -B tests/run.py --time-limit 500 --jobs 4 \
     "clang, the rest:command:make --no-print-directory $jobs CC=clang CXX=clang++ WERROR=-Werror BUILD=build/clang $rest syntax" \
     "fuzz corpus, frames:command:build/asan/tests/fuzz/frame tests/fuzz/corpus/frame" \
     "fuzz corpus, handshakes:command:build/asan/tests/fuzz/handshake tests/fuzz/corpus/handshake" \
+    "fuzz corpus, negotiation:command:build/asan/tests/fuzz/negotiation tests/fuzz/corpus/negotiation" \
     "fuzz corpus, UTF-8:command:build/asan/tests/fuzz/utf8 tests/fuzz/corpus/utf8" \
     "fuzz corpus, masks:command:build/asan/tests/fuzz/mask tests/fuzz/corpus/mask" \
     "fuzz corpus, connections:command:build/asan/tests/fuzz/connection tests/fuzz/corpus/connection" \

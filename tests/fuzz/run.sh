@@ -21,7 +21,7 @@ fuzz() # TARGET
     case $1 in
     frame) dictionary=-dict=$here/frame.dict length=20000 ;; # more than a stride of the decoder
     topic_log) length=500 ;; # each step looks at all before it
-    handshake) dictionary=-dict=$here/http.dict ;;
+    handshake | negotiation) dictionary=-dict=$here/http.dict ;;
     connection) # has threads of its own, and meets both
         cat "$here/frame.dict" "$here/http.dict" >"$build/connection.dict"
         dictionary=-dict=$build/connection.dict processes=1
