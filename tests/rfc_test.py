@@ -1,12 +1,13 @@
 #!/usr/bin/python3
 """Each MUST of a standard is carried out by a line of code and tested by a test.
 
-tests/conformance/rfc6455.txt lists the sentences and explains its format; lists of other
-RFCs may stand next to it. The line that carries out or tests a sentence has a comment
+tests/conformance/rfc6455.txt lists the sentences and explains its format; the lists of other
+RFCs stand next to it. The line that carries out or tests a sentence has a comment
 that quotes it:
     // RFC 6455 5.1: "A server MUST NOT mask any frames that it sends to the client."
 The quote is word for word; "..." stands for what is left out. The summary is also in
-tests/conformance/README.md.
+tests/conformance/README.md. Run as a program it also prints the sentences that still await
+their lines.
 """
 import collections
 import pathlib
@@ -19,7 +20,7 @@ README = FOLDER / "README.md"
 README_LINES = 40
 COMMENT = {".cpp": "//", ".h": "//", ".c": "//", ".py": "#"}
 KEYWORD = re.compile(r"\b(MUST|SHALL|REQUIRED|must)\b")
-KEYS = ("concerns", "excused", "departs")
+KEYS = ("concerns", "excused", "departs", "awaits")
 
 # A comment that looks like a quote; it must have the form below.
 MEANT = re.compile(r'\bRFC\W*\d+\W+(?:section\W+)?\d+(?:\.\d+)*\W*"', re.I)
@@ -48,7 +49,7 @@ def sentences_in(rfc, text):
         if key and key[1] in KEYS and found and getattr(found[-1], key[1]) is None:
             found[-1] = found[-1]._replace(**{key[1]: key[2]})
         elif entry and KEYWORD.search(entry[2]):
-            found.append(Sentence(rfc, entry[1], entry[2], None, None, None))
+            found.append(Sentence(rfc, entry[1], entry[2], *[None] * len(KEYS)))
         else:
             raise ValueError(f"RFC {rfc}: neither an entry nor a key: {line}")
     return found
@@ -76,6 +77,10 @@ def is_from(quote, sentence):
             and re.fullmatch(".*".join(pieces), sentence.text) is not None)
 
 
+def name_of(sentence):
+    return f"RFC {sentence.rfc} {sentence.section}: {sentence.text}"
+
+
 def judge(sentences, quotes):
     """The problems, and for each sentence the sides that quote it."""
     sides = {sentence: set() for sentence in sentences}
@@ -90,7 +95,9 @@ def judge(sentences, quotes):
         else:
             sides[quoted[0]].add(quote.side)
     for sentence, found in sides.items():
-        name = f"RFC {sentence.rfc} {sentence.section}: {sentence.text}"
+        name = name_of(sentence)
+        if sentence.awaits:
+            continue
         if sentence.concerns or sentence.excused:
             if found == {"code", "test"} or (found and sentence.concerns):
                 problems.append(f"has lines after all: {name}")
@@ -99,9 +106,18 @@ def judge(sentences, quotes):
     return problems, sides
 
 
+def waiting(sides):
+    """The sentences that await lines, and what each has already."""
+    return [f"{name_of(sentence)} ({', '.join(sorted(found)) or 'nothing'} so far)"
+            for sentence, found in sides.items() if sentence.awaits]
+
+
 def count(sides):
-    """Counts of the sentences that bind a server: all, with code, with a test, excused."""
-    ours = [(sentence, found) for sentence, found in sides.items() if not sentence.concerns]
+    """Counts of the sentences that bind a server: all, with code, with a test, excused. Those
+    that await lines do not count, whatever they have already.
+    """
+    ours = [(sentence, found) for sentence, found in sides.items()
+            if not sentence.concerns and not sentence.awaits]
     return (len(ours), sum("code" in found for _, found in ours),
             sum("test" in found for _, found in ours),
             sum(sentence.excused is not None for sentence, _ in ours))
@@ -120,7 +136,8 @@ def table(sides):
 
 
 def summary(sides):
-    return "{} sentences, {} with code, {} with a test, {} excused".format(*count(sides))
+    text = "{} sentences, {} with code, {} with a test, {} excused".format(*count(sides))
+    return text + (f"; {len(waiting(sides))} more await lines" if waiting(sides) else "")
 
 
 def lists():
@@ -170,7 +187,8 @@ class Parser(unittest.TestCase):
 
     def test_a_list_is_read(self):
         first, second, third, fourth = sentences_in("7", LIST)
-        self.assertEqual(first, ("7", "1.2", "An endpoint MUST be kind.", None, None, None))
+        self.assertEqual(first[:3], ("7", "1.2", "An endpoint MUST be kind."))
+        self.assertEqual(set(first[3:]), {None})
         self.assertEqual(second.departs, "when it is on fire")
         self.assertEqual((third.section, third.concerns), ("3", "client"))
         self.assertEqual(fourth.excused, "nobody listens")
@@ -233,6 +251,16 @@ class Parser(unittest.TestCase):
         self.assertIn("has lines after all: RFC 7 3: A server MUST sing.",
                       judge(sentences_in("7", LIST), both)[0])
 
+    def test_a_sentence_that_awaits_lines_is_listed_and_no_problem(self):
+        text = "1: It MUST.\n  awaits: code\n"
+        for source, has in (("", "nothing"), ('// RFC 7 1: "It MUST."', "code")):
+            problems, sides = self.judged(source, text=text)
+            self.assertEqual(problems, [])
+            self.assertEqual(waiting(sides), [f"RFC 7 1: It MUST. ({has} so far)"])
+            self.assertEqual(summary(sides), "0 sentences, 0 with code, 0 with a test, 0 excused; "
+                             "1 more await lines")
+        self.assertEqual(len(self.judged('// RFC 7 1: "It MUST not."', text=text)[0]), 1)
+
     def test_the_table_has_a_row_for_each_chapter(self):
         self.assertEqual(table(self.judged("")[1]).splitlines()[2:],
                          ["| RFC 7, 1 | 2 | 0 | 0 | 0 |", "| RFC 7, 3 | 1 | 0 | 0 | 1 |",
@@ -257,5 +285,6 @@ class Sentences(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    print(summary(everything()[1]))
+    results = everything()[1]
+    print("\n".join([summary(results)] + waiting(results)))
     unittest.main()

@@ -157,7 +157,9 @@ std::string upgrade_response(const Request &request, std::string_view protocol,
     if (!protocol.empty()) {
         append_header(out, "Sec-WebSocket-Protocol", protocol);
     }
-    if (!extensions.empty()) { // Safari refuses an empty one
+    // An empty header would break Safari.
+    // RFC 7692 5: "A server declining all offered PMCEs MUST NOT include any element ..."
+    if (!extensions.empty()) {
         append_header(out, "Sec-WebSocket-Extensions", extensions);
     }
     append_headers(out, extra);

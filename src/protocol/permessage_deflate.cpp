@@ -12,6 +12,7 @@ namespace websock {
 
 namespace {
 
+// RFC 6455 9.1: "Any extension-token used MUST be a registered token (see Section 11.4)."
 constexpr std::string_view kName = "permessage-deflate";
 constexpr std::string_view kServerNoTakeover = "server_no_context_takeover";
 constexpr std::string_view kClientNoTakeover = "client_no_context_takeover";
@@ -31,7 +32,8 @@ struct Offer {
 
 bool is_first(bool &seen) { return !std::exchange(seen, true); }
 
-// RFC 7692 7.1.2: a number from 8 to 15 without leading zeros.
+// RFC 7692 7.1.2.1: "This parameter has a decimal integer value ... MUST conform to ..."
+// RFC 7692 7.1.2.2: "If a value is specified for this parameter, the value MUST conform ..."
 bool read_window_bits(std::string_view value, int &bits)
 {
     const std::string text = unquoted(value);
@@ -42,6 +44,8 @@ bool read_window_bits(std::string_view value, int &bits)
 }
 
 // false: the whole offer is declined.
+// RFC 7692 7: "A server MUST decline an extension negotiation offer for this extension if ..."
+// RFC 6455 9.1: "The parameters supplied with any given extension MUST be defined for ..."
 bool read_parameter(const ExtensionParameter &parameter, Offer &offer)
 {
     const auto &[name, value] = parameter;
@@ -79,6 +83,9 @@ std::optional<Offer> read_offer(std::string_view text)
     return declined ? std::nullopt : std::optional(offer);
 }
 
+// RFC 7692 5: "... constraints on the server's behavior that must be satisfied if the server ..."
+// RFC 7692 5: "The element MUST represent a PMCE that is fully supported by the server."
+// RFC 6455 9: "... those parameters MUST be chosen in accordance with the specification ..."
 CompressionParameters accept(const Offer &offer, const CompressionWish &wish)
 {
     CompressionParameters agreed;
@@ -102,6 +109,7 @@ void append_parameter(std::string &out, std::string_view name, int value)
 
 } // namespace
 
+// RFC 6455 5.8: "The endpoints of a connection MUST negotiate the use of any extensions during ..."
 std::optional<CompressionParameters> negotiate_compression(std::span<const std::string_view> offers,
                                                            const CompressionWish &wish)
 {
@@ -113,6 +121,8 @@ std::optional<CompressionParameters> negotiate_compression(std::span<const std::
     return std::nullopt;
 }
 
+// RFC 7692 5: "To accept the use of an offered PMCE, a server MUST include the extension name ..."
+// RFC 7692 5: ""Agreed parameters" must represent how the requests and hints in the client's ..."
 std::string compression_answer(const CompressionParameters &agreed)
 {
     std::string out(kName);
@@ -122,10 +132,15 @@ std::string compression_answer(const CompressionParameters &agreed)
     if (!agreed.client_context_takeover) {
         append_parameter(out, kClientNoTakeover);
     }
+    // RFC 7692 7.1.2.1: "The "server_max_window_bits" extension parameter ... MUST conform ..."
     if (agreed.answers_server_window) {
         append_parameter(out, kServerWindow, agreed.server_window_bits);
     }
     // Smaller than the largest only where the offer allows the server to say so.
+    // RFC 7692 5: "... the server must use the "agreed parameters" ... to explicitly ask ..."
+    // RFC 7692 7.1.2.2: "The "client_max_window_bits" extension parameter ... MUST conform ..."
+    // RFC 7692 7.1.2.2: "... response to the offer MUST NOT include the ... parameter."
+    // RFC 7692 7.1.3: "... the server must not accept the offer with ..."
     if (agreed.client_window_bits < kLargestWindow) {
         append_parameter(out, kClientWindow, agreed.client_window_bits);
     }

@@ -68,6 +68,7 @@ TEST_CASE("the key of RFC 6455 1.3 gives the accept value of RFC 6455 1.3")
     CHECK(accept_key("dGhlIHNhbXBsZSBub25jZQ==") == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
 }
 
+// RFC 7692 5: "A server declining all offered PMCEs MUST NOT include any element ..."
 TEST_CASE("an upgrade is answered with 101, the accept value, what was chosen and what is added")
 {
     Request request;

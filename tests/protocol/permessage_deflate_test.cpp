@@ -58,6 +58,9 @@ std::string parameters_for(const std::string &parameters, const CompressionWish 
 
 TEST_SUITE_BEGIN("no transport");
 
+// RFC 6455 5.8: "The endpoints of a connection MUST negotiate the use of any extensions during ..."
+// RFC 6455 9.1: "Any extension-token used MUST be a registered token (see Section 11.4)."
+// RFC 7692 5: "To accept the use of an offered PMCE, a server MUST include the extension name ..."
 TEST_CASE("an offer without parameters is accepted without parameters")
 {
     CHECK(answer_to("permessage-deflate") == "permessage-deflate");
@@ -74,6 +77,9 @@ TEST_CASE("nothing is accepted where nothing is offered, or other extensions are
     }
 }
 
+// RFC 7692 5: "... constraints on the server's behavior that must be satisfied if the server ..."
+// RFC 7692 7.1.2.1: "This parameter has a decimal integer value ... MUST conform to ..."
+// RFC 7692 7.1.2.1: "The "server_max_window_bits" extension parameter ... MUST conform ..."
 TEST_CASE("the server's window is as large as offered, and in the answer only if in the offer")
 {
     for (int bits = 8; bits <= 15; ++bits) {
@@ -86,6 +92,11 @@ TEST_CASE("the server's window is as large as offered, and in the answer only if
     }
 }
 
+// RFC 7692 5: "... the server must use the "agreed parameters" ... to explicitly ask ..."
+// RFC 7692 7.1.2.2: "If a value is specified for this parameter, the value MUST conform ..."
+// RFC 7692 7.1.2.2: "The "client_max_window_bits" extension parameter ... MUST conform ..."
+// RFC 7692 7.1.2.2: "... response to the offer MUST NOT include the ... parameter."
+// RFC 7692 7.1.3: "... the server must not accept the offer with ..."
 TEST_CASE("the client's window is the smaller one of offer and wish, and asked for only if offered")
 {
     for (int wished = 8; wished <= 15; ++wished) {
@@ -132,6 +143,8 @@ TEST_CASE("a server that keeps no history says so, unasked")
     CHECK_FALSE(negotiate("permessage-deflate", kNoHistory)->server_context_takeover);
 }
 
+// RFC 6455 9: "... those parameters MUST be chosen in accordance with the specification ..."
+// RFC 7692 5: ""Agreed parameters" must represent how the requests and hints in the client's ..."
 TEST_CASE("parameters come in any order, with white space or without, and values may be quoted")
 {
     const std::string all = "server_no_context_takeover; client_no_context_takeover; "
@@ -148,6 +161,8 @@ TEST_CASE("parameters come in any order, with white space or without, and values
     }
 }
 
+// RFC 6455 9.1: "The parameters supplied with any given extension MUST be defined for that ..."
+// RFC 7692 7: "A server MUST decline an extension negotiation offer for this extension if ..."
 TEST_CASE("an offer with a parameter that is unknown, invalid or given twice is declined")
 {
     for (const char *parameters : {
@@ -204,6 +219,7 @@ TEST_CASE("windows are numbers from 8 to 15 without leading zeros or signs")
     }
 }
 
+// RFC 7692 5: "The element MUST represent a PMCE that is fully supported by the server."
 TEST_CASE("the first acceptable offer counts, whatever is wrong with those before it")
 {
     const std::string good = "permessage-deflate; server_max_window_bits=9";
@@ -219,4 +235,35 @@ TEST_CASE("the first acceptable offer counts, whatever is wrong with those befor
     CHECK(answer_to(good + ", permessage-deflate") == good);
     CHECK(answer_to("permessage-deflate\r\nSec-WebSocket-Extensions: " + good) ==
           "permessage-deflate");
+}
+
+TEST_CASE("the offers of clients in use are answered as those clients expect")
+{
+    const std::string bare = "permessage-deflate";
+    const std::string window = bare + "; client_max_window_bits=12";
+    // Chrome, Edge, ws for node, Python's websockets, .NET (DangerousDeflateOptions)
+    CHECK(answer_to("permessage-deflate; client_max_window_bits") == window);
+    CHECK(answer_to("permessage-deflate; client_max_window_bits", kLargest) == bare);
+    CHECK(answer_to("permessage-deflate; client_max_window_bits", kNoHistory) ==
+          "permessage-deflate; server_no_context_takeover; client_max_window_bits=12");
+    // Firefox, OkHttp, Safari since 15, coder/websocket for Go
+    CHECK(answer_to("permessage-deflate") == bare);
+    // Safari before 15
+    CHECK(answer_to("x-webkit-deflate-frame") == "");
+    CHECK(answer_to("x-webkit-deflate-frame, permessage-deflate; client_max_window_bits") ==
+          window);
+    // Gorilla for Go, which fails if the answer lacks one of the two; and the other Go library
+    // if told to
+    const std::string neither = bare + "; server_no_context_takeover; client_no_context_takeover";
+    CHECK(answer_to(neither) == neither);
+    CHECK(answer_to("permessage-deflate; client_no_context_takeover; server_no_context_takeover") ==
+          neither);
+    // .NET with all its options; without an answer to its own window it fails
+    CHECK(answer_to("permessage-deflate; client_max_window_bits=9; client_no_context_takeover; "
+                    "server_max_window_bits=10; server_no_context_takeover",
+                    kLargest) == neither + "; server_max_window_bits=10; client_max_window_bits=9");
+    // The example of RFC 7692 7.1.3, with a fallback
+    CHECK(answer_to("permessage-deflate; client_max_window_bits; server_max_window_bits=10, "
+                    "permessage-deflate; client_max_window_bits") ==
+          "permessage-deflate; server_max_window_bits=10; client_max_window_bits=12");
 }
