@@ -48,7 +48,7 @@ endif
 cppflags := -I. -Isrc -MMD -MP
 cxxflags := -std=c++20 -pthread $(warnings) $(sanitize)
 cflags := -std=c99 -D_POSIX_C_SOURCE=200809L -pthread $(warnings) $(sanitize)
-libs := -lssl -lcrypto -lstdc++ -pthread
+libs := -lssl -lcrypto -lz -lstdc++ -pthread
 
 version_of = $(shell sed -n 's/^.define LIBWEBSOCK_VERSION_$(1) //p' websock/websock.h)
 version := $(call version_of,MAJOR).$(call version_of,MINOR).$(call version_of,PATCH)
@@ -159,7 +159,7 @@ $(BUILD)/libwebsock.pc: Makefile websock/websock.h
 	printf '%s\n' 'prefix=$(PREFIX)' 'includedir=$${prefix}/include' 'libdir=$${prefix}/lib' '' \
 	  'Name: libwebsock' \
 	  'Description: WebSocket server library, a thread per connection and callbacks on workers' \
-	  'Version: $(version)' 'Requires: openssl >= 3' 'Cflags: -I$${includedir}' \
+	  'Version: $(version)' 'Requires: openssl >= 3, zlib' 'Cflags: -I$${includedir}' \
 	  'Libs: -L$${libdir} -lwebsock -lstdc++ -pthread' > $@
 
 $(BUILD)/libwebsock-redis.pc: Makefile websock/websock.h

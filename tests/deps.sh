@@ -84,6 +84,7 @@ look()
     need pkg-config pkg-config program pkg-config
     need libssl-dev "OpenSSL's headers" header openssl/ssl.h
     need openssl "the openssl program" program openssl
+    need zlib1g-dev "zlib's headers" header zlib.h
     [ "$1" = build ] && return
     if [ "$1" = cluster ]; then
         need libhiredis-dev "hiredis' headers" header hiredis/hiredis.h

@@ -3,6 +3,7 @@
 # header and the archive beside itself, so the installation may be moved.
 include(CMakeFindDependencyMacro)
 find_dependency(OpenSSL 3)
+find_dependency(ZLIB)
 find_dependency(Threads)
 
 if(NOT TARGET libwebsock::libwebsock)
@@ -12,6 +13,6 @@ if(NOT TARGET libwebsock::libwebsock)
     IMPORTED_LOCATION "${_libwebsock_prefix}/lib/libwebsock.a"
     INTERFACE_INCLUDE_DIRECTORIES "${_libwebsock_prefix}/include"
     # The inside is C++, which a C program's linker has to be told.
-    INTERFACE_LINK_LIBRARIES "OpenSSL::SSL;OpenSSL::Crypto;Threads::Threads;stdc++")
+    INTERFACE_LINK_LIBRARIES "OpenSSL::SSL;OpenSSL::Crypto;ZLIB::ZLIB;Threads::Threads;stdc++")
   unset(_libwebsock_prefix)
 endif()

@@ -1,0 +1,45 @@
+// deflate_pool.h: the states of one server, and which one suits a message. What they do is in
+// deflate.h.
+#pragma once
+
+#include "protocol/deflate.h"
+
+namespace websock {
+
+// Any thread. The pool outlives its leases.
+class DeflaterPool
+{
+  public:
+    using Lease = StatePool<Deflater>::Lease;
+
+    explicit DeflaterPool(int level) : level_(level) {} // 1 to 9
+
+    // window_bits: the largest window that the receiver has, 8 to 15. bytes: those of the message
+    // and of the dictionary. Throws std::bad_alloc.
+    Lease take(int window_bits, size_t bytes);
+
+    void give_back_idle() { states_.give_back_idle(); } // about once a second
+    PoolFigures figures() const { return states_.figures(); }
+
+  private:
+    const int level_;
+    StatePool<Deflater> states_;
+};
+
+// Any thread. The pool outlives its leases.
+class InflaterPool
+{
+  public:
+    using Lease = StatePool<Inflater>::Lease;
+
+    // window_bits: the largest window that the sender may use, 8 to 15. Throws std::bad_alloc.
+    Lease take(int window_bits);
+
+    void give_back_idle() { states_.give_back_idle(); } // about once a second
+    PoolFigures figures() const { return states_.figures(); }
+
+  private:
+    StatePool<Inflater> states_;
+};
+
+} // namespace websock

@@ -1,0 +1,73 @@
+// message_inflater.cpp: see message_inflater.h.
+#include "protocol/message_inflater.h"
+
+#include <algorithm>
+
+namespace websock {
+
+MessageInflater::MessageInflater(InflaterPool &pool, int window_bits, bool takeover,
+                                 uint64_t max_message)
+    : pool_(pool), window_bits_(window_bits), max_message_(max_message),
+      history_(takeover ? size_t{1} << window_bits : 0)
+{
+}
+
+MessageInflater::Result MessageInflater::feed(std::span<const uint8_t> payload, bool fin,
+                                              const Take &take)
+{
+    bytes_in_ += payload.size();
+    if (!payload.empty()) {
+        if (const Result result = inflate(payload, take); result != Result::ok) {
+            state_.reset();
+            return result;
+        }
+    }
+    return fin ? end_message() : Result::ok;
+}
+
+MessageInflater::Result MessageInflater::inflate(std::span<const uint8_t> payload, const Take &take)
+{
+    if (!state_) {
+        state_ = pool_.take(window_bits_);
+        state_->start(history_.bytes());
+    }
+    for (;;) {
+        // One byte more than it may have, to see whether it has more.
+        const uint64_t left = max_message_ - message_len_;
+        const size_t most =
+            static_cast<size_t>(std::min<uint64_t>(left, Inflater::kStride - 1)) + 1;
+        const Inflater::Step step = state_->step(payload, most);
+        if (const Result result = deliver(state_->output(), take); result != Result::ok)
+            return result;
+        if (step == Inflater::Step::corrupt)
+            return Result::corrupt;
+        if (step == Inflater::Step::need)
+            return Result::ok;
+    }
+}
+
+MessageInflater::Result MessageInflater::deliver(std::span<const uint8_t> plain, const Take &take)
+{
+    if (plain.empty())
+        return Result::ok;
+    if (plain.size() > max_message_ - message_len_)
+        return Result::too_big;
+    message_len_ += plain.size();
+    bytes_out_ += plain.size();
+    history_.append(plain);
+    return take(plain) ? Result::ok : Result::stopped;
+}
+
+// A message without a byte of payload is empty. zlib never sees it.
+MessageInflater::Result MessageInflater::end_message()
+{
+    const bool whole = !state_ || state_->finish();
+    state_.reset();
+    message_len_ = 0;
+    if (!whole)
+        return Result::corrupt;
+    ++messages_;
+    return Result::ok;
+}
+
+} // namespace websock
