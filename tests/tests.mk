@@ -3,7 +3,7 @@ test_folders := base protocol transport dispatch connection topics server suppor
 test_objects := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard $(test_folders:%=tests/%/*.cpp)))
 support := $(BUILD)/tests/support
 # Other programs link these, too, so they do without doctest: a client and its certificates.
-client_objects := $(addprefix $(support)/,certificates.o client.o client_protocol.o stream.o \
+client_objects := $(addprefix $(support)/,certificates.o client.o client_protocol.o deflate_stream.o stream.o \
   stream_tls.o tls_forger.o wire.o)
 # C programs that tests start.
 test_servers := $(addprefix $(BUILD)/tests/,default_server tls_server fork_server)

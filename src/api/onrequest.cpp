@@ -40,6 +40,12 @@ int libwebsock_add_response_header(libwebsock_client_state *client, const char *
     });
 }
 
+int libwebsock_refuse_compression(libwebsock_client_state *client)
+{
+    return checked(
+        [&] { return client ? Connection::of(client)->hook().refuse_compression() : EINVAL; });
+}
+
 int libwebsock_respond(libwebsock_client_state *client, int status, const char *content_type,
                        const void *body, size_t len)
 {

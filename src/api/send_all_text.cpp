@@ -20,7 +20,7 @@ int send_to_all(libwebsock_context *ctx, Opcode opcode, const void *data, size_t
         return EILSEQ;
     const Message::Content content{
         .opcode = opcode, .payload = payload, .id = {}, .key = {}, .publisher = 0};
-    return Context::of(ctx)->send_all(Message::make(content));
+    return Context::of(ctx)->send_all(content);
 }
 
 } // namespace

@@ -13,14 +13,15 @@ static_assert(WS_FRAGMENT_FIN == 0x80);
 
 namespace {
 
-int send_message(libwebsock_client_state *client, Opcode opcode, const void *data, size_t len)
+int send_message(libwebsock_client_state *client, Opcode opcode, const void *data, size_t len,
+                 bool may_compress = true)
 {
     if (!client || !is_memory(data, len))
         return EINVAL;
     const std::span<const uint8_t> payload = bytes_of(data, len);
     if (opcode == Opcode::text && !is_valid_utf8(payload))
         return EILSEQ;
-    return Connection::of(client)->outbox().send(true, opcode, payload);
+    return Connection::of(client)->outbox().send(true, opcode, payload, may_compress);
 }
 
 int send_control(Connection &connection, Opcode opcode, std::span<const uint8_t> payload)
@@ -28,25 +29,27 @@ int send_control(Connection &connection, Opcode opcode, std::span<const uint8_t>
     if (payload.size() > kMaxControlPayload)
         return EINVAL;
     if (opcode != Opcode::close)
-        return connection.outbox().send(true, opcode, payload);
+        return connection.outbox().send(true, opcode, payload, false);
     const ClosePayload close = parse_close(payload);
     return close.ok ? connection.close(close.code, close.reason) : EINVAL;
 }
 
 int send_fragment(libwebsock_client_state *client, const void *data, size_t len, int flags)
 {
-    if (!client || !is_memory(data, len) || (flags & ~(WS_FRAGMENT_FIN | 0xf)) != 0)
+    if (!client || !is_memory(data, len) ||
+        (flags & ~(WS_FRAGMENT_FIN | LIBWEBSOCK_UNCOMPRESSED | 0xf)) != 0)
         return EINVAL;
     Connection &connection = *Connection::of(client);
     const bool fin = (flags & WS_FRAGMENT_FIN) != 0;
+    const bool may_compress = (flags & LIBWEBSOCK_UNCOMPRESSED) == 0;
     switch (flags & 0xf) {
     case WS_OPCODE_CONTINUE:
     case WS_OPCODE_TEXT:
     case WS_OPCODE_BINARY: {
         const Opcode opcode = static_cast<Opcode>(flags & 0xf);
         if (fin && opcode == Opcode::text)
-            return send_message(client, opcode, data, len);
-        return connection.outbox().send(fin, opcode, bytes_of(data, len));
+            return send_message(client, opcode, data, len, may_compress);
+        return connection.outbox().send(fin, opcode, bytes_of(data, len), may_compress);
     }
     case WS_OPCODE_CLOSE:
     case WS_OPCODE_PING:
@@ -88,7 +91,8 @@ int libwebsock_send_fragment(libwebsock_client_state *client, const void *data, 
 int libwebsock_ping(libwebsock_client_state *client)
 {
     return checked([&] {
-        return client ? Connection::of(client)->outbox().send(true, Opcode::ping, {}) : EINVAL;
+        return client ? Connection::of(client)->outbox().send(true, Opcode::ping, {}, false)
+                      : EINVAL;
     });
 }
 

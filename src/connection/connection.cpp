@@ -99,6 +99,8 @@ void Connection::leave_server()
 {
     engine_.dispatcher.forget(*this);
     engine_.threads.reap();
+    if (inflation())
+        engine_.compression.connection_ends();
     owned_transport_.reset();
     engine_.registry.remove(*this);
 }
@@ -151,6 +153,9 @@ void Connection::add_traffic_to(Registry::Traffic &sum)
     sum.bytes_in += bytes_in_.load(std::memory_order_relaxed);
     sum.bytes_out += out.bytes;
     sum.send_timeouts += out.timed_out;
+    sum.deflated.add(out.compressed, out.bytes_before, out.bytes_after);
+    if (const Inflation *const in = inflation())
+        sum.inflated.add(in->messages, in->bytes_before, in->bytes_after);
     sum.events_waiting += inbox_.waiting();
 }
 

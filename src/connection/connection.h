@@ -13,6 +13,7 @@
 
 #include "connection/ending.h"
 #include "connection/inbox.h"
+#include "connection/inflation.h"
 #include "connection/request_hook.h"
 #include "outbox/outbox.h"
 #include "protocol/assembly.h"
@@ -51,6 +52,8 @@ class Connection final : public Outbox::Owner
     uint64_t number() const { return number_; } // no other connection of this process has it
     const Request &request() const { return request_; }
     const libwebsock_request *public_request() const { return &public_request_; }
+    // False: its messages are not compressed. From onopen on.
+    bool compression_info(libwebsock_compression_info &info);
     const libwebsock_tls_info *public_tls() const { return tls_ ? &public_tls_ : nullptr; }
     int queue_or_close(const Ref<Message> &message); // of send_all; see Outbox::queue_or_close
 
@@ -94,7 +97,7 @@ class Connection final : public Outbox::Owner
     bool read_request(HeaderScanner &scanner, TimePoint deadline);
     bool ask_hook(HookAnswer &answer, TimePoint deadline);
     bool answer_request(const HookAnswer &answer, TimePoint deadline);
-    bool upgrade(const std::string &response, TimePoint deadline);
+    bool upgrade(const HookAnswer &answer, TimePoint deadline);
     bool refuse(const Refusal &refusal, Refused as, TimePoint deadline,
                 const ExtraHeaders &extra = {});
     bool end_with(const std::string &response, Ending ending, TimePoint deadline);
@@ -108,12 +111,20 @@ class Connection final : public Outbox::Owner
     bool survives(Silence &silence);
     bool take_frame(const Decoded &frame);
     bool take_data(const Decoded &frame);
+    bool add_assembled(Opcode opcode);
+    bool add_message(Event event);
     bool take_control(const Decoded &frame);
     void take_too_large(const Decoded &frame);
     Ref<Chunk> chunk_for_event();
     bool callbacks_are_known() const;
     bool add_event(Event event);
     bool queue_events(TimePoint deadline = kNever);
+
+    // connection_compression.cpp
+    const Inflation *inflation() const { return open_inflation_.load(std::memory_order_acquire); }
+    std::unique_ptr<SendCompression> agree_on_compression(const HookAnswer &hook,
+                                                          std::string &answer);
+    bool take_compressed(const Decoded &frame);
 
     // connection_end.cpp
     bool take_close(const ClosePayload &close_frame);
@@ -143,13 +154,15 @@ class Connection final : public Outbox::Owner
     // The connection's thread's alone:
     ReceiveBuffer buffer_;
     Assembly assembly_;
-    std::vector<Event> new_events_; // not in the Inbox yet, at most kBatch
-    FrameTrace trace_;              // of received frames
-    int64_t received_ms_ = 0;       // coarse_ms() when bytes came last
-    int64_t message_since_ms_ = 0;  // when the message that is arriving began; 0: none is
+    std::unique_ptr<Inflation> inflation_; // nullptr: nothing comes compressed
+    std::vector<Event> new_events_;        // not in the Inbox yet, at most kBatch
+    FrameTrace trace_;                     // of received frames
+    int64_t received_ms_ = 0;              // coarse_ms() when bytes came last
+    int64_t message_since_ms_ = 0;         // when the message that is arriving began; 0: none is
     // Written by the connection's thread, read by any:
     std::atomic<uint64_t> messages_in_{0};
     std::atomic<uint64_t> bytes_in_{0};
+    std::atomic<const Inflation *> open_inflation_{nullptr}; // once the 101 has left
 
     Inbox inbox_;
     libwebsock_client_state handle_{};

@@ -15,7 +15,8 @@ void Connection::read_frames()
     if (tls_) // the handshakes needed far more stack than anything from here on
         release_unused_stack();
     const libwebsock_context &settings = engine_.settings;
-    Decoder decoder({settings.max_frame_payload, settings.max_message_payload});
+    Decoder decoder({settings.max_frame_payload, settings.max_message_payload},
+                    inflation_ != nullptr);
     // The peer is pinged after half of the time it may be silent for.
     const int silence_ms =
         settings.idle_timeout_ms == 0 ? -1 : std::max(1, settings.idle_timeout_ms / 2);
@@ -131,24 +132,35 @@ bool Connection::take_frame(const Decoded &frame)
     return outbox_.state() != Outbox::State::open || take_data(frame);
 }
 
+// RFC 7692 6.2: "... MUST use the following algorithm to receive ... an uncompressed message."
 bool Connection::take_data(const Decoded &frame)
 {
-    Event event{.kind = Event::message,
-                .opcode = frame.message_opcode,
-                .payload_len = frame.payload_len,
-                .payload = frame.payload};
+    if (frame.compressed)
+        return take_compressed(frame);
     const bool fragment = !frame.fin || frame.opcode == Opcode::continuation;
     if (fragment)
         assembly_.add(frame.bytes());
     if (!frame.fin)
         return true;
-    if (fragment) {
-        event.payload_len = assembly_.len();
-        event.chunk = assembly_.finish();
-        event.payload = event.chunk->data();
-    } else {
-        event.chunk = chunk_for_event();
-    }
+    if (fragment)
+        return add_assembled(frame.message_opcode);
+    return add_message({.kind = Event::message,
+                        .opcode = frame.message_opcode,
+                        .payload_len = frame.payload_len,
+                        .payload = frame.payload,
+                        .chunk = chunk_for_event()});
+}
+
+bool Connection::add_assembled(Opcode opcode)
+{
+    Event event{.kind = Event::message, .opcode = opcode, .payload_len = assembly_.len()};
+    event.chunk = assembly_.finish();
+    event.payload = event.chunk->data();
+    return add_message(std::move(event));
+}
+
+bool Connection::add_message(Event event)
+{
     messages_in_.store(messages_in_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     if (callbacks_are_known() && !handle_.onmessage)
         return true;

@@ -110,7 +110,7 @@ bool Connection::answer_request(const HookAnswer &hook, TimePoint deadline)
         if (!request_.is_websocket())
             return refuse({426, "this is a WebSocket server"}, Refused::request, deadline,
                           hook.headers);
-        return upgrade(upgrade_response(request_, hook.protocol, "", hook.headers), deadline);
+        return upgrade(hook, deadline);
     }
     int status = hook.status;
     Ending ending{.refused = Refused::plain_http,
@@ -132,17 +132,25 @@ bool Connection::answer_request(const HookAnswer &hook, TimePoint deadline)
                     std::move(ending), deadline);
 }
 
-bool Connection::upgrade(const std::string &response, TimePoint deadline)
+bool Connection::upgrade(const HookAnswer &hook, TimePoint deadline)
 {
+    std::string extensions;
+    std::unique_ptr<SendCompression> compression = agree_on_compression(hook, extensions);
+    const std::string response =
+        upgrade_response(request_, hook.protocol, extensions, hook.headers);
     // First, so that no connection makes room once it has been told 101.
     if (!engine_.registry.advance(*this, Registry::Opening::over))
         return false;
-    if (outbox_.open(response, deadline) != 0) {
+    if (outbox_.open(response, deadline, std::move(compression)) != 0) {
         ending_ = {.by = Ending::peer_gone,
                    .reason = "the peer left before its handshake was answered"};
         return false;
     }
     upgraded_ = true;
+    if (inflation_) {
+        open_inflation_.store(inflation_.get(), std::memory_order_release);
+        engine_.compression.connection_begins();
+    }
     buffer_.relax();
     engine_.log.write(LIBWEBSOCK_LOG_DEBUG, "%s: open, %s", peer_.c_str(), request_.path());
     return add_event({.kind = Event::open}) && queue_events();

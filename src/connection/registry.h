@@ -38,12 +38,26 @@ class Registry
     static constexpr size_t kRefusals = 8;
     static constexpr size_t kCloseCodes = 17; // 1000 and on; the last one is for all others
 
+    struct Compressed {
+        uint64_t messages = 0;
+        uint64_t bytes_before = 0; // of payload
+        uint64_t bytes_after = 0;
+
+        void add(uint64_t more_messages, uint64_t before, uint64_t after)
+        {
+            messages += more_messages;
+            bytes_before += before;
+            bytes_after += after;
+        }
+    };
     struct Traffic {
         uint64_t messages_in = 0;
         uint64_t messages_out = 0;
         uint64_t bytes_in = 0;
         uint64_t bytes_out = 0;
         uint64_t send_timeouts = 0;
+        Compressed deflated;
+        Compressed inflated;
         uint64_t events_waiting = 0; // now; none of one that has gone
     };
     struct Figures {

@@ -61,6 +61,15 @@ int RequestHook::add_header(std::string_view name, std::string_view value)
     return 0;
 }
 
+int RequestHook::refuse_compression()
+{
+    Lock lock(mutex_);
+    if (phase_ != Phase::running)
+        return EPERM;
+    answer_.refuses_compression = true;
+    return 0;
+}
+
 int RequestHook::respond(int status, std::string_view content_type, std::string_view body)
 {
     Lock lock(mutex_);

@@ -15,6 +15,7 @@ struct HookAnswer {
     int returned = 0;     // by onrequest; 0: no refusal
     std::string protocol; // of the upgrade; "" is none
     ExtraHeaders headers;
+    bool refuses_compression = false;
     int status = 0; // given to libwebsock_respond; 0: it was not called
     std::string content_type;
     std::string body;
@@ -37,6 +38,7 @@ class RequestHook
     // std::bad_alloc.
     int accept_protocol(const Request &request, std::string_view name) EXCLUDES(mutex_);
     int add_header(std::string_view name, std::string_view value) EXCLUDES(mutex_);
+    int refuse_compression() EXCLUDES(mutex_);
     int respond(int status, std::string_view content_type, std::string_view body) EXCLUDES(mutex_);
 
   private:

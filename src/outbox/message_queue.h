@@ -13,6 +13,9 @@ namespace websock {
 class MessageQueue
 {
   public:
+    // See Message::frame(). Before anything is queued.
+    void accept_compressed(int window_bits) { window_bits_ = window_bits; }
+
     bool empty() const { return first_ == messages_.size(); }
     size_t size() const { return messages_.size() - first_; }
     size_t bytes() const { return bytes_; } // of their frames
@@ -24,14 +27,14 @@ class MessageQueue
         if (messages_.size() == messages_.capacity())
             close_gap();
         messages_.push_back(message);
-        bytes_ += message->frame().size();
+        bytes_ += message->frame(window_bits_).size();
     }
 
     // There are so many.
     void pop_front(size_t count)
     {
         for (; count > 0; --count, ++first_) {
-            bytes_ -= messages_[first_]->frame().size();
+            bytes_ -= messages_[first_]->frame(window_bits_).size();
             messages_[first_] = {};
         }
         if (empty())
@@ -61,6 +64,7 @@ class MessageQueue
     std::vector<Ref<Message>> messages_;
     size_t first_ = 0; // those before it have left
     size_t bytes_ = 0;
+    int window_bits_ = 0;
 };
 
 } // namespace websock

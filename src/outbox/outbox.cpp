@@ -18,22 +18,29 @@ constexpr size_t kGatherBytes = 16 * 1024;
 // Doubles the capacity, or many small frames would be copied again and again. Throws
 // std::bad_alloc with nothing appended.
 void append(std::vector<uint8_t> &bytes, std::span<const uint8_t> first,
-            std::span<const uint8_t> second)
+            std::span<const uint8_t> second, std::span<const uint8_t> third = {})
 {
-    const size_t size = bytes.size() + first.size() + second.size();
+    const size_t size = bytes.size() + first.size() + second.size() + third.size();
     if (size > bytes.capacity())
         bytes.reserve(std::max(size, 2 * bytes.capacity()));
     bytes.insert(bytes.end(), first.begin(), first.end());
     bytes.insert(bytes.end(), second.begin(), second.end());
+    bytes.insert(bytes.end(), third.begin(), third.end());
 }
 
 } // namespace
 
-int Outbox::open(std::string_view response, TimePoint deadline)
+int Outbox::open(std::string_view response, TimePoint deadline,
+                 std::unique_ptr<SendCompression> compression)
 {
     Lock lock(mutex_);
     if (state() != State::opening)
         return ENOTCONN;
+    if (compression) {
+        window_bits_ = compression->window_bits;
+        messages_.accept_compressed(window_bits_);
+        compression_ = std::move(compression);
+    }
     turn_ = Turn::taken;
     state_ = State::open;
     iovec part{const_cast<char *>(response.data()), response.size()};
@@ -49,37 +56,39 @@ int Outbox::open(std::string_view response, TimePoint deadline)
 }
 
 // RFC 6455 6.1: "To _Send a WebSocket Message_ ... MUST perform the following steps."
-int Outbox::send(bool fin, Opcode opcode, std::span<const uint8_t> payload)
+int Outbox::send(bool fin, Opcode opcode, std::span<const uint8_t> payload, bool may_compress)
 {
-    std::array<uint8_t, kMaxServerHeader> header;
-    const size_t header_len = encode_header(header.data(), fin, opcode, payload.size());
-    const Frame frame{std::span(header).first(header_len), payload};
+    Departing out(fin, opcode, payload, may_compress);
+    prepare(out);
 
     Lock lock(mutex_);
+    if (const int error = compress(out); error != 0)
+        return error;
     // RFC 6455 6.1: "The endpoint MUST ensure the WebSocket connection is in the OPEN state ..."
     if (state() != State::open)
         return ENOTCONN;
     if (in_callback())
-        callback_bytes_ += frame.size();
-    if (joins_queue(frame))
-        return place(frame, fin, opcode, Way::enqueue);
+        callback_bytes_ += out.size();
+    if (joins_queue(out.size()))
+        return place(out, Way::enqueue);
     if (const int error = take_turn(); error != 0)
         return error;
     // A Close may have been queued meanwhile, and nothing may follow it.
     // RFC 6455 6.1: "If at any point the state ... changes, the endpoint MUST abort ..."
-    const int error = state() == State::open ? place(frame, fin, opcode, Way::write) : ENOTCONN;
+    int error = compress(out);
+    if (error == 0)
+        error = state() == State::open ? place(out, Way::write) : ENOTCONN;
     pass_turn();
     return error;
 }
 
 int Outbox::queue_or_close(const Ref<Message> &message)
 {
-    const Frame frame{message->header(), message->payload()};
-
     Lock lock(mutex_);
     if (state() != State::open)
         return ENOTCONN;
-    const int error = queue_locked(frame, message->opcode(), &message);
+    Departing out(*message, window_bits_);
+    const int error = queue_locked(out, &message);
     if (error == ENOBUFS)
         (void)close_locked(1008, "does not read what it is sent", true);
     return error;
@@ -87,13 +96,13 @@ int Outbox::queue_or_close(const Ref<Message> &message)
 
 int Outbox::queue(Opcode opcode, std::span<const uint8_t> payload)
 {
-    std::array<uint8_t, kMaxServerHeader> header;
-    const size_t header_len = encode_header(header.data(), true, opcode, payload.size());
+    Departing out(true, opcode, payload, true);
+    prepare(out);
 
     Lock lock(mutex_);
-    if (state() != State::open)
-        return ENOTCONN;
-    const int error = queue_locked({std::span(header).first(header_len), payload}, opcode);
+    int error = compress(out);
+    if (error == 0)
+        error = state() == State::open ? queue_locked(out) : ENOTCONN;
     tells_when_drained_ = tells_when_drained_ || error == ENOBUFS;
     return error;
 }
@@ -111,17 +120,16 @@ size_t Outbox::queued()
 }
 
 // A whole message. ENOBUFS: there is no room for it.
-int Outbox::queue_locked(Frame frame, Opcode opcode, const Ref<Message> *shared)
+int Outbox::queue_locked(Departing &out, const Ref<Message> *shared)
 {
     const bool may_write = turn_ == Turn::free && !left_to_flusher_;
     // What a batch has gathered does not wait for the peer.
     const bool must_wait = fragments_.under_way || (!may_write && queued_bytes() > 0);
-    if (must_wait && frame.size() > room())
+    if (must_wait && out.size() > room())
         return ENOBUFS;
     if (shared && may_share())
-        return queue_shared(*shared);
-    const Way way = may_write && !fits_batch(frame) ? Way::write_now : Way::enqueue;
-    return place(frame, true, opcode, way);
+        return queue_shared(*shared, out);
+    return place(out, may_write && !fits_batch(out.size()) ? Way::write_now : Way::enqueue);
 }
 
 // How many more bytes may wait for the peer.
@@ -130,36 +138,34 @@ size_t Outbox::room() const
     return std::max(limits_.max_queued_bytes, queued_bytes()) - queued_bytes();
 }
 
-bool Outbox::fits_batch(Frame frame) const
+bool Outbox::fits_batch(size_t size) const
 {
-    return gathering_ && queue_.size() + frame.size() <= kGatherBytes;
+    return gathering_ && queue_.size() + size <= kGatherBytes;
 }
 
 // Whether a sender only queues its frame. A callback does so, as far as it may, instead of
 // waiting behind others: its worker has more to do than this peer's work.
-bool Outbox::joins_queue(Frame frame)
+bool Outbox::joins_queue(size_t size)
 {
-    if (fits_batch(frame))
+    if (fits_batch(size))
         return true;
-    const bool is_left =
-        (left_to_flusher_ || turn_ != Turn::free) && frame.size() <= may_leave_bytes();
+    const bool is_left = (left_to_flusher_ || turn_ != Turn::free) && size <= may_leave_bytes();
     callback_.has_left_frame = callback_.has_left_frame || is_left;
     return is_left;
 }
 
 // Gives a frame its place among the others; where that is depends on unfinished fragments.
-int Outbox::place(Frame frame, bool fin, Opcode opcode, Way way)
+int Outbox::place(Departing &out, Way way)
 try {
     if (way != Way::enqueue)
         copy_messages();
-    trace_.add(frame.header[0], frame.payload.size(), coarse_ms());
-    if (is_control(opcode))
-        return add(frame, way);
-    if (!fin || opcode == Opcode::continuation)
-        return place_fragment(frame, fin, opcode, way);
+    if (is_control(out.opcode()))
+        return add(out, way);
+    if (out.is_fragment())
+        return place_fragment(out, way);
     if (fragments_.under_way)
-        return keep_behind_fragments(frame);
-    const int error = add(frame, way);
+        return keep_behind_fragments(out.plain_frame());
+    const int error = add(out, way);
     ++totals_.messages;
     return error;
 } catch (const std::bad_alloc &) {
@@ -168,37 +174,39 @@ try {
 
 // The last fragment takes along the messages that were kept behind it. Throws std::bad_alloc with
 // nothing changed.
-int Outbox::place_fragment(Frame frame, bool fin, Opcode opcode, Way way)
+int Outbox::place_fragment(Departing &out, Way way)
 {
     const auto before = fragments_;
-    if (const int error = advance_fragments(fin, opcode, frame.payload); error != 0)
+    if (const int error = fragments_.advance(out); error != 0)
         return error;
-    std::vector<uint8_t> joined;
-    try {
-        if (fin && !behind_fragments_.empty()) {
-            append(joined, frame.payload, behind_fragments_);
-            frame.payload = joined;
-        }
-        if (way == Way::enqueue)
+    if (way == Way::enqueue) {
+        Frame frame = out.frame();
+        if (out.fin())
+            frame.behind = behind_fragments_;
+        try {
             enqueue(frame);
-    } catch (const std::bad_alloc &) {
-        fragments_ = before;
-        throw;
+        } catch (const std::bad_alloc &) {
+            fragments_ = before;
+            throw;
+        }
+        note_place(out);
     }
-    if (fin)
-        std::vector<uint8_t>().swap(behind_fragments_);
-    totals_.messages += fin;
-    return way == Way::write ? write(frame) : 0;
+    std::vector<uint8_t> behind;
+    if (out.fin())
+        behind.swap(behind_fragments_);
+    totals_.messages += out.fin();
+    return way == Way::write ? write(out, behind) : 0;
 }
 
-int Outbox::add(Frame frame, Way way)
+int Outbox::add(Departing &out, Way way)
 {
     if (way == Way::write)
-        return write(frame);
+        return write(out);
+    if (way == Way::enqueue)
+        enqueue(out.frame());
+    note_place(out);
     if (way == Way::write_now)
-        write_now(frame);
-    else
-        enqueue(frame);
+        write_now(out.frame());
     return 0;
 }
 
@@ -209,25 +217,7 @@ void Outbox::enqueue(Frame frame)
     std::vector<uint8_t> *const lent = lent_.load(std::memory_order_acquire);
     if (lent && queue_.empty() && lent->capacity() > queue_.capacity())
         queue_.swap(*lent);
-    append(queue_, frame.header, frame.payload);
-}
-
-// RFC 6455 5.4: the fragments of one message follow each other.
-int Outbox::advance_fragments(bool fin, Opcode opcode, std::span<const uint8_t> payload)
-{
-    const bool continues = opcode == Opcode::continuation;
-    if (continues != fragments_.under_way)
-        return EINVAL;
-    auto next = fragments_;
-    if (!continues) {
-        next.text = opcode == Opcode::text;
-        next.utf8.reset();
-    }
-    if (next.text && (!next.utf8.feed(payload) || (fin && !next.utf8.complete())))
-        return EILSEQ;
-    next.under_way = !fin;
-    fragments_ = next;
-    return 0;
+    append(queue_, frame.header, frame.payload, frame.behind);
 }
 
 // For a whole message that comes between the fragments of another.
@@ -236,6 +226,7 @@ int Outbox::keep_behind_fragments(Frame frame)
     if (frame.size() > room())
         return ENOBUFS;
     append(behind_fragments_, frame.header, frame.payload);
+    trace_.add(frame.header[0], frame.payload.size(), coarse_ms());
     ++totals_.messages;
     return 0;
 }
@@ -330,6 +321,7 @@ std::string Outbox::last_frames()
 Outbox::Totals Outbox::totals()
 {
     Lock lock(mutex_);
+    totals_.history = compression_ ? compression_->history.memory() : 0;
     return totals_;
 }
 

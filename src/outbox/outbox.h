@@ -10,7 +10,9 @@
 
 #include "dispatch/dispatcher.h"
 #include "dispatch/flusher.h"
+#include "outbox/fragments.h"
 #include "outbox/message_queue.h"
+#include "outbox/send_compression.h"
 #include "outbox/source.h"
 #include "protocol/frame.h"
 #include "protocol/frame_trace.h"
@@ -70,13 +72,15 @@ class Outbox final : private Flusher::Blocked
     // What returns an int returns 0 or an errno value, as the public functions document them.
 
     // Writes the answer to the opening handshake. Sends are accepted from here on, and leave
-    // behind it.
-    int open(std::string_view response, TimePoint deadline) EXCLUDES(mutex_);
+    // behind it. compression: of messages to the client; nullptr: none was agreed on.
+    int open(std::string_view response, TimePoint deadline,
+             std::unique_ptr<SendCompression> compression) EXCLUDES(mutex_);
 
     // Sends one frame, and waits while the peer does not read. A CallbackScope's thread leaves
     // the frame to the Flusher instead: up to max_queued_bytes in all, and one frame of any size
     // in each callback.
-    int send(bool fin, Opcode opcode, std::span<const uint8_t> payload) EXCLUDES(mutex_);
+    int send(bool fin, Opcode opcode, std::span<const uint8_t> payload, bool may_compress)
+        EXCLUDES(mutex_);
 
     // Sends or queues a message that others get, too, if it can without a copy. Never waits.
     // ENOBUFS: the queue has no room for it, and the connection is being closed with 1008.
@@ -161,7 +165,11 @@ class Outbox final : private Flusher::Blocked
     struct Totals {
         uint64_t messages = 0;
         uint64_t bytes = 0;
-        bool timed_out = false; // the connection ended because its peer did not read
+        bool timed_out = false;    // the connection ended because its peer did not read
+        uint64_t compressed = 0;   // messages
+        uint64_t bytes_before = 0; // payload of these
+        uint64_t bytes_after = 0;
+        size_t history = 0; // bytes of memory, now
     };
     Totals totals() EXCLUDES(mutex_);
     void count_bytes(size_t n) EXCLUDES(mutex_); // written past this outbox: the handshake
@@ -177,29 +185,19 @@ class Outbox final : private Flusher::Blocked
         reserved, // for one of the threads that wait for it
     };
 
-    // A frame of a sender's, which has not been copied.
-    struct Frame {
-        std::span<const uint8_t> header;
-        std::span<const uint8_t> payload;
-        size_t size() const { return header.size() + payload.size(); }
-    };
-
     void flush() noexcept override EXCLUDES(mutex_);
     void retain() noexcept override { owner_.retain(); }
     void release() noexcept override { owner_.release(); }
 
     // outbox.cpp
     enum class Way { enqueue, write, write_now }; // write: the caller holds the turn
-    int queue_locked(Frame frame, Opcode opcode, const Ref<Message> *shared = nullptr)
-        REQUIRES(mutex_);
-    int place(Frame frame, bool fin, Opcode opcode, Way way) REQUIRES(mutex_);
-    int place_fragment(Frame frame, bool fin, Opcode opcode, Way way) REQUIRES(mutex_);
-    int add(Frame frame, Way way) REQUIRES(mutex_);
+    int queue_locked(Departing &out, const Ref<Message> *shared = nullptr) REQUIRES(mutex_);
+    int place(Departing &out, Way way) REQUIRES(mutex_);
+    int place_fragment(Departing &out, Way way) REQUIRES(mutex_);
+    int add(Departing &out, Way way) REQUIRES(mutex_);
     void enqueue(Frame frame) REQUIRES(mutex_);
-    bool fits_batch(Frame frame) const REQUIRES(mutex_);
-    bool joins_queue(Frame frame) REQUIRES(mutex_);
-    int advance_fragments(bool fin, Opcode opcode, std::span<const uint8_t> payload)
-        REQUIRES(mutex_);
+    bool fits_batch(size_t size) const REQUIRES(mutex_);
+    bool joins_queue(size_t size) REQUIRES(mutex_);
     int keep_behind_fragments(Frame frame) REQUIRES(mutex_);
     int close_locked(uint16_t code, std::string_view reason, bool expires) REQUIRES(mutex_);
     void add_control(std::vector<uint8_t> &to, Opcode opcode, std::span<const uint8_t> payload)
@@ -223,6 +221,17 @@ class Outbox final : private Flusher::Blocked
         return unwritten() > 0 || may_load || transport_wants_write_ || begun_;
     }
 
+    // outbox_compression.cpp
+    void prepare(Departing &out) const noexcept;
+    int compress(Departing &out) REQUIRES(mutex_);
+    int compress_again(Departing &out, int tries) REQUIRES(mutex_);
+    bool is_to_be_compressed(const Departing &out) const REQUIRES(mutex_);
+    bool is_current(const Departing &out) const REQUIRES(mutex_);
+    void deflate(Departing &out, bool refers_back) REQUIRES(mutex_);
+    void note_place(const Departing &out) noexcept REQUIRES(mutex_);
+    void note_compressed(const Departing &out, bool ends_history = true) noexcept REQUIRES(mutex_);
+    void note_items(std::span<const Source::Item> items, SentHistory::Gap &gap) REQUIRES(mutex_);
+
     // outbox_callbacks.cpp
     bool in_callback() const { return callback_.outbox == this; }
     size_t may_leave_bytes() const REQUIRES(mutex_);
@@ -239,7 +248,7 @@ class Outbox final : private Flusher::Blocked
     void leave_to_flusher() REQUIRES(mutex_);
     void take_from_flusher() REQUIRES(mutex_);
     void write_now(Frame frame) REQUIRES(mutex_);
-    int write(Frame frame) REQUIRES(mutex_);
+    int write(Departing &out, std::span<const uint8_t> behind = {}) REQUIRES(mutex_);
     enum class Effort { once, all };
     int write_out(Frame frame, Effort effort, size_t may_leave = 0) REQUIRES(mutex_);
     int write_parts(std::span<iovec> &parts, size_t &bytes, Effort effort, size_t may_leave);
@@ -253,7 +262,7 @@ class Outbox final : private Flusher::Blocked
         return source_has_items_ && state() == State::open && !fragments_.under_way;
     }
     bool may_share() const REQUIRES(mutex_);
-    int queue_shared(const Ref<Message> &message) REQUIRES(mutex_);
+    int queue_shared(const Ref<Message> &message, const Departing &out) REQUIRES(mutex_);
     void copy_messages() REQUIRES(mutex_);
     void next_messages(Source::Items &out) const REQUIRES(mutex_);
     bool deliver_some() REQUIRES(mutex_);
@@ -266,6 +275,10 @@ class Outbox final : private Flusher::Blocked
     };
     Delivered write_items(Source::Items &items);
     void note_delivered(std::span<const Source::Item> items) REQUIRES(mutex_);
+    std::span<const uint8_t> frame_of(const Message &message) const
+    {
+        return message.frame(window_bits_);
+    }
     std::span<const uint8_t> rest_of_begun() const REQUIRES(mutex_);
 
     // outbox_end.cpp
@@ -312,11 +325,7 @@ class Outbox final : private Flusher::Blocked
     uint64_t resume_after_load_ GUARDED_BY(mutex_) = 0; // is written; 0: not suspended
     Totals totals_ GUARDED_BY(mutex_);
     FrameTrace trace_ GUARDED_BY(mutex_);
-    struct {
-        bool under_way = false; // between the fragments of a message
-        bool text = false;
-        Utf8Validator utf8;
-    } fragments_ GUARDED_BY(mutex_);
+    Fragments fragments_ GUARDED_BY(mutex_);
     std::vector<uint8_t> behind_fragments_ GUARDED_BY(mutex_); // whole messages
     MessageQueue messages_ GUARDED_BY(mutex_);         // those in front are the turn's holder's
     Ref<Message> begun_ GUARDED_BY(mutex_);            // some of it has left; see Turn
@@ -324,6 +333,9 @@ class Outbox final : private Flusher::Blocked
     bool begun_was_queued_ GUARDED_BY(mutex_) = false; // it is from messages_
     std::unique_ptr<Source> owned_source_ GUARDED_BY(mutex_);
     std::atomic<Source *> source_{nullptr}; // the same; written under mutex_
+    // Both are set before the state is open. mutex_ guards what says so there.
+    std::unique_ptr<SendCompression> compression_;
+    int window_bits_ = 0; // of it; 0: there is none
     const Limits limits_;
     Dispatcher &dispatcher_; // these two are used under mutex_, and not once the connection has
     Flusher &flusher_;       // ended: they may be gone then

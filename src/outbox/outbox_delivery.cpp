@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <new>
+#include <optional>
 #include <utility>
 
 namespace websock {
@@ -43,15 +44,17 @@ void Outbox::deliver()
 
 std::span<const uint8_t> Outbox::rest_of_begun() const
 {
-    return begun_ ? begun_->frame().subspan(begun_written_) : std::span<const uint8_t>();
+    return begun_ ? frame_of(*begun_).subspan(begun_written_) : std::span<const uint8_t>();
 }
 
 // Whether a message may wait in messages_, behind which queue_ leaves.
 bool Outbox::may_share() const { return queue_.empty() && !fragments_.under_way && !gathering_; }
 
-int Outbox::queue_shared(const Ref<Message> &message)
+int Outbox::queue_shared(const Ref<Message> &message, const Departing &out)
 try {
     messages_.push_back(message);
+    if (out.is_compressed())
+        note_compressed(out);
     flush_if_due();
     return 0;
 } catch (const std::bad_alloc &) {
@@ -66,7 +69,7 @@ void Outbox::copy_messages()
         return;
     to_write_.reserve(to_write_.size() + messages_.bytes() + queue_.size());
     for (size_t i = 0; i < messages_.size(); ++i) {
-        const std::span<const uint8_t> frame = messages_[i]->frame();
+        const std::span<const uint8_t> frame = frame_of(*messages_[i]);
         to_write_.insert(to_write_.end(), frame.begin(), frame.end());
         trace_.add(frame[0], messages_[i]->payload().size(), coarse_ms());
     }
@@ -82,7 +85,7 @@ void Outbox::next_messages(Source::Items &out) const
     size_t bytes = 0;
     for (size_t i = 0; i < messages_.size() && out.room() > 0 && bytes < kMostBytes; ++i) {
         out.push_back({messages_[i]});
-        bytes += messages_[i]->frame().size();
+        bytes += frame_of(*messages_[i]).size();
     }
 }
 
@@ -97,6 +100,9 @@ bool Outbox::deliver_some()
     else
         source_has_items_ = false; // unless deliver() is called meanwhile
     Source *const source = queued ? nullptr : owned_source_.get();
+    std::optional<SentHistory::Gap> gap;
+    if (source && compression_)
+        gap.emplace(compression_->history);
 
     mutex_.unlock();
     if (source)
@@ -114,10 +120,12 @@ bool Outbox::deliver_some()
         return false;
     if (queued)
         messages_.pop_front(delivered.taken);
+    if (gap)
+        note_items(std::span(items).first(delivered.taken), *gap);
     note_delivered(std::span(items).first(delivered.taken));
     if (delivered.left_of_last > 0) {
         begun_ = std::move(items[delivered.taken - 1].message);
-        begun_written_ = begun_->frame().size() - delivered.left_of_last;
+        begun_written_ = frame_of(*begun_).size() - delivered.left_of_last;
         begun_was_queued_ = queued;
     }
     source_has_items_ = source_has_items_ || has_more;
@@ -132,7 +140,7 @@ Outbox::Delivered Outbox::write_items(Source::Items &items)
         return {};
     std::array<iovec, Source::kMostItems> frames;
     for (size_t i = 0; i < items.size(); ++i)
-        frames[i] = part_of(items[i].message->frame());
+        frames[i] = part_of(frame_of(*items[i].message));
     std::span<iovec> rest = std::span(frames).first(items.size());
     const size_t total = size_of(rest);
     size_t left = total;
@@ -141,7 +149,7 @@ Outbox::Delivered Outbox::write_items(Source::Items &items)
     delivered.unsent = delivered.error != 0 && transport_.unsent();
     delivered.bytes = total - left;
     delivered.taken = left == 0 ? items.size() : items.size() - rest.size();
-    if (left > 0 && rest.front().iov_len < items[delivered.taken].message->frame().size()) {
+    if (left > 0 && rest.front().iov_len < frame_of(*items[delivered.taken].message).size()) {
         delivered.left_of_last = rest.front().iov_len;
         ++delivered.taken;
     }
@@ -152,7 +160,7 @@ void Outbox::note_delivered(std::span<const Source::Item> items)
 {
     const int64_t now_ms = items.empty() ? 0 : coarse_ms();
     for (const Source::Item &item : items)
-        trace_.add(item.message->header()[0], item.message->payload().size(), now_ms);
+        trace_.add(frame_of(*item.message)[0], item.message->payload().size(), now_ms);
 }
 
 } // namespace websock

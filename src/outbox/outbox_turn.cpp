@@ -19,6 +19,8 @@ constexpr int kRounds = 4;
 // How long a worker that nobody else wants waits for a peer that reads: that is cheaper than to
 // copy what is left.
 constexpr int kPatienceMs = 2;
+// Of what write_out() writes: begun_, to_write_, and a frame's header, payload, and what is behind.
+constexpr size_t kParts = 5;
 
 } // namespace
 
@@ -131,18 +133,28 @@ void Outbox::write_now(Frame frame)
     pass_turn(!writes || write_out(frame, Effort::once) == 0);
 }
 
-// Writes all that waits, and frame behind it, and waits while the peer does not read; what a
+// Writes all that waits, and the frame behind it, and waits while the peer does not read; what a
 // callback may leave is left. From here on, all of these are for the holder of the turn.
-int Outbox::write(Frame frame)
+int Outbox::write(Departing &out, std::span<const uint8_t> behind)
 {
-    int error = 0;
-    if (unwritten() > 0 && !queue_.empty())
-        error = write_out({}, Effort::all);
-    // Meanwhile: what has left must not leave again, and nothing follows our Close.
-    if (error == 0 && state() != State::open)
-        return ENOTCONN;
-    if (error == 0)
-        error = write_out(frame, Effort::all, may_leave_bytes());
+    for (int tries = 0;; ++tries) {
+        const int error = unwritten() > 0 && !queue_.empty() ? write_out({}, Effort::all) : 0;
+        if (error != 0)
+            return error;
+        // Meanwhile: what has left must not leave again, and nothing follows our Close.
+        if (state() != State::open)
+            return ENOTCONN;
+        if (is_current(out))
+            break;
+        if (const int failed = compress_again(out, tries); failed != 0) {
+            fail(failed); // the message that it continues cannot be taken back
+            return failed;
+        }
+    }
+    note_place(out);
+    Frame frame = out.frame();
+    frame.behind = behind;
+    const int error = write_out(frame, Effort::all, may_leave_bytes());
     if (error != EAGAIN)
         return error;
     callback_.has_left_frame = true;
@@ -156,9 +168,9 @@ int Outbox::write(Frame frame)
 int Outbox::write_out(Frame frame, Effort effort, size_t may_leave)
 {
     load_queue();
-    std::array<iovec, 4> parts{part_of(rest_of_begun()),
-                               part_of(std::span(to_write_).subspan(written_)),
-                               part_of(frame.header), part_of(frame.payload)};
+    std::array<iovec, kParts> parts{
+        part_of(rest_of_begun()), part_of(std::span(to_write_).subspan(written_)),
+        part_of(frame.header), part_of(frame.payload), part_of(frame.behind)};
     const size_t total = size_of(parts);
     std::span<iovec> rest = std::span(parts).subspan(begun_ ? 0 : 1);
     transport_wants_write_ = false; // unless flush_transport() is called meanwhile
@@ -234,17 +246,17 @@ void Outbox::load_queue()
     ++loads_;
 }
 
-// rest is what has not left of begun_, to_write_, a header and a payload. What it has of the last
-// two is added to to_write_.
+// rest is what has not left of begun_, to_write_, and a frame, which has three parts. What it has
+// of the frame is added to to_write_.
 void Outbox::keep(std::span<const iovec> rest)
 {
-    if (rest.size() == 4) {
-        begun_written_ = begun_->frame().size() - rest.front().iov_len;
+    if (rest.size() == kParts) {
+        begun_written_ = frame_of(*begun_).size() - rest.front().iov_len;
         rest = rest.subspan(1);
     } else {
         begun_ = nullptr;
     }
-    const bool all = rest.size() < 3; // of to_write_ has left
+    const bool all = rest.size() < kParts - 1; // of to_write_ has left
     written_ = to_write_.size() - (all ? 0 : rest.front().iov_len);
     rest = all ? rest : rest.subspan(1);
     const size_t more = size_of(rest);

@@ -12,6 +12,7 @@ namespace {
 
 constexpr uint8_t kFin = 0x80;
 constexpr uint8_t kReservedBits = 0x70;
+constexpr uint8_t kReservedBit1 = 0x40; // RFC 7692 6: the message is compressed
 constexpr uint8_t kOpcodeBits = 0x0f;
 constexpr uint8_t kMasked = 0x80;
 constexpr uint8_t kLengthBits = 0x7f;
@@ -84,7 +85,8 @@ const char *length_error(uint8_t length, std::span<const uint8_t> extended)
 } // namespace
 
 // A frame's length must fit in a size_t, which may have 32 bits.
-Decoder::Decoder(const FrameLimits &limits) : limits_(limits)
+Decoder::Decoder(const FrameLimits &limits, bool compression)
+    : limits_(limits), compression_(compression)
 {
     uint64_t addressable = std::numeric_limits<size_t>::max() - kMaxClientHeader;
     limits_.max_frame_payload = std::min(limits_.max_frame_payload, addressable);
@@ -137,6 +139,7 @@ Decoded Decoder::read_header(std::span<const uint8_t> bytes)
     }
 
     fin_ = (bytes[0] & kFin) != 0;
+    compressed_ = (bytes[0] & kReservedBit1) != 0;
     opcode_ = static_cast<Opcode>(bytes[0] & kOpcodeBits);
     payload_len_ = wanted == 0 ? length : read_big_endian(extended);
     header_len_ = static_cast<uint8_t>(2 + wanted + sizeof mask_);
@@ -161,8 +164,10 @@ const char *Decoder::first_byte_error(uint8_t byte) const
 {
     const uint8_t opcode = byte & kOpcodeBits;
     // RFC 6455 5.2: "If a nonzero value is received ... the receiving endpoint MUST _Fail ..."
-    if ((byte & kReservedBits) != 0) {
-        return "reserved bit is set"; // no extension defines one
+    const uint8_t allowed =
+        may_be_reserved_bit_1(static_cast<Opcode>(opcode)) ? kReservedBit1 : uint8_t{0};
+    if ((byte & kReservedBits & ~allowed) != 0) {
+        return "reserved bit is set"; // no extension defines it, there
     }
     // RFC 6455 5.2: "If an unknown opcode is received, the receiving endpoint MUST _Fail ..."
     if (!is_known_opcode(opcode)) {
@@ -179,16 +184,28 @@ const char *Decoder::first_byte_error(uint8_t byte) const
     return in_message_ ? "new message inside a fragmented one" : nullptr;
 }
 
+// RFC 7692 6.1: "An endpoint receiving such a frame MUST _Fail the WebSocket Connection_."
+bool Decoder::may_be_reserved_bit_1(Opcode opcode) const
+{
+    return compression_ && !is_control(opcode) && opcode != Opcode::continuation;
+}
+
 // message_len_ never exceeds the limit, so the subtraction does not wrap around.
 bool Decoder::exceeds_message_limit() const
 {
-    return !is_control(opcode_) && payload_len_ > limits_.max_message_payload - message_len_;
+    return !is_control(opcode_) && !is_compressed() &&
+           payload_len_ > limits_.max_message_payload - message_len_;
 }
 
 bool Decoder::is_text() const
 {
     return opcode_ == Opcode::text ||
            (opcode_ == Opcode::continuation && message_opcode_ == Opcode::text);
+}
+
+bool Decoder::is_compressed() const
+{
+    return opcode_ == Opcode::continuation ? message_compressed_ : compressed_;
 }
 
 // The header of the current frame, with kind need_more.
@@ -200,6 +217,7 @@ Decoded Decoder::describe() const
     result.payload_len = payload_len_;
     // RFC 6455 5.4: "... the type for all fragments in a message MUST be either text, binary, ..."
     result.message_opcode = opcode_ == Opcode::continuation ? message_opcode_ : opcode_;
+    result.compressed = is_compressed();
     result.frame_len = static_cast<size_t>(header_len_ + payload_len_);
     return result;
 }
@@ -211,12 +229,12 @@ bool Decoder::unmask_available(std::span<uint8_t> bytes)
     const uint64_t available = std::min<uint64_t>(bytes.size() - header_len_, payload_len_);
     while (unmasked_ < available) {
         const uint64_t left = available - unmasked_;
-        const size_t len = static_cast<size_t>(is_text() ? std::min(left, kStride) : left);
+        const size_t len = static_cast<size_t>(checks_utf8() ? std::min(left, kStride) : left);
         uint8_t *src = bytes.data() + header_len_ + unmasked_;
         uint8_t *dst = src - sizeof mask_;
         unmask(dst, src, len, mask_, static_cast<size_t>(unmasked_ % sizeof mask_));
         unmasked_ += len;
-        if (is_text() && !utf8_.feed({dst, len})) {
+        if (checks_utf8() && !utf8_.feed({dst, len})) {
             return false;
         }
     }
@@ -226,7 +244,7 @@ bool Decoder::unmask_available(std::span<uint8_t> bytes)
 Decoded Decoder::finish(std::span<uint8_t> bytes)
 {
     // RFC 6455 5.6: "... the whole message MUST contain valid UTF-8."
-    if (is_text() && fin_ && !utf8_.complete()) {
+    if (checks_utf8() && fin_ && !utf8_.complete()) {
         return failure(1007, "text ends inside a character");
     }
     Decoded result = describe();
@@ -243,7 +261,8 @@ Decoded Decoder::finish(std::span<uint8_t> bytes)
     in_message_ = !fin_;
     // RFC 6455 6.2: "... the endpoint MUST note the /type/ of the data ..."
     message_opcode_ = result.message_opcode;
-    message_len_ = fin_ ? 0 : message_len_ + payload_len_;
+    message_compressed_ = result.compressed;
+    message_len_ = fin_ || result.compressed ? 0 : message_len_ + payload_len_;
     if (fin_) {
         utf8_.reset();
     }
@@ -251,12 +270,13 @@ Decoded Decoder::finish(std::span<uint8_t> bytes)
 }
 
 // RFC 6455 6.1: "An endpoint MUST encapsulate the /data/ in a WebSocket frame ..."
-size_t encode_header(uint8_t *out, bool fin, Opcode opcode, uint64_t payload_len)
+size_t encode_header(uint8_t *out, bool fin, Opcode opcode, uint64_t payload_len, bool compressed)
 {
     // RFC 6455 5.2: "MUST be 0 unless an extension is negotiated ..."
     // RFC 6455 6.1: "The opcode ... of the first frame containing the data MUST be set ..."
     // RFC 6455 6.1: "The FIN bit ... of the last frame containing the data MUST be set to 1 ..."
-    out[0] = static_cast<uint8_t>((fin ? kFin : 0) | static_cast<uint8_t>(opcode));
+    out[0] = static_cast<uint8_t>((fin ? kFin : 0) | (compressed ? kReservedBit1 : 0) |
+                                  static_cast<uint8_t>(opcode));
     // RFC 6455 5.1: "A server MUST NOT mask any frames that it sends to the client."
     if (payload_len < kLength16) {
         out[1] = static_cast<uint8_t>(payload_len);

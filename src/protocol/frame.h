@@ -51,8 +51,10 @@ struct Decoded {
     bool fin = false; // these three: as soon as the header is there
     Opcode opcode = Opcode::continuation;
     uint64_t payload_len = 0;
-    Opcode message_opcode = Opcode::text; // frame: of the message a data frame belongs to
-    size_t frame_len = 0;                 // header and payload together; need_more: 0 while unknown
+    Opcode message_opcode =
+        Opcode::text;             // frame: these two: of the message a data frame belongs to
+    bool compressed = false;      // RFC 7692: its payload is to be inflated
+    size_t frame_len = 0;         // header and payload together; need_more: 0 while unknown
     uint8_t *payload = nullptr;   // frame: unmasked, in place, NUL-terminated at payload_len
     uint16_t close_code = 0;      // error: 1002, 1007 or 1009
     const char *reason = nullptr; // error: for the log and the Close frame, static
@@ -68,11 +70,13 @@ struct Decoded {
 // received (over the mask key). So the bytes may be moved as a block, but not
 // changed. Every check is made as soon as its bytes are there: a reserved bit at
 // the first byte, invalid UTF-8 at the offending byte. After too_large or error
-// the decoder must not be called again.
+// the decoder must not be called again. Whether a compressed message is UTF-8, and too
+// big, only shows once it is inflated: neither is checked here.
 class Decoder
 {
   public:
-    explicit Decoder(const FrameLimits &limits);
+    // compression: messages may be compressed (RFC 7692).
+    explicit Decoder(const FrameLimits &limits, bool compression = false);
 
     Decoded decode(std::span<uint8_t> bytes);
 
@@ -83,19 +87,25 @@ class Decoder
     Decoded read_header(std::span<const uint8_t> bytes);
     Decoded describe() const;
     const char *first_byte_error(uint8_t byte) const;
+    bool may_be_reserved_bit_1(Opcode opcode) const;
     bool exceeds_message_limit() const;
     bool is_text() const;
+    bool is_compressed() const;
+    bool checks_utf8() const { return is_text() && !is_compressed(); }
     bool unmask_available(std::span<uint8_t> bytes);
     Decoded finish(std::span<uint8_t> bytes);
 
     FrameLimits limits_;
+    const bool compression_;
     Utf8Validator utf8_; // of the text message that is coming in
     bool in_message_ = false;
+    bool message_compressed_ = false;
     Opcode message_opcode_ = Opcode::text;
-    uint64_t message_len_ = 0; // payload of the fragments before this frame
+    uint64_t message_len_ = 0; // payload of the fragments before this frame; 0 if compressed
     // Of the current frame, once its header is complete:
     bool have_header_ = false;
     bool fin_ = false;
+    bool compressed_ = false; // its first reserved bit
     Opcode opcode_ = Opcode::text;
     uint8_t header_len_ = 0; // mask key included
     uint8_t mask_[4] = {};
@@ -104,8 +114,10 @@ class Decoder
 };
 
 // Writes the header of an unmasked frame, at most kMaxServerHeader bytes, with
-// the shortest length encoding. Returns its length.
-size_t encode_header(uint8_t *out, bool fin, Opcode opcode, uint64_t payload_len);
+// the shortest length encoding. compressed: it is the first one of a compressed message.
+// Returns its length.
+size_t encode_header(uint8_t *out, bool fin, Opcode opcode, uint64_t payload_len,
+                     bool compressed = false);
 
 // Whether an endpoint may send this code in a Close frame: those of RFC 6455 7.4, and
 // 1012 to 1014 of the IANA registry.

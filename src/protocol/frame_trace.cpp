@@ -29,7 +29,10 @@ const char *name_of(uint8_t opcode)
 std::string text_of(const FrameTrace::Entry &entry, uint32_t now_ms)
 {
     std::string text = name_of(entry.first_byte & 0xf);
-    if ((entry.first_byte & 0x70) != 0)
+    const int reserved_bits = entry.first_byte & 0x70;
+    if (reserved_bits == 0x40) // RFC 7692 6
+        text += " (compressed)";
+    else if (reserved_bits != 0)
         text += " (reserved bits)";
     if ((entry.first_byte & 0x80) == 0)
         text += " (more)";

@@ -25,7 +25,14 @@ class History
           size_(std::exchange(other.size_, 0))
     {
     }
-    History &operator=(History &&) = delete;
+    History &operator=(History &&other) noexcept
+    {
+        bytes_.swap(other.bytes_);
+        std::swap(most_, other.most_);
+        std::swap(room_, other.room_);
+        std::swap(size_, other.size_);
+        return *this;
+    }
 
     // Throws std::bad_alloc, with nothing changed.
     void append(std::span<const uint8_t> added)

@@ -84,6 +84,7 @@ int Engine::publish(const libwebsock_publication &given, const libwebsock_topic_
         return EMSGSIZE;
     Packet packet;
     packet.opcode = given.opcode == 0 ? WS_OPCODE_TEXT : given.opcode;
+    packet.uncompressed = (given.flags & LIBWEBSOCK_UNCOMPRESSED) != 0;
     packet.publisher = publisher;
     packet.id = view(given.id);
     packet.key = view(given.key);

@@ -171,6 +171,7 @@ FollowedTopic::Outcome FollowedTopic::hand_over(TopicHost &host, uint64_t offset
     publication.size = sizeof publication;
     publication.topic = name_.c_str();
     publication.opcode = packet.opcode;
+    publication.flags = packet.uncompressed ? LIBWEBSOCK_UNCOMPRESSED : 0;
     publication.payload = packet.payload.data();
     publication.payload_len = packet.payload.size();
     publication.id = c_string(packet.id, id);

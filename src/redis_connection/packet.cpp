@@ -1,5 +1,6 @@
 // packet.cpp: see packet.h. A packet is a header of fixed length, then id, key and payload:
-// version, opcode, node (8 bytes, big-endian), sequence (8), publisher (8), lengths of id and key.
+// version, opcode (and kUncompressed), node (8 bytes, big-endian), sequence (8), publisher (8),
+// lengths of id and key.
 #include "redis_connection/packet.h"
 
 #include <charconv>
@@ -10,6 +11,7 @@ namespace websock::redis {
 namespace {
 
 constexpr char kVersion = 1;
+constexpr unsigned kUncompressed = 0x80;
 constexpr size_t kPublisherAt = kOriginAt + 16;
 constexpr size_t kLengthsAt = kPublisherAt + 8;
 constexpr size_t kHeader = kLengthsAt + 2;
@@ -55,7 +57,7 @@ std::string pack(const Packet &packet)
     bytes.reserve(kHeader + packet.id.size() + packet.key.size() + packet.payload.size());
     bytes.resize(kHeader);
     bytes[0] = kVersion;
-    bytes[1] = static_cast<char>(packet.opcode);
+    bytes[1] = static_cast<char>(packet.opcode | (packet.uncompressed ? kUncompressed : 0));
     set_origin(bytes, packet.origin);
     put(&bytes[kPublisherAt], packet.publisher);
     bytes[kLengthsAt] = static_cast<char>(packet.id.size());
@@ -83,7 +85,9 @@ std::optional<Packet> unpack(std::string_view bytes)
     if (bytes.size() < kHeader || bytes[0] != kVersion)
         return std::nullopt;
     Packet packet;
-    packet.opcode = static_cast<unsigned char>(bytes[1]);
+    const unsigned opcode = static_cast<unsigned char>(bytes[1]);
+    packet.opcode = opcode & ~kUncompressed;
+    packet.uncompressed = (opcode & kUncompressed) != 0;
     packet.origin = {get(&bytes[kOriginAt]), get(&bytes[kOriginAt + 8])};
     packet.publisher = get(&bytes[kPublisherAt]);
     const size_t id = static_cast<unsigned char>(bytes[kLengthsAt]);

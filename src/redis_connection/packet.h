@@ -23,6 +23,7 @@ struct Origin {
 
 struct Packet {
     unsigned opcode = 0; // WS_OPCODE_TEXT or WS_OPCODE_BINARY
+    bool uncompressed = false;
     Origin origin;
     uint64_t publisher = 0; // a client of that node; 0: none
     std::string_view id;    // empty: none; neither contains a NUL

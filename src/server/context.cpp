@@ -115,6 +115,8 @@ int Context::begin(bool waits)
 int Context::start()
 {
     engine_.settings = handle_;
+    if (handle_.compression != 0)
+        engine_.compression.watch(std::make_shared<CompressionPools>(handle_.compression_level));
     // OpenSSL initialises itself on first use: do it here, on a large stack, before anybody waits.
     (void)accept_key("");
     Dispatcher::Options options{.max_workers = handle_.max_workers,
@@ -288,9 +290,9 @@ bool Context::end()
     return !ran || drain([] { return false; }) == 0;
 }
 
-int Context::send_all(const Ref<Message> &message)
+int Context::send_all(const Message::Content &content)
 {
-    return in_forked_child() ? EPERM : Broadcast::send(engine_, message);
+    return in_forked_child() ? EPERM : Broadcast::send(engine_, engine_.make_message(content));
 }
 
 int Context::publish(std::string_view topic, const Message::Content &content)

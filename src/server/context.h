@@ -50,7 +50,7 @@ class Context
     int port() EXCLUDES(mutex_); // -1: it listens on none
     int wait() EXCLUDES(mutex_);
     int stop() noexcept; // async-signal-safe
-    int send_all(const Ref<Message> &message);
+    int send_all(const Message::Content &content);
     int publish(std::string_view topic, const Message::Content &content);
     int configure_topics(std::string_view prefix, const Topic::Options &options);
 

@@ -2,6 +2,7 @@
 #include "server/settings.h"
 
 #include "base/thread.h"
+#include "protocol/history.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -78,6 +79,9 @@ void set_default_settings(libwebsock_context &context, size_t max_frame_payload)
     context.max_topics = 10'000;
     context.max_subscriptions_per_client = 1000;
     context.max_topic_bytes = 64 * kMiB;
+    context.compression_level = 3;
+    context.compression_history = 2048;
+    context.compression_window_bits = 12;
 }
 
 BadSetting bad_setting(const libwebsock_context &context)
@@ -101,6 +105,11 @@ BadSetting bad_setting(const libwebsock_context &context)
         {"max_subscriptions_per_client", context.max_subscriptions_per_client > 0},
         {"max_topic_bytes", context.max_topic_bytes > 0},
         {"send_buffer_bytes", context.send_buffer_bytes <= kMostSendBuffer},
+        {"compression", context.compression == 0 || context.compression == 1},
+        {"compression_level", context.compression_level >= 1 && context.compression_level <= 9},
+        {"compression_history", context.compression_history <= History::kMost},
+        {"compression_window_bits",
+         context.compression_window_bits >= 8 && context.compression_window_bits <= 15},
         {"close_trace_frames", context.close_trace_frames <= kMostTraced},
     };
     for (const auto &check : checks) {

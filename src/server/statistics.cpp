@@ -12,12 +12,29 @@
 
 namespace websock {
 
+namespace {
+
+void write_pool_statistics(const CompressionPools &pools, libwebsock_statistics &out)
+{
+    const PoolFigures deflaters = pools.deflaters.figures();
+    const PoolFigures inflaters = pools.inflaters.figures();
+    out.connections_compressed = pools.connections;
+    out.deflate_microseconds = pools.deflate_ns / 1000;
+    out.inflate_microseconds = pools.inflate_ns / 1000;
+    out.compression_states = deflaters.in_use + deflaters.idle + inflaters.in_use + inflaters.idle;
+    out.compression_state_bytes = deflaters.memory + inflaters.memory;
+}
+
+} // namespace
+
 void write_statistics(Engine &engine, Topics &topics, libwebsock_statistics &out)
 {
     const Registry::Figures connections = engine.registry.figures();
     const Dispatcher::Figures events = engine.dispatcher.figures();
     const Topics::Totals topic_totals = topics.totals();
     const TopicCounts &counts = topics.counts();
+    const Registry::Compressed &deflated = connections.traffic.deflated;
+    const Registry::Compressed &inflated = connections.traffic.inflated;
     using Refused = Registry::Refused;
     const auto refused = [&](Refused why) { return connections.refused[static_cast<size_t>(why)]; };
     const auto longest = std::chrono::duration_cast<std::chrono::milliseconds>(events.longest);
@@ -52,7 +69,20 @@ void write_statistics(Engine &engine, Topics &topics, libwebsock_statistics &out
         .replaced = counts.replaced,
         .missed = counts.missed,
         .closed_behind = counts.closed_behind,
-        .blocked_writers = engine.flusher.watched()};
+        .blocked_writers = engine.flusher.watched(),
+        .connections_compressed = 0,
+        .deflated_messages = deflated.messages,
+        .deflated_bytes_before = deflated.bytes_before,
+        .deflated_bytes_after = deflated.bytes_after,
+        .deflate_microseconds = 0,
+        .inflated_messages = inflated.messages,
+        .inflated_bytes_before = inflated.bytes_before,
+        .inflated_bytes_after = inflated.bytes_after,
+        .inflate_microseconds = 0,
+        .compression_states = 0,
+        .compression_state_bytes = 0};
+    if (const CompressionPools *const pools = engine.compression.pools().get())
+        write_pool_statistics(*pools, all);
     std::copy(connections.closed.begin(), connections.closed.end(), all.closed);
     std::memcpy(&out, &all, std::min(out.size, sizeof all));
 }

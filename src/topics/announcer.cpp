@@ -110,7 +110,8 @@ bool Announcer::tell_one()
         .payload_len = message.payload().size(),
         .id = message.id().empty() ? nullptr : message.id().data(),
         .key = message.key().empty() ? nullptr : message.key().data(),
-        .publisher = nullptr};
+        .publisher = nullptr,
+        .flags = message.must_stay_uncompressed() ? LIBWEBSOCK_UNCOMPRESSED : 0};
     try {
         if (engine_.settings.onpublished) // it may have been taken away before the server ran
             engine_.settings.onpublished(&engine_.context, &publication);

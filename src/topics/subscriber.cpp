@@ -237,7 +237,7 @@ size_t Subscriber::read(Subscription &subscription, size_t most, Items &out, Beh
     const auto take = [&](uint64_t offset, const Ref<Message> &message) {
         if (!subscription.no_echo || message->publisher() != client_.number()) {
             out.push_back({message, &subscription, offset});
-            bytes += message->frame().size();
+            bytes += message->payload().size();
             any = true;
         } else if (!any) {
             subscription.cursor.store(offset + 1, std::memory_order_relaxed);

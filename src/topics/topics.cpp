@@ -171,7 +171,7 @@ int Topics::publish(std::string_view name, const Message::Content &content)
 {
     if (backplane())
         return publish_elsewhere(name, content);
-    const Ref<Message> message = Message::make(content);
+    const Ref<Message> message = engine_.make_message(content);
     if (announcer_.is_full())
         return ENOBUFS;
     const int64_t now_ms = coarse_ms();

@@ -74,7 +74,9 @@ int Topics::publish_elsewhere(std::string_view name, const Message::Content &con
                                              .payload_len = content.payload.size(),
                                              .id = or_null(content.id),
                                              .key = or_null(content.key),
-                                             .publisher = nullptr};
+                                             .publisher = nullptr,
+                                             .flags = content.uncompressed ? LIBWEBSOCK_UNCOMPRESSED
+                                                                           : 0};
     libwebsock_topic_options options{};
     {
         Lock lock(mutex_);
@@ -126,7 +128,7 @@ bool Topics::catch_up(Topic &topic) const
 int Topics::deliver(std::string_view name, uint64_t number, const Topic::Kept &at,
                     const Message::Content *content, uint64_t &next)
 {
-    Ref<Message> message = content ? Message::make(*content) : Ref<Message>();
+    Ref<Message> message = content ? engine_.make_message(*content) : Ref<Message>();
     Ref<Topic> topic;
     size_t most_bytes = 0;
     {

@@ -63,7 +63,7 @@ socklen_t make_address(const char *host, int port, sockaddr_storage &address)
 
 } // namespace
 
-Client::Client(int port, const Options &options)
+Client::Client(int port, const Options &options) : extensions_(options.extensions)
 {
     try {
         connect(options, port);
@@ -81,7 +81,10 @@ Client::Client(Client &&other) noexcept
     : fd_(std::exchange(other.fd_, -1)), stream_(std::move(other.stream_)),
       tls_(std::exchange(other.tls_, nullptr)), input_(std::move(other.input_)),
       position_(other.position_), bytes_sent_(other.bytes_sent_),
-      bytes_received_(other.bytes_received_)
+      bytes_received_(other.bytes_received_), extensions_(std::move(other.extensions_)),
+      inflate_(std::move(other.inflate_)), deflate_(std::move(other.deflate_)),
+      inflate_each_(other.inflate_each_), deflate_each_(other.deflate_each_),
+      in_compressed_(other.in_compressed_)
 {
 }
 

@@ -3,12 +3,14 @@
 // frames, lengths that could be shorter, an unexpected end. No test cases.
 #pragma once
 
+#include "deflate_stream.h"
 #include "stream.h"
 #include "wire.h"
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -29,6 +31,7 @@ class Client
         int send_buffer = 0;
         Transport transport = default_transport();
         TlsOptions tls = {};
+        const char *extensions = ""; // what the handshake offers
     };
 
     // Connects, and does the TLS handshake if there is one, but not the opening handshake.
@@ -44,7 +47,8 @@ class Client
     // A client without TLS over a connected stream socket, which it owns from now on.
     static Client over(int fd);
 
-    // Sends upgrade_request and returns the answer, which must be a valid 101.
+    // Sends upgrade_request and returns the answer, which must be a valid 101. If the server has
+    // accepted permessage-deflate, the frames of messages are inflated from here on.
     HttpAnswer handshake(std::string_view target = "/", std::string_view headers = "");
 
     // Reads one HTTP answer. A 101 has no body, nor has the answer to a HEAD.
@@ -54,6 +58,8 @@ class Client
     void send_frame(bool fin, unsigned opcode, std::string_view payload, bool masked = true);
     void send_text(std::string_view payload);
     void send_binary(std::string_view payload);
+    // A whole message, compressed as a continuation of all that was sent so before.
+    void send_compressed(unsigned opcode, std::string_view payload);
     void send_close(unsigned code, std::string_view reason = "");
 
     // Sends as much as the socket takes without waiting. Returns how much that was.
@@ -102,6 +108,8 @@ class Client
     bool fill(Clock::time_point deadline); // waits until something has come; false at the end
     std::string take(size_t len, Clock::time_point deadline);
     [[noreturn]] void fail_at_end();
+    void take_extensions(const std::string &answered);
+    void inflate(Frame &frame, bool compressed);
 
     int fd_ = -1;
     std::unique_ptr<Stream> stream_; // null after reset
@@ -110,6 +118,12 @@ class Client
     size_t position_ = 0;
     uint64_t bytes_sent_ = 0;
     uint64_t bytes_received_ = 0;
+    std::string extensions_; // to be offered
+    std::optional<InflateStream> inflate_;
+    std::optional<DeflateStream> deflate_;
+    bool inflate_each_ = false; // without context takeover, these two
+    bool deflate_each_ = false;
+    bool in_compressed_ = false; // between the fragments of a compressed message
 };
 
 } // namespace test

@@ -10,9 +10,23 @@
 
 namespace test {
 
+namespace {
+
+// Of a parameter of permessage-deflate, as the server answers it.
+int window_bits(const std::string &answered, const std::string &name)
+{
+    const size_t at = answered.find(name + "=");
+    return at == std::string::npos ? 15 : std::stoi(answered.substr(at + name.size() + 1));
+}
+
+} // namespace
+
 HttpAnswer Client::handshake(std::string_view target, std::string_view headers)
 {
-    send_raw(upgrade_request(target, headers));
+    std::string all(headers);
+    if (!extensions_.empty())
+        all += "Sec-WebSocket-Extensions: " + extensions_ + "\r\n";
+    send_raw(upgrade_request(target, all));
     HttpAnswer answer = receive_http();
     if (answer.status != 101)
         fail("refused: " + answer.head);
@@ -21,7 +35,18 @@ HttpAnswer Client::handshake(std::string_view target, std::string_view headers)
     if (::strcasecmp(answer.header("Upgrade").c_str(), "websocket") != 0 ||
         ::strcasecmp(answer.header("Connection").c_str(), "upgrade") != 0)
         fail("no upgrade: " + answer.head);
+    take_extensions(answer.header("Sec-WebSocket-Extensions"));
     return answer;
+}
+
+void Client::take_extensions(const std::string &answered)
+{
+    if (!answered.starts_with("permessage-deflate"))
+        return;
+    inflate_.emplace(window_bits(answered, "server_max_window_bits"));
+    deflate_.emplace(window_bits(answered, "client_max_window_bits"));
+    inflate_each_ = answered.find("server_no_context_takeover") != std::string::npos;
+    deflate_each_ = answered.find("client_no_context_takeover") != std::string::npos;
 }
 
 HttpAnswer Client::receive_http(bool has_body)
@@ -51,6 +76,14 @@ void Client::send_text(std::string_view payload) { send_frame(true, WS_OPCODE_TE
 
 void Client::send_binary(std::string_view payload) { send_frame(true, WS_OPCODE_BINARY, payload); }
 
+void Client::send_compressed(unsigned opcode, std::string_view payload)
+{
+    const unsigned kReservedBit1 = 0x40;
+    send_frame(true, opcode | kReservedBit1, deflate_.value().feed(payload));
+    if (deflate_each_)
+        deflate_->reset();
+}
+
 void Client::send_close(unsigned code, std::string_view reason)
 {
     send_frame(true, WS_OPCODE_CLOSE, close_payload(code, reason));
@@ -63,7 +96,8 @@ Frame Client::receive_frame()
     unsigned first = static_cast<unsigned char>(head[0]);
     unsigned second = static_cast<unsigned char>(head[1]);
     Frame frame{(first & 0x80) != 0, first & 0xf, {}};
-    if ((first & 0x70) != 0)
+    const bool compressed = (first & 0x70) == 0x40 && inflate_;
+    if ((first & 0x70) != 0 && !compressed)
         fail("reserved bits are set");
     if ((second & 0x80) != 0)
         fail("the server masked a frame"); // RFC 6455 5.1
@@ -79,7 +113,27 @@ Frame Client::receive_frame()
     if (len > SIZE_MAX)
         fail("the frame is longer than memory");
     frame.payload = take(static_cast<size_t>(len), deadline);
+    inflate(frame, compressed);
     return frame;
+}
+
+void Client::inflate(Frame &frame, bool compressed)
+{
+    if ((frame.opcode & 0x8) != 0 || frame.opcode == WS_OPCODE_CONTINUE) {
+        if (compressed) // RFC 7692 6.1
+            fail("a frame that does not begin a message says that it is compressed");
+        if (!in_compressed_ || frame.opcode != WS_OPCODE_CONTINUE)
+            return;
+    }
+    in_compressed_ = in_compressed_ || compressed;
+    if (!in_compressed_)
+        return;
+    frame.compressed = true;
+    frame.wire_len = frame.payload.size();
+    frame.payload = inflate_->feed(frame.payload, frame.fin);
+    in_compressed_ = !frame.fin;
+    if (frame.fin && inflate_each_)
+        inflate_->reset();
 }
 
 std::string Client::receive_text()

@@ -12,7 +12,9 @@ namespace test {
 struct Frame {
     bool fin = false;
     unsigned opcode = 0;
-    std::string payload;
+    std::string payload = {}; // inflated, if it came compressed
+    bool compressed = false;
+    size_t wire_len = 0; // of a compressed one: bytes of payload as they came
 };
 
 struct Close {

@@ -55,7 +55,7 @@ void add(TopicLog &log, std::initializer_list<const char *> texts,
 TEST_CASE("a message is a whole frame, with its id and key behind it")
 {
     const Ref<Message> made = Message::make({Opcode::binary, bytes_of("abc"), "id-7", "EUR", 42});
-    CHECK(std::string(reinterpret_cast<const char *>(made->frame().data()), made->frame().size()) ==
+    CHECK(std::string(reinterpret_cast<const char *>(made->frame(0).data()), made->frame(0).size()) ==
           "\x82\x03"
           "abc");
     CHECK(text_of(*made) == "abc");

@@ -1,0 +1,51 @@
+// compression_trimmer.h: gives states of zlib back that have not been used for a second or two.
+#pragma once
+
+#include "dispatch/dispatcher.h"
+#include "protocol/compression_pools.h"
+
+#include <memory>
+
+namespace websock {
+
+class CompressionTrimmer final : public Runnable
+{
+  public:
+    explicit CompressionTrimmer(Dispatcher &dispatcher) : dispatcher_(dispatcher) {}
+
+    // Before any connection there is. nullptr: nothing is compressed.
+    void watch(std::shared_ptr<CompressionPools> pools) { pools_ = std::move(pools); }
+    const std::shared_ptr<CompressionPools> &pools() const { return pools_; }
+
+    // A connection compresses: while one does, or there are states, it looks now and then.
+    void connection_begins()
+    {
+        ++pools_->connections;
+        dispatcher_.expire_at(*this, in_ms(kLookMs));
+    }
+    void connection_ends() { --pools_->connections; }
+
+    void run(Progress &, std::vector<uint8_t> &) noexcept override {}
+    void expired() noexcept override
+    {
+        pools_->deflaters.give_back_idle();
+        pools_->inflaters.give_back_idle();
+        if (pools_->has_states())
+            dispatcher_.expire_at(*this, in_ms(kLookMs));
+        else if (pools_->connections > 0)
+            dispatcher_.expire_at(*this, in_ms(kQuietMs));
+    }
+    // It lives as long as the dispatcher.
+    void retain() noexcept override {}
+    void release() noexcept override {}
+    const char *name() const noexcept override { return "idle states of zlib"; }
+
+  private:
+    static constexpr int kLookMs = 1000;
+    static constexpr int kQuietMs = 5000;
+
+    Dispatcher &dispatcher_;
+    std::shared_ptr<CompressionPools> pools_;
+};
+
+} // namespace websock

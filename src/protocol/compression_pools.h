@@ -1,0 +1,50 @@
+// compression_pools.h: the states of zlib that all connections of a server share, in both
+// directions, and the time that is spent in them.
+#pragma once
+
+#include "base/clock.h"
+#include "protocol/deflate_pool.h"
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace websock {
+
+struct CompressionPools {
+    explicit CompressionPools(int level) : deflaters(level) {}
+
+    // Adds the time of its life.
+    class Timer
+    {
+      public:
+        explicit Timer(std::atomic<uint64_t> &sum) : sum_(sum) {}
+        ~Timer()
+        {
+            const std::chrono::nanoseconds time = Clock::now() - begin_;
+            sum_.fetch_add(static_cast<uint64_t>(time.count()), std::memory_order_relaxed);
+        }
+        Timer(const Timer &) = delete;
+        Timer &operator=(const Timer &) = delete;
+
+      private:
+        std::atomic<uint64_t> &sum_;
+        const TimePoint begin_ = Clock::now();
+    };
+
+    DeflaterPool deflaters;
+    InflaterPool inflaters;
+    std::atomic<size_t> connections{0}; // that send or receive compressed messages, now
+    std::atomic<uint64_t> deflate_ns{0};
+    std::atomic<uint64_t> inflate_ns{0};
+
+    bool has_states() const
+    {
+        const PoolFigures out = deflaters.figures();
+        const PoolFigures in = inflaters.figures();
+        return out.in_use + out.idle + in.in_use + in.idle > 0;
+    }
+};
+
+} // namespace websock
