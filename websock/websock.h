@@ -367,7 +367,7 @@ struct libwebsock_context {
     size_t compression_history;   /* 2048. So much of what was sent last is kept for each client;
                                    * its next message refers to that. 0: each message stands
                                    * for itself. At most 32768 */
-    int compression_window_bits;  /* 12. 8 to 15. A client that lets us choose is asked to refer
+    int compression_window_bits;  /* 10. 8 to 15. A client that lets us choose is asked to refer
                                    * back by 2^n bytes at most, so that no more need be kept
                                    * for it; n is 15 for others */
 };

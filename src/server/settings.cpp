@@ -81,7 +81,7 @@ void set_default_settings(libwebsock_context &context, size_t max_frame_payload)
     context.max_topic_bytes = 64 * kMiB;
     context.compression_level = 3;
     context.compression_history = 2048;
-    context.compression_window_bits = 12;
+    context.compression_window_bits = 10;
 }
 
 BadSetting bad_setting(const libwebsock_context &context)
