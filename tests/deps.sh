@@ -56,6 +56,7 @@ node_ws() { [ -e /usr/share/nodejs/ws ] || node -e 'require("ws")'; }
 look_for_bench()
 {
     need gnuplot-nox gnuplot program gnuplot
+    need zlib1g-dev "zlib's headers" header zlib.h
     need_node_ws
     need libwebsockets-dev "libwebsockets' headers" header libwebsockets.h
     need libboost-dev "Boost's headers" header boost/beast.hpp

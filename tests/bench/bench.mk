@@ -2,7 +2,8 @@
 bench_dir := $(BUILD)/bench
 bench_clients := $(addprefix $(bench_dir)/,load churn idle fanout crowd stale)
 bench_floors := $(addprefix $(bench_dir)/,thread_floor epoll_floor fanout_floor)
-bench_programs := $(bench_clients) $(bench_floors) $(addprefix $(bench_dir)/,micro echo_server publish)
+bench_deflate := $(addprefix $(bench_dir)/,deflate_load)
+bench_programs := $(bench_clients) $(bench_deflate) $(bench_floors) $(addprefix $(bench_dir)/,micro echo_server publish)
 
 # Other libraries' servers, where their headers are installed.
 with_header = $(if $(wildcard $(addsuffix /$(1),/usr/include /usr/local/include)),$(2))
@@ -24,12 +25,14 @@ bench:
 
 bench-programs: $(bench_programs) $(bench_peers) $(bench_cluster)
 $(bench_clients): $(bench_dir)/%: $(addprefix $(BUILD)/tests/bench/,%.o peers.o exchange.o stream.o settings.o meter.o)
+$(bench_deflate): $(bench_dir)/%: $(addprefix $(BUILD)/tests/bench/,%.o deflate_peers.o deflate_client.o texts.o exchange.o stream.o settings.o meter.o)
 $(bench_clients) $(bench_dir)/micro: bench_libs := -lssl -lcrypto
+$(bench_deflate): bench_libs := -lssl -lcrypto -lz
 $(bench_floors): $(bench_dir)/%: $(addprefix $(BUILD)/tests/bench/,%.o raw_echo.o)
 $(bench_dir)/micro: $(BUILD)/tests/bench/micro.o $(src_objects)
 bench_servers := $(addprefix $(bench_dir)/,echo_server publish)
 $(bench_servers): $(bench_dir)/%: $(BUILD)/tests/bench/%.o $(archive)
-$(bench_clients) $(bench_floors) $(bench_dir)/micro:
+$(bench_clients) $(bench_deflate) $(bench_floors) $(bench_dir)/micro:
 	@mkdir -p $(@D)
 	$(CXX) $(sanitize) $(LDFLAGS) $^ $(bench_libs) -pthread -o $@
 $(bench_servers):

@@ -16,7 +16,8 @@ namespace {
                  "usage: %s --port PORT [--server-pid PID] [--raw] [--text]\n"
                  "    [--tls|--resumed] [--connections N] [--payload BYTES] [--depth N]\n"
                  "    [--seconds S] [--warmup S] [--until secured|opened|closed]\n"
-                 "    [--rate MESSAGES_PER_SECOND] [--deaf N]\n",
+                 "    [--rate MESSAGES_PER_SECOND] [--deaf N]\n"
+                 "    [--message ticker|json2k|json64k|random2k] [--compressed] [--hold]\n",
                  program);
     std::exit(2);
 }
@@ -62,6 +63,9 @@ Settings parse_settings(int argc, char **argv, Settings settings)
         {"warmup", required_argument, nullptr, 'w'},
         {"rate", required_argument, nullptr, 'm'},
         {"deaf", required_argument, nullptr, 'D'},
+        {"message", required_argument, nullptr, 'M'},
+        {"compressed", no_argument, nullptr, 'z'},
+        {"hold", no_argument, nullptr, 'h'},
         {nullptr, 0, nullptr, 0},
     };
     for (;;) {
@@ -108,6 +112,15 @@ Settings parse_settings(int argc, char **argv, Settings settings)
             continue;
         case 'D':
             settings.deaf = static_cast<size_t>(value(0, kMostConnections));
+            continue;
+        case 'M':
+            settings.message = optarg;
+            continue;
+        case 'z':
+            settings.compressed = true;
+            continue;
+        case 'h':
+            settings.hold = true;
             continue;
         case 'm':
             settings.rate = value(1, kMostRate);

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <sys/types.h>
 
 namespace bench {
@@ -28,8 +29,11 @@ struct Settings {
     size_t depth = 1;        // messages in flight on a connection
     double seconds = 3;      // measured, after the warm-up
     double warmup_seconds = 0.5;
-    double rate = 10000; // messages a second, for clients that keep a rate
-    size_t deaf = 0;     // more connections, which are never read
+    double rate = 10000;            // messages a second, for clients that keep a rate
+    size_t deaf = 0;                // more connections, which are never read
+    std::string message = "json2k"; // of the clients of compression; see texts.h
+    bool compressed = false;        // permessage-deflate is offered, and must be accepted
+    bool hold = false;              // keeps the connections, silent, until stdin ends
 };
 
 inline constexpr size_t kMostConnections = 200000;
