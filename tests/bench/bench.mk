@@ -2,7 +2,7 @@
 bench_dir := $(BUILD)/bench
 bench_clients := $(addprefix $(bench_dir)/,load churn idle fanout crowd stale)
 bench_floors := $(addprefix $(bench_dir)/,thread_floor epoll_floor fanout_floor)
-bench_deflate := $(addprefix $(bench_dir)/,deflate_load)
+bench_deflate := $(addprefix $(bench_dir)/,deflate_load deflate_fanout)
 bench_programs := $(bench_clients) $(bench_deflate) $(bench_floors) $(addprefix $(bench_dir)/,micro echo_server publish)
 
 # Other libraries' servers, where their headers are installed.
