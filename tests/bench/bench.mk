@@ -46,6 +46,7 @@ $(bench_peers): $(bench_dir)/peers/%: $(BUILD)/tests/bench/peers/%.o
 	$(CXX) $(sanitize) $(LDFLAGS) $^ $(bench_libs) -pthread -o $@
 $(bench_peers): cppflags += -DNDEBUG
 $(bench_dir)/peers/libwebsockets: bench_libs := -lwebsockets
+$(bench_dir)/peers/websocketpp: bench_libs := -lz
 $(bench_peers): cxxflags += -std=c++17
 
 $(bench_dir)/cluster_node: $(BUILD)/tests/bench/cluster_node.o $(redis_archive) $(archive)

@@ -2,7 +2,9 @@
  * share, in C and C++: PROGRAM WORK, where WORK is echo, fanout (each message goes to all
  * clients), topics (the same, by a topic if the server has them), or block=MILLISECONDS
  * before each echo. libwebsock also has prices=BYTES: 500 prices change ten times a second
- * each, for all clients, and BYTES is its send_buffer_bytes. */
+ * each, for all clients, and BYTES is its send_buffer_bytes.
+ * BENCH_COMPRESSION=LEVEL in the environment turns permessage-deflate on, as the library has it
+ * by default but for the level; 0 is its own. */
 #ifndef BENCH_WORK_H
 #define BENCH_WORK_H
 
@@ -21,12 +23,15 @@ struct bench_work {
     int block_ms;
     int prices;
     size_t send_buffer_bytes;
+    int compression;
+    int compression_level; /* 0: the library's own */
 };
 
 static inline struct bench_work parse_work(int argc, char **argv)
 {
-    struct bench_work work = {0, 0, 0, 0, 0};
+    struct bench_work work = {0, 0, 0, 0, 0, 0, 0};
     const char *word = argc > 1 ? argv[1] : "";
+    const char *level = getenv("BENCH_COMPRESSION");
 
     work.topics = strcmp(word, "topics") == 0;
     work.fanout = work.topics || strcmp(word, "fanout") == 0;
@@ -37,6 +42,8 @@ static inline struct bench_work parse_work(int argc, char **argv)
         work.prices = 1;
         work.send_buffer_bytes = (size_t)strtoul(word + 7, NULL, 10);
     }
+    work.compression = level != NULL;
+    work.compression_level = level ? atoi(level) : 0;
     if (!work.fanout && !work.prices && work.block_ms <= 0 && strcmp(word, "echo") != 0) {
         fprintf(stderr, "usage: %s echo|fanout|topics|block=MILLISECONDS\n", argv[0]);
         exit(2);

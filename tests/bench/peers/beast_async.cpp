@@ -25,13 +25,25 @@ using beast::error_code;
 
 bench_work work;
 
+// Beast's defaults: level 8, memory level 4, windows of 15 bits, all messages. It ends each with a
+// full flush, so it keeps its window and never refers to an earlier message.
+websocket::permessage_deflate compression()
+{
+    websocket::permessage_deflate options;
+    options.server_enable = work.compression;
+    if (work.compression_level > 0)
+        options.compLevel = work.compression_level;
+    return options;
+}
+
 void configure(Stream &stream)
 {
     error_code ignored;
     beast::get_lowest_layer(stream).set_option(tcp::no_delay(true), ignored);
     stream.set_option(websocket::stream_base::timeout::suggested(beast::role_type::server));
     stream.read_message_max(MOST_MESSAGE_BYTES);
-    stream.auto_fragment(false); // a message is one frame, whatever its size
+    stream.auto_fragment(false); // a message is one frame, whatever its size; not if compressed
+    stream.set_option(compression());
 }
 
 // Reads a message, writes it from the buffer it was read into, reads the next one.

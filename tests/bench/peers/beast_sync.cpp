@@ -20,6 +20,17 @@ using tcp = asio::ip::tcp;
 
 bench_work work;
 
+// Beast's defaults: level 8, memory level 4, windows of 15 bits, all messages. It ends each with a
+// full flush, so it keeps its window and never refers to an earlier message.
+websocket::permessage_deflate compression()
+{
+    websocket::permessage_deflate options;
+    options.server_enable = work.compression;
+    if (work.compression_level > 0)
+        options.compLevel = work.compression_level;
+    return options;
+}
+
 // A client that others send to as well.
 struct Session {
     explicit Session(tcp::socket socket) : stream(std::move(socket)) {}
@@ -105,7 +116,9 @@ void serve(tcp::socket socket)
     socket.set_option(tcp::no_delay(true), error);
     Session session(std::move(socket));
     session.stream.read_message_max(MOST_MESSAGE_BYTES);
-    session.stream.auto_fragment(false); // a message is one frame, whatever its size
+    session.stream.auto_fragment(false); // a message is one frame, whatever its size; not if
+                                         // compressed
+    session.stream.set_option(compression());
     session.stream.accept(error);
     if (error)
         return;

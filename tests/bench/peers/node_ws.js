@@ -21,11 +21,19 @@ const work = process.argv[2] || '';
 if (!/^(echo|fanout|block=[1-9][0-9]*)$/.test(work))
     usage();
 
+// ws's defaults: zlib's level (6) and memory level (8), windows of 15 bits, in libuv's threads.
+function compression() {
+    const level = Number(process.env.BENCH_COMPRESSION || 0);
+    if (level > 0)
+        return { zlibDeflateOptions: { level } };
+    return 'BENCH_COMPRESSION' in process.env;
+}
+
 const server = new WebSocketServer({
     host: '127.0.0.1',
     port: 0,
     backlog: 4096,
-    perMessageDeflate: false,
+    perMessageDeflate: compression(),
     maxPayload: 16 << 20,
     clientTracking: work === 'fanout', // only fan-out needs the list
 });

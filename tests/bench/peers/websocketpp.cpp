@@ -6,6 +6,7 @@
 #include <set>
 #include <websocketpp/concurrency/none.hpp>
 #include <websocketpp/config/asio_no_tls.hpp>
+#include <websocketpp/extensions/permessage_deflate/enabled.hpp>
 #include <websocketpp/logger/stub.hpp>
 #include <websocketpp/server.hpp>
 
@@ -16,6 +17,12 @@ struct Config : websocketpp::config::asio {
     using concurrency_type = websocketpp::concurrency::none;
     using elog_type = websocketpp::log::stub;
     using alog_type = websocketpp::log::stub;
+
+    // Level 6, memory level 4, windows of 15 bits: none of it can be set.
+    struct permessage_deflate_config {
+    };
+    using permessage_deflate_type =
+        websocketpp::extensions::permessage_deflate::enabled<permessage_deflate_config>;
 
     static const bool enable_multithreading = false;
     static const size_t connection_read_buffer_size = 64 * 1024; // for large messages
@@ -52,10 +59,12 @@ Message encoded(const Message &message)
     return out;
 }
 
-// A send fails when the client has gone; the close handler removes it.
+// A send fails when the client has gone; the close handler removes it. With compression each
+// connection has to encode it.
 void fan_out(const Message &message)
 {
-    const Message out = encoded(message);
+    message->set_compressed(work.compression);
+    const Message out = work.compression ? message : encoded(message);
     for (const Server::connection_ptr &client : clients)
         (void)client->send(out);
 }
@@ -65,6 +74,7 @@ void on_message(const Handle &handle, const Message &message)
     if (work.fanout)
         return fan_out(message);
     block_thread(work.block_ms);
+    message->set_compressed(work.compression); // otherwise as it came
     (void)server.get_con_from_hdl(handle)->send(message);
 }
 
