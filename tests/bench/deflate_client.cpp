@@ -177,8 +177,11 @@ bool FrameReader::parse_header(std::string_view &bytes)
     const int opcode = byte(0) & 0x0f;
     if (opcode > 2 || (opcode == 0) != in_message_ || (byte(0) & 0x30) != 0)
         give_up("a frame that should not have come");
-    if (!in_message_)
+    if (!in_message_) {
         compressed_ = byte(0) & 0x40;
+        wire_bytes_ = 0;
+    }
+    wire_bytes_ += header_.size() + left_;
     in_message_ = in_frame_ = true;
     fin_ = byte(0) & 0x80;
     header_.clear();

@@ -50,6 +50,8 @@ class FrameReader
     using Take = std::function<void(bool compressed, std::string_view payload)>;
     // Gives up on anything but whole messages of the data, in frames.
     void read(std::string_view bytes, const Take &take);
+    // Of the message that is being taken, with the headers of its frames.
+    uint64_t wire_bytes() const { return wire_bytes_; }
 
   private:
     bool parse_header(std::string_view &bytes);
@@ -62,6 +64,7 @@ class FrameReader
     bool fin_ = false;
     bool in_message_ = false;
     bool compressed_ = false;
+    uint64_t wire_bytes_ = 0;
     std::string message_; // what has come of it, if not all at once
 };
 

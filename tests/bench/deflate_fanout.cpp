@@ -133,7 +133,7 @@ void FanOut::receive_own(bool compressed, std::string_view payload)
 void FanOut::receive_other(DeflatePeer &member, bool compressed, std::string_view payload)
 {
     const size_t number = member.received++;
-    peers_.count(compressed, peers_.texts().text(number).size());
+    peers_.count(member, compressed, peers_.texts().text(number).size());
     if (message(number).known)
         compare(number, compressed, payload);
     else

@@ -1,8 +1,8 @@
 // deflate_load.cpp: a closed loop of echoes over many connections, compressed or plain, from one
 // thread, inflating and comparing each answer. Prints one line of JSON: like load.cpp, and what
-// came over the wire. With --hold it goes on until every connection has had more than a window,
-// and then keeps all of them, silent, until its standard input ends, so that whoever started it
-// can measure the server's memory.
+// came over the wire. With --hold it measures nothing: when every connection has had more than a
+// window it prints "open N" and keeps them all, silent, until its standard input ends, so that
+// whoever started it can measure the server's memory.
 #include "deflate_peers.h"
 #include "exchange.h"
 #include "meter.h"
@@ -40,14 +40,13 @@ class Load
     void receive(Echoer &echoer);
     void send_more(Echoer &echoer);
     bool is_done(const Echoer &echoer) const;
-    void drain();
+    void hold();
     void report(const CpuMeter::Figures &figures) const;
 
     const Settings &settings_;
     DeflatePeers peers_;
     Histogram latencies_;
     std::vector<Echoer> echoers_;
-    bool draining_ = false;
 };
 
 void Load::open(Echoer &echoer, size_t number)
@@ -61,14 +60,14 @@ void Load::run()
 {
     for (Echoer &echoer : echoers_)
         send_more(echoer);
+    if (settings_.hold)
+        return hold();
     report(measure(
         settings_, [&] { serve_once(); },
         [&] {
             latencies_.clear();
             peers_.clear_figures();
         }));
-    if (settings_.hold)
-        drain();
 }
 
 void Load::serve_once()
@@ -104,18 +103,18 @@ void Load::send_more(Echoer &echoer)
 
 bool Load::is_done(const Echoer &echoer) const
 {
-    return draining_ && echoer.received_bytes > kWindow;
+    return settings_.hold && echoer.received_bytes > kWindow;
 }
 
-void Load::drain()
+void Load::hold()
 {
-    draining_ = true;
-    const auto busy = [&](const Echoer &echoer) {
+    const auto is_busy = [&](const Echoer &echoer) {
         return !is_done(echoer) || echoer.received < echoer.offered;
     };
     for (const Echoer &echoer : echoers_)
-        while (busy(echoer))
+        while (is_busy(echoer))
             serve_once();
+    std::printf("open %zu\n", echoers_.size());
     std::fflush(stdout);
     char byte;
     while (read(STDIN_FILENO, &byte, 1) > 0)

@@ -75,7 +75,6 @@ void DeflatePeers::receive(DeflatePeer &peer, const FrameReader::Take &take)
     if (n <= 0)
         give_up("the server closed a connection");
     last_receipt_at_ = now_ns();
-    figures_.wire_bytes += static_cast<uint64_t>(n);
     peer.reader.read({buffer_.data(), static_cast<size_t>(n)}, take);
 }
 
@@ -87,14 +86,15 @@ void DeflatePeers::check(DeflatePeer &peer, bool compressed, std::string_view pa
     if (text != texts_.text(peer.received))
         give_up("a wrong message came back");
     ++peer.received;
-    count(compressed, text.size());
+    count(peer, compressed, text.size());
 }
 
-void DeflatePeers::count(bool compressed, size_t plain_bytes)
+void DeflatePeers::count(const DeflatePeer &peer, bool compressed, size_t plain_bytes)
 {
     ++figures_.messages;
     figures_.compressed += compressed;
     figures_.plain_bytes += plain_bytes;
+    figures_.wire_bytes += peer.reader.wire_bytes();
 }
 
 void DeflatePeers::send(DeflatePeer &peer, size_t end)

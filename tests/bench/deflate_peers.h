@@ -41,13 +41,14 @@ class DeflatePeers
     int64_t last_receipt_at() const { return last_receipt_at_; }
 
     struct Figures {
-        uint64_t wire_bytes = 0;  // received, with the frames' headers
-        uint64_t plain_bytes = 0; // of messages
+        uint64_t wire_bytes = 0;  // of messages, with the headers of their frames
+        uint64_t plain_bytes = 0; // of their texts
         uint64_t messages = 0;
         uint64_t compressed = 0; // of them
     };
     const Figures &figures() const { return figures_; }
-    void count(bool compressed, size_t plain_bytes);
+    // A message that is being taken.
+    void count(const DeflatePeer &peer, bool compressed, size_t plain_bytes);
     void clear_figures() { figures_ = {}; }
     // Members of the clients' JSON.
     void print_figures() const;

@@ -33,7 +33,7 @@ struct Settings {
     size_t deaf = 0;                // more connections, which are never read
     std::string message = "json2k"; // of the clients of compression; see texts.h
     bool compressed = false;        // permessage-deflate is offered, and must be accepted
-    bool hold = false;              // keeps the connections, silent, until stdin ends
+    bool hold = false; // measures nothing; connections are used, then kept until stdin ends
 };
 
 inline constexpr size_t kMostConnections = 200000;
