@@ -6,7 +6,6 @@
 # Started by `make bench`; builds nothing.
 
 import argparse
-import functools
 import json
 import os
 import statistics
@@ -20,34 +19,11 @@ from cases import ALL, CASES, MEMORY, MICRO, NGINX_TLS, OURS, PUBLISH, PUBLISHER
 from figures import add_ratios, summary
 from machine import allow_files, describe
 from memory import measure_given_back, measure_idle
-from servers import CLIENT_CPU, NGINX, ROOT, SERVER_CPU, SERVERS, client_command, \
-    settle_in, start
+from servers import CLIENT_CPU, ROOT, SERVER_CPU, client_command, settle_in, start
 from table import NOTES, print_case, print_heading, print_memory
+from turns import Failures, rounds_of, server_named, take_turns, those_of
 
 TIME_LIMIT = 200  # seconds that one client may take
-
-
-@functools.cache
-def server_named(name, build):
-    """None: this machine does not have it."""
-    server = NGINX if name == NGINX_TLS else SERVERS[name]
-    return server if server.is_there(build) else None
-
-
-class Failures:
-    """What did not work. The rest goes on, and the whole is a failure in the end."""
-
-    def __init__(self):
-        self.lines = []
-
-    def attempt(self, what, work, *arguments):
-        """None: it has failed."""
-        try:
-            return work(*arguments)
-        except (RuntimeError, OSError, ValueError, subprocess.SubprocessError) as error:
-            self.lines.append(f"{what}: {error}")
-            print(f"FAILED: {self.lines[-1]}", flush=True)
-            return None
 
 
 def measure(case, server, args):
@@ -65,32 +41,6 @@ def measure(case, server, args):
 
 def missing_servers(args):
     return [name for name in (*ALL, NGINX_TLS) if not server_named(name, args.build)]
-
-
-def those_of(names, args):
-    """The servers that are there and wanted."""
-    servers = [server_named(name, args.build) for name in names
-               if not args.servers or name in args.servers]
-    return [server for server in servers if server]
-
-
-def rounds_of(case, args):
-    return case.rounds[args.quick] and (args.rounds or case.rounds[args.quick])
-
-
-def take_turns(case, servers, args, failures, work):
-    """Samples by server's name, of those with which every round worked."""
-    samples = {server.name: [] for server in servers}
-    for _ in range(rounds_of(case, args)):
-        for server in servers:
-            if server.name not in samples:
-                continue
-            sample = failures.attempt(f"{case.name}, {server.name}", work, server)
-            if sample is None:
-                del samples[server.name]
-            else:
-                samples[server.name].append(sample)
-    return samples
 
 
 def run_case(case, args, failures):
