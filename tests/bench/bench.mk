@@ -16,12 +16,13 @@ bench_cluster := $(if $(has_hiredis),$(addprefix $(bench_dir)/,cluster_node clus
 
 .PHONY: bench bench-programs
 
-# BENCH=... passes run.py's other options, or cluster.py's. Peers are looked for again after deps.sh.
+# BENCH=... passes run.py's other options, or cluster.py's; COMPRESSION=1 is that part alone. Peers
+# are looked for again after deps.sh.
 bench:
 	@sh tests/deps.sh bench
 	@$(MAKE) --no-print-directory bench-programs
 	/usr/bin/python3 -B tests/bench/$(if $(CLUSTER),cluster.py,run.py) --build $(bench_dir) \
-	  $(if $(QUICK),--quick) $(BENCH)
+	  $(if $(QUICK),--quick) $(if $(COMPRESSION),--only compression) $(BENCH)
 
 bench-programs: $(bench_programs) $(bench_peers) $(bench_cluster)
 $(bench_clients): $(bench_dir)/%: $(addprefix $(BUILD)/tests/bench/,%.o peers.o exchange.o stream.o settings.o meter.o)

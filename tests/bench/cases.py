@@ -127,6 +127,59 @@ MEMORY = (
 # (threads, topics); full and QUICK.
 PUBLISH = "publish"
 PUBLISHERS = (((1, 1), (4, 1), (4, 1000)), ((1, 1), (4, 1000)))
+
+# Levels of compression: None is plain, 0 what the library has by default, which is this:
+OWN_LEVEL = {BEAST_SYNC: 8, "Beast async": 8, "websocketpp": 6, "node ws": 6}
+
+
+@dataclasses.dataclass(frozen=True)
+class Compression:
+    """A message with permessage-deflate, and without. servers: (name, level). Memory is measured
+    after it was echoed on other connections, unless there are none."""
+
+    name: str
+    message: str  # see texts.h
+    servers: tuple
+    connections: int = 64
+    idle_connections: int = 200
+    work: str = "echo"
+    program: str = "deflate_load"
+    rounds: tuple = (3, 0)
+    seconds: tuple = (1.5, 1)
+
+
+def with_levels(name, *levels):
+    return tuple((name, level) for level in (None, *levels))
+
+
+COMPRESSING = (*with_levels(OURS), *with_levels(BEAST_SYNC, 0),
+               *with_levels("Beast async", 6, 0), *with_levels("websocketpp", 0),
+               *with_levels("node ws", 0))
+COMPRESSING_FEW = (*with_levels(OURS), *with_levels("node ws", 0))
+COMPRESSING_TO_ALL = (*with_levels(OURS_TOPICS), *with_levels("Beast async", 0),
+                      *with_levels("websocketpp", 0), *with_levels("node ws", 0))
+COMPRESSING_TO_ALL_FEW = with_levels(OURS_TOPICS)
+
+
+def compressed_echo(name, message, quick=0):
+    return Compression(f"compression, {name}", message, (COMPRESSING, COMPRESSING_FEW),
+                       rounds=(3, quick))
+
+
+def compressed_fan_out(name, message, quick=0):
+    return Compression(f"compression, {name} to 500", message,
+                       (COMPRESSING_TO_ALL, COMPRESSING_TO_ALL_FEW), connections=500,
+                       idle_connections=0, work="fanout", program="deflate_fanout", rounds=(3, quick))
+
+
+COMPRESSION = (
+    compressed_echo("150 B ticker", "ticker"),
+    compressed_echo("2 KiB JSON", "json2k", quick=1),
+    compressed_echo("64 KiB JSON", "json64k"),
+    compressed_echo("2 KiB random", "random2k"),
+    compressed_fan_out("150 B ticker", "ticker"),
+    compressed_fan_out("2 KiB JSON", "json2k", quick=1),
+)
 MICRO = "micro"  # the inner loops: its name for --only
 
 WARM_UP_SECONDS = (0.5, 0.3)

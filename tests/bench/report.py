@@ -31,6 +31,10 @@ def ratio(result, base):
     return f"{found['median']:.2f}" if found else ABSENT
 
 
+def multiple(figure):
+    return f"{figure['median']:.2f}" if figure else ABSENT
+
+
 def line(cells):
     return "| " + " | ".join(cells) + " |"
 
@@ -54,6 +58,24 @@ def comparison(report):
         ours = servers.get(OURS)
         yield line([name, UNITS[figure], *(cell(servers.get(column), figure) for column in columns),
                     *(ratio(ours, base) for base in bases)])
+
+
+def compression(report):
+    cases = report.get("compression")
+    if not cases:
+        return
+    yield line(["compression", "server", "CPU \u00b5s", "x plain", "per s", "x plain", "ratio",
+                "KiB a connection", "p99 \u00b5s"])
+    yield line(["---", "---", *["---:"] * 7])
+    for name, case in cases.items():
+        for server, result in case["servers"].items():
+            by_plain = result["by_plain"]
+            yield line([name.partition(", ")[2], server, cell(result, "server_us"),
+                        multiple(by_plain["server_us"]), cell(result, "per_second"),
+                        multiple(by_plain["per_second"]), multiple(result["ratio"]),
+                        cell(result, "kib") if "kib" in result else ABSENT,
+                        cell(result, "p99_us")])
+    yield ""
 
 
 def given_back(report):
@@ -88,6 +110,7 @@ def markdown(report):
            f" processors, Linux {report['kernel']}; medians.\n")
     yield from comparison(report)
     yield ""
+    yield from compression(report)
     yield from given_back(report)
     yield from micro(report)
 

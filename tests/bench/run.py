@@ -16,6 +16,7 @@ import charts
 from aead import aead_rate, compare_with_bound, print_bound
 from cases import ALL, CASES, MEMORY, MICRO, NGINX_TLS, OURS, PUBLISH, PUBLISHERS, \
     WARM_UP_SECONDS
+from compression import run_compression
 from figures import add_ratios, summary
 from machine import allow_files, describe
 from memory import measure_given_back, measure_idle
@@ -109,7 +110,7 @@ def run_publish(args):
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description="benchmark of libwebsock, floors and others")
-    parser.add_argument("--quick", action="store_true", help="three minutes, rougher")
+    parser.add_argument("--quick", action="store_true", help="four minutes, rougher")
     parser.add_argument("--build", default="build/bench", help="where the programs are")
     parser.add_argument("--only", default="", help="cases whose name has this in it")
     parser.add_argument("--servers", nargs="+", metavar="NAME", help="no others")
@@ -134,6 +135,7 @@ def main():
     report["cases"] = run_cases(args, failures)
     print()
     report["memory"] = run_memory(args, failures)
+    report["compression"] = run_compression(args, failures)
     if args.only in PUBLISH:
         print(flush=True)
         report["publish"] = failures.attempt(PUBLISH, run_publish, args)
