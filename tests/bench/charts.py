@@ -9,13 +9,12 @@ import shutil
 import subprocess
 import sys
 
-from cases import FLOORS, OURS, OURS_TLS
+import scatter
+from chart_style import COLORS, INK, PALE, SETUP, SOFT, WIDTH, escape, kind_of, label
 
 # pixels; BAR and HEAD are per bar and per panel
-WIDTH, TOP, BOTTOM, BAR, HEAD = 1200, 112, 22, 34, 58
+TOP, BOTTOM, BAR, HEAD = 112, 22, 34, 58
 LEFT = 0.15  # share of the width, for the names of the servers
-INK, PALE, SOFT = "#333333", "#e3e3e3", "#777777"
-COLORS = {"ours": "#1f6fb4", "TLS": "#7fb2dd", "floor": "#b5bac0", "peer": "#d9a441"}
 MIB = 1 << 20
 
 # cases: a panel's heading by case name. figure: which figure of a server's result or, where a
@@ -59,20 +58,10 @@ CHARTS = (
           "sum", True, digits=1),
 )
 
-SETUP = """\
-set terminal pngcairo size {width},{height} font "DejaVu Sans,12" background "#ffffff"
-set output "{file}"
-set multiplot
-set label 1 "{{/:Bold {title}}}" at screen 0.02,{title_at} left font ",17" textcolor rgb "{ink}"
-set label 2 "{note}" at screen 0.02,{note_at} left font ",11" textcolor rgb "{soft}"
-set border 0
-unset key
+BARS = """\
 set grid xtics linetype 1 linecolor rgb "{pale}" linewidth 0.8
 set ytics scale 0 offset 0.4,0 textcolor rgb "{ink}"
-set xtics scale 0 offset 0,0.3 textcolor rgb "{soft}" font ",10"
 set style fill solid 1.0 noborder
-set lmargin at screen {left}
-set rmargin at screen 0.96
 """
 PANEL = """\
 set tmargin at screen {top}
@@ -89,19 +78,6 @@ unset label 2
 """
 
 
-def kind_of(name):
-    """The kind of server, which decides its color."""
-    if name in FLOORS:
-        return "floor"
-    return {OURS: "ours", OURS_TLS: "TLS"}.get(name, "peer")
-
-
-def escape(text):
-    """Escapes for gnuplot's enhanced text in double quotes."""
-    return "".join("\\\\" + char if char in "_^@&~{}" else char
-                   for char in text.replace("\n", "\0")).replace("\0", "\\n")
-
-
 def bars(chart, servers):
     """(name, median, least, most) for each server, best first."""
     found = []
@@ -111,10 +87,6 @@ def bars(chart, servers):
             found.append((name, result[chart.figure]["median"] * chart.factor, min(values),
                           max(values)))
     return sorted(found, key=lambda bar: bar[1], reverse=not chart.less)
-
-
-def label(name):
-    return "{/:Bold " + escape(name) + "}" if name in (OURS, OURS_TLS) else escape(name)
 
 
 def data(number, chart, rows):
@@ -139,10 +111,11 @@ def script(chart, panels, file):
     """panels: (heading, bars) for each."""
     height = TOP + BOTTOM + sum(HEAD + BAR * len(rows) for _, rows in panels)
     lines = [data(i, chart, rows) for i, (_, rows) in enumerate(panels)]
-    lines.append(SETUP.format(width=WIDTH, height=height, file=file, ink=INK, soft=SOFT, pale=PALE,
+    lines.append(SETUP.format(width=WIDTH, height=height, file=file, ink=INK, soft=SOFT,
                               left=LEFT, title=escape(chart.title), title_at=1 - 30 / height,
                               note=escape(note_of(chart, [rows for _, rows in panels])),
                               note_at=1 - 60 / height))
+    lines.append(BARS.format(ink=INK, pale=PALE))
     top = TOP + HEAD / 2
     for i, (heading, rows) in enumerate(panels):
         bottom = top + BAR * len(rows)
@@ -169,6 +142,8 @@ def draw_all(report, directory):
         print("no charts: gnuplot is not installed (Debian's package is gnuplot-nox)")
         return
     drawn = [chart.file for chart in CHARTS if draw(chart, report, f"{directory}/{chart.file}.png")]
+    if scatter.draw(report, f"{directory}/{scatter.FILE}.png"):
+        drawn.append(scatter.FILE)
     if drawn:
         print(f"charts: {', '.join(f'{directory}/{name}.png' for name in drawn)}")
 
