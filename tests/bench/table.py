@@ -70,7 +70,7 @@ def print_memory(case, results):
 
 
 def compression_row(*cells):
-    print("{:<34} {:<22} {:>8} {:>8} {:>8} {:>5} {:>8} {:>6} {:>8} {:>8} {:>10}".format(*cells),
+    print("{:<34} {:<27} {:>8} {:>8} {:>8} {:>5} {:>8} {:>6} {:>8} {:>8} {:>10}".format(*cells),
           flush=True)
 
 
