@@ -2,18 +2,24 @@
 // of the sender must reach --connections receivers and the sender itself before the next is sent
 // (--depth: so many under way). Prints one line of JSON: deliveries, what one cost the server's
 // process, how long after its sending the last receiver had it, and what came over the wire.
-// The sender inflates and compares. All have been there from the beginning, so a receiver whose
-// frames are the sender's, byte for byte, has the same messages, and need not inflate 500 times
-// on the one processor that the client has.
+// First a few messages are sent until everybody has one: a server may answer the handshake before
+// it counts the client among the receivers. From then on the sender inflates and compares. A
+// receiver whose frames are the sender's, byte for byte, has the same messages, and need not
+// inflate 500 times on the one processor that the client has.
 #include "deflate_peers.h"
 #include "exchange.h"
 #include "meter.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <vector>
 
 namespace bench {
 namespace {
+
+struct Member : DeflatePeer {
+    bool joined = false; // has received something
+};
 
 class FanOut
 {
@@ -22,7 +28,7 @@ class FanOut
         : settings_(settings), peers_(settings), members_(settings.connections + 1),
           sender_(members_.front()), under_way_(settings.depth)
     {
-        for (DeflatePeer &member : members_)
+        for (Member &member : members_)
             peers_.open(member, 0);
     }
 
@@ -42,23 +48,30 @@ class FanOut
         std::string payload;
     };
 
+    void join_all();
+    void receive_while_joining(Member &member);
+    bool everybody_is_up_to_date() const;
     void send_more();
     void serve_once();
-    void receive(DeflatePeer &member);
+    void receive(Member &member);
     void receive_own(bool compressed, std::string_view payload);
-    void receive_other(DeflatePeer &member, bool compressed, std::string_view payload);
+    void receive_other(Member &member, bool compressed, std::string_view payload);
     void compare(size_t number, bool compressed, std::string_view payload);
     void deliver(size_t number);
     void report(const CpuMeter::Figures &figures) const;
 
+    static Member &member_of(const epoll_event &event)
+    {
+        return static_cast<Member &>(*static_cast<DeflatePeer *>(event.data.ptr));
+    }
     Message &message(size_t number) { return under_way_[number % settings_.depth]; }
 
     const Settings &settings_;
     DeflatePeers peers_;
     Histogram latencies_;
     uint64_t deliveries_ = 0;
-    std::vector<DeflatePeer> members_;
-    DeflatePeer &sender_;
+    std::vector<Member> members_;
+    Member &sender_;
     std::vector<Message> under_way_; // by number modulo depth
     std::vector<Unchecked> unchecked_;
     size_t offered_ = 0;  // messages before this one have been offered to the socket
@@ -67,6 +80,7 @@ class FanOut
 
 void FanOut::run()
 {
+    join_all();
     send_more();
     report(measure(
         settings_, [&] { serve_once(); },
@@ -75,6 +89,43 @@ void FanOut::run()
             peers_.clear_figures();
             deliveries_ = 0;
         }));
+}
+
+void FanOut::join_all()
+{
+    const auto joined = [](const Member &member) { return member.joined; };
+    while (!std::all_of(members_.begin(), members_.end(), joined)) {
+        peers_.send(sender_, sender_.sent + 1);
+        do {
+            for (const epoll_event &event : peers_.wait())
+                receive_while_joining(member_of(event));
+        } while (!everybody_is_up_to_date());
+    }
+    offered_ = finished_ = sender_.sent;
+}
+
+void FanOut::receive_while_joining(Member &member)
+{
+    peers_.receive(member, [&](bool compressed, std::string_view payload) {
+        const std::string_view text = peers_.text_of(member, compressed, payload);
+        if (!member.joined)
+            member.received = sender_.sent - 1; // or one that was sent before
+        while (!member.joined && member.received > 0 &&
+               peers_.texts().text(member.received) != text)
+            --member.received;
+        if (member.received >= sender_.sent || peers_.texts().text(member.received) != text)
+            give_up("a wrong message came back");
+        member.joined = true;
+        ++member.received;
+    });
+}
+
+// Those who have joined, that is.
+bool FanOut::everybody_is_up_to_date() const
+{
+    return std::all_of(members_.begin(), members_.end(), [&](const Member &member) {
+        return !member.joined || member.received == sender_.sent;
+    });
 }
 
 void FanOut::send_more()
@@ -94,7 +145,7 @@ void FanOut::serve_once()
     const auto events = peers_.wait();
     receive(sender_); // first, so that few have to wait for it
     for (const epoll_event &event : events) {
-        DeflatePeer &member = *static_cast<DeflatePeer *>(event.data.ptr);
+        Member &member = member_of(event);
         if (&member != &sender_)
             receive(member);
     }
@@ -102,7 +153,7 @@ void FanOut::serve_once()
         send_more();
 }
 
-void FanOut::receive(DeflatePeer &member)
+void FanOut::receive(Member &member)
 {
     peers_.receive(member, [&](bool compressed, std::string_view payload) {
         if (member.received >= sender_.sent)
@@ -130,7 +181,7 @@ void FanOut::receive_own(bool compressed, std::string_view payload)
     });
 }
 
-void FanOut::receive_other(DeflatePeer &member, bool compressed, std::string_view payload)
+void FanOut::receive_other(Member &member, bool compressed, std::string_view payload)
 {
     const size_t number = member.received++;
     peers_.count(member, compressed, peers_.texts().text(number).size());

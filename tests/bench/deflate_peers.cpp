@@ -78,11 +78,18 @@ void DeflatePeers::receive(DeflatePeer &peer, const FrameReader::Take &take)
     peer.reader.read({buffer_.data(), static_cast<size_t>(n)}, take);
 }
 
+std::string_view DeflatePeers::text_of(DeflatePeer &peer, bool compressed, std::string_view payload)
+{
+    if (!compressed)
+        return payload;
+    if (!peer.inflate)
+        give_up("a compressed message that was not agreed on");
+    return peer.inflate->message(payload, plain_);
+}
+
 void DeflatePeers::check(DeflatePeer &peer, bool compressed, std::string_view payload)
 {
-    if (compressed && !peer.inflate)
-        give_up("a compressed message that was not agreed on");
-    const std::string_view text = compressed ? peer.inflate->message(payload, plain_) : payload;
+    const std::string_view text = text_of(peer, compressed, payload);
     if (text != texts_.text(peer.received))
         give_up("a wrong message came back");
     ++peer.received;

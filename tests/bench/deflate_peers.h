@@ -32,6 +32,8 @@ class DeflatePeers
     std::span<const epoll_event> wait();
     // Receives what is there.
     void receive(DeflatePeer &peer, const FrameReader::Take &take);
+    // What a message says. Good until the next one.
+    std::string_view text_of(DeflatePeer &peer, bool compressed, std::string_view payload);
     // Gives up unless this is the peer's next message.
     void check(DeflatePeer &peer, bool compressed, std::string_view payload);
     // Sends the messages before `end`, as far as the socket takes them now.
