@@ -27,8 +27,8 @@ bench:
 bench-programs: $(bench_programs) $(bench_peers) $(bench_cluster)
 $(bench_clients): $(bench_dir)/%: $(addprefix $(BUILD)/tests/bench/,%.o peers.o exchange.o stream.o settings.o meter.o)
 $(bench_deflate): $(bench_dir)/%: $(addprefix $(BUILD)/tests/bench/,%.o deflate_peers.o deflate_client.o texts.o exchange.o stream.o settings.o meter.o)
-$(bench_clients) $(bench_dir)/micro: bench_libs := -lssl -lcrypto
-$(bench_deflate): bench_libs := -lssl -lcrypto -lz
+$(bench_clients): bench_libs := -lssl -lcrypto
+$(bench_deflate) $(bench_dir)/micro: bench_libs := -lssl -lcrypto -lz
 $(bench_floors): $(bench_dir)/%: $(addprefix $(BUILD)/tests/bench/,%.o raw_echo.o)
 $(bench_dir)/micro: $(BUILD)/tests/bench/micro.o $(src_objects)
 bench_servers := $(addprefix $(bench_dir)/,echo_server publish)

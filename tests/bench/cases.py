@@ -129,7 +129,8 @@ PUBLISH = "publish"
 PUBLISHERS = (((1, 1), (4, 1), (4, 1000)), ((1, 1), (4, 1000)))
 
 # Levels of compression: None is plain, 0 what the library has by default, which is this:
-OWN_LEVEL = {BEAST_SYNC: 8, "Beast async": 8, "websocketpp": 6, "node ws": 6}
+OWN_LEVEL = {OURS: 3, OURS_TOPICS: 3, BEAST_SYNC: 8, "Beast async": 8, "websocketpp": 6,
+             "node ws": 6}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,13 +153,13 @@ def with_levels(name, *levels):
     return tuple((name, level) for level in (None, *levels))
 
 
-COMPRESSING = (*with_levels(OURS), *with_levels(BEAST_SYNC, 0),
+COMPRESSING = (*with_levels(OURS, 1, 3, 6), *with_levels(BEAST_SYNC, 0),
                *with_levels("Beast async", 6, 0), *with_levels("websocketpp", 0),
                *with_levels("node ws", 0))
-COMPRESSING_FEW = (*with_levels(OURS), *with_levels("node ws", 0))
-COMPRESSING_TO_ALL = (*with_levels(OURS_TOPICS), *with_levels("Beast async", 0),
+COMPRESSING_FEW = (*with_levels(OURS, 0), *with_levels("node ws", 0))
+COMPRESSING_TO_ALL = (*with_levels(OURS_TOPICS, 0), *with_levels("Beast async", 0),
                       *with_levels("websocketpp", 0), *with_levels("node ws", 0))
-COMPRESSING_TO_ALL_FEW = with_levels(OURS_TOPICS)
+COMPRESSING_TO_ALL_FEW = with_levels(OURS_TOPICS, 0)
 
 
 def compressed_echo(name, message, quick=0):
@@ -169,7 +170,8 @@ def compressed_echo(name, message, quick=0):
 def compressed_fan_out(name, message, quick=0):
     return Compression(f"compression, {name} to 500", message,
                        (COMPRESSING_TO_ALL, COMPRESSING_TO_ALL_FEW), connections=500,
-                       idle_connections=0, work="fanout", program="deflate_fanout", rounds=(3, quick))
+                       idle_connections=0, work="fanout", program="deflate_fanout",
+                       rounds=(3, quick))
 
 
 COMPRESSION = (

@@ -120,6 +120,10 @@ int main(int argc, char **argv)
     ctx->onlog = NULL;
     ctx->onmessage = onmessage();
     ctx->send_buffer_bytes = work.send_buffer_bytes;
+    ctx->compression = work.compression;
+    if (work.compression_level > 0) {
+        ctx->compression_level = work.compression_level;
+    }
     if ((work.topics || work.prices) && keep_who_is_behind(ctx) != 0) {
         perror("libwebsock_configure_topics");
         return 1;
