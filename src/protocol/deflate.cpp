@@ -20,7 +20,7 @@ constexpr std::array<uint8_t, 1> kEmptyMessage{0x00};
 // With so much room left, zlib has written all it had. (It would repeat the end if it had less.)
 constexpr size_t kSpareRoom = 16;
 constexpr size_t kLeastOutput = size_t{4} * 1024;
-constexpr size_t kKeptOutput = size_t{64} * 1024;
+constexpr size_t kKeptOutput = size_t{128} * 1024;
 
 // zlib does not say how large the memory is that it frees, so that is kept in front of it.
 constexpr size_t kFront = alignof(std::max_align_t);
@@ -67,9 +67,9 @@ void check_memory(int result)
         throw std::bad_alloc();
 }
 
-// The hash table is as large as the window, but for the largest: clearing it is most of the work
-// of a short message.
-int memory_level(int window_bits) { return std::clamp(window_bits - 7, 1, 8); }
+// How large the hash table and the buffer of symbols are. Below 5 a small window is slower and
+// compresses worse.
+int memory_level(int window_bits) { return window_bits <= 12 ? 5 : window_bits == 13 ? 7 : 8; }
 
 } // namespace
 
@@ -129,6 +129,8 @@ std::span<const uint8_t> Deflater::deflate(std::span<const uint8_t> dictionary,
     start(dictionary);
     if (!run(plain))
         return {};
+    // RFC 7692 7.2.1: "... non-final fragments, the removal of 0x00 0x00 0xff 0xff MUST NOT be
+    // done."
     const size_t size = last ? written_ - kTail.size() : written_;
     return {output_.data(), size < most ? size : 0};
 }

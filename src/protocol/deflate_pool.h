@@ -12,7 +12,8 @@ class DeflaterPool
   public:
     using Lease = StatePool<Deflater>::Lease;
 
-    explicit DeflaterPool(int level) : level_(level) {} // 1 to 9
+    // level: 1 to 9. history: the longest dictionary there will be.
+    explicit DeflaterPool(int level, size_t history = 0);
 
     // window_bits: the largest window that the receiver has, 8 to 15. bytes: those of the message
     // and of the dictionary. Throws std::bad_alloc.
@@ -23,6 +24,7 @@ class DeflaterPool
 
   private:
     const int level_;
+    const int most_bits_;
     StatePool<Deflater> states_;
 };
 
