@@ -42,6 +42,8 @@ exec /usr/bin/python3 -B tests/run.py --time-limit 500 --jobs 4 \
     "fuzz corpus, TLS:command:build/asan/tests/fuzz/tls tests/fuzz/corpus/tls" \
     "fuzz corpus, topic logs:command:build/asan/tests/fuzz/topic_log tests/fuzz/corpus/topic_log" \
     "fuzz corpus, packets for Redis:command:build/asan/tests/fuzz/redis_packet tests/fuzz/corpus/redis_packet" \
+    "fuzz corpus, inflating:command:build/asan/tests/fuzz/inflate tests/fuzz/corpus/inflate" \
+    "fuzz corpus, deflating:command:build/asan/tests/fuzz/deflate tests/fuzz/corpus/deflate" \
     "unit and server, ThreadSanitizer:doctest:env BUILD=build/tsan build/tsan/tests/unit" \
     "servers over TLS, ThreadSanitizer:doctest:env $tls BUILD=build/tsan build/tsan/tests/unit" \
     "Chromium:unittest:$py tests/interop/chromium_test.py -b" \

@@ -21,6 +21,7 @@ fuzz() # TARGET
     case $1 in
     frame) dictionary=-dict=$here/frame.dict length=20000 ;; # more than a stride of the decoder
     topic_log) length=500 ;; # each step looks at all before it
+    inflate | deflate) length=500 ;; # a few bytes make a long text
     handshake | negotiation) dictionary=-dict=$here/http.dict ;;
     connection) # has threads of its own, and meets both
         cat "$here/frame.dict" "$here/http.dict" >"$build/connection.dict"

@@ -4,6 +4,7 @@
 
 #include <zlib.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -20,7 +21,9 @@ using Bytes = std::vector<uint8_t>;
 class PeerInflater
 {
   public:
-    explicit PeerInflater(int window_bits)
+    // step: how much plain text zlib is to give at a time. It lets all that refer back further than
+    // the window, if only it still sees that text: with one byte at a time it never does.
+    explicit PeerInflater(int window_bits, size_t step = SIZE_MAX) : step_(step)
     {
         if (inflateInit2(&stream_, -window_bits) != Z_OK)
             std::abort();
@@ -57,21 +60,21 @@ class PeerInflater
     {
         stream_.next_in = in.data();
         stream_.avail_in = static_cast<uInt>(in.size());
-        bool ended = false;
-        while (stream_.avail_in > 0 || !ended) {
+        while (stream_.avail_in > 0 || !at_final_end_) {
             if (at_final_end_)
                 go_on();
+            const size_t room = std::min(plain.size() - len, step_);
             stream_.next_out = plain.data() + len;
-            stream_.avail_out = static_cast<uInt>(plain.size() - len);
+            stream_.avail_out = static_cast<uInt>(room);
             const int result = ::inflate(&stream_, Z_SYNC_FLUSH);
-            len = plain.size() - stream_.avail_out;
-            ended = at_final_end_ = result == Z_STREAM_END;
-            if (result != Z_OK && result != Z_BUF_ERROR && !ended)
+            len += room - stream_.avail_out;
+            at_final_end_ = result == Z_STREAM_END;
+            if (result != Z_OK && result != Z_BUF_ERROR && !at_final_end_)
                 return {};
-            if (!ended && (stream_.avail_in == 0 || stream_.avail_out == 0))
+            if (len == plain.size() || (stream_.avail_in == 0 && stream_.avail_out > 0))
                 break;
         }
-        return ended;
+        return at_final_end_;
     }
 
     // A block after a final one: a new stream, but with the window of the one before.
@@ -87,6 +90,7 @@ class PeerInflater
         at_final_end_ = false;
     }
 
+    const size_t step_;
     z_stream stream_{};
     bool at_final_end_ = false;
 };
