@@ -185,7 +185,7 @@ need_program()
     fi
 }
 
-# Other machines' OpenSSL goes to build/foreign/openssl. With its own package lists, apt need
+# Other machines' OpenSSL and zlib go to build/foreign/openssl. With its own package lists, apt need
 # not be told of other architectures, which would be permanent and for the whole system.
 foreign=build/foreign/openssl
 foreign_architectures='armhf arm64 s390x'
@@ -200,18 +200,20 @@ foreign_apt() # COMMAND...
         -o "Dir::State::lists=$PWD/lists" -o "Dir::Cache=$PWD/cache" "$@")
 }
 
-need_foreign_openssl()
+need_foreign_libraries()
 {
-    [ ! -e "$foreign/complete" ] || return 0
-    echo "deps.sh: missing: OpenSSL for $foreign_architectures. Unpacking Debian's packages"
-    foreign_apt -qq update || echo "deps.sh: going on with the package lists there are" >&2
-    for architecture in $foreign_architectures; do
-        rm -f "$foreign"/*.deb
-        foreign_apt download "libssl-dev:$architecture" &&
-            dpkg-deb -x "$foreign"/libssl-dev_*_"$architecture".deb "$foreign/$architecture" ||
-            return 1
+    for package in libssl-dev zlib1g-dev; do
+        [ ! -e "$foreign/$package" ] || continue
+        echo "deps.sh: missing: $package for $foreign_architectures. Unpacking Debian's packages"
+        foreign_apt -qq update || echo "deps.sh: going on with the package lists there are" >&2
+        for architecture in $foreign_architectures; do
+            rm -f "$foreign"/*.deb
+            foreign_apt download "$package:$architecture" &&
+                dpkg-deb -x "$foreign/$package"_*_"$architecture".deb "$foreign/$architecture" ||
+                return 1
+        done
+        touch "$foreign/$package"
     done
-    touch "$foreign/complete"
 }
 
 [ $# -eq 1 ] || usage
@@ -231,6 +233,6 @@ if [ -n "$missing" ]; then
 fi
 case $1 in
 check) need_program nginx usr/sbin/nginx && need_program prometheus usr/bin/promtool ;;
-foreign) need_foreign_openssl ;;
+foreign) need_foreign_libraries ;;
 cluster | bench) need_program nginx usr/sbin/nginx ;;
 esac

@@ -16,9 +16,11 @@ redis_node := $(BUILD)/tests/redis/node
 conformance := $(BUILD)/tests/conformance/run
 conformance_objects := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard tests/conformance/*.cpp)) \
   $(client_objects) $(addprefix $(support)/,main.o server.o)
-# Tests of what could differ on another machine: bytes, lengths and their order.
+# Tests of what could differ on another machine: bytes, lengths and their order. Not of failing
+# allocations, for which the C library must be a shared one.
 foreign := $(BUILD)/tests/foreign
-foreign_objects := $(conformance_objects) $(filter $(BUILD)/tests/protocol/%,$(test_objects)) \
+foreign_objects := $(conformance_objects) \
+  $(filter-out %_allocation_test.o,$(filter $(BUILD)/tests/protocol/%,$(test_objects))) \
   $(addprefix $(BUILD)/tests/base/,buffer_test.o utf8_test.o)
 
 .PHONY: deps check check-foreign test-programs conformance-program syntax soak

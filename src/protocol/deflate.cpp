@@ -129,8 +129,7 @@ std::span<const uint8_t> Deflater::deflate(std::span<const uint8_t> dictionary,
     start(dictionary);
     if (!run(plain))
         return {};
-    // RFC 7692 7.2.1: "... non-final fragments, the removal of 0x00 0x00 0xff 0xff MUST NOT be
-    // done."
+    // RFC 7692 7.2.1: "... for non-final fragments, the removal of ... MUST NOT be done."
     const size_t size = last ? written_ - kTail.size() : written_;
     return {output_.data(), size < most ? size : 0};
 }

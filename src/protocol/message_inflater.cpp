@@ -5,8 +5,7 @@
 
 namespace websock {
 
-// RFC 7692 7.2.2: "Otherwise, the server MUST use a 32,768-byte LZ77 sliding window to decompress
-// ..."
+// RFC 7692 7.2.2: "Otherwise, the server MUST use a 32,768-byte LZ77 sliding window ..."
 MessageInflater::MessageInflater(InflaterPool &pool, int window_bits, bool takeover,
                                  uint64_t max_message)
     : pool_(pool), window_bits_(window_bits), max_message_(max_message),
@@ -31,8 +30,7 @@ MessageInflater::Result MessageInflater::inflate(std::span<const uint8_t> payloa
 {
     if (!state_) {
         state_ = pool_.take(window_bits_);
-        // RFC 7692 7.2.2: "Otherwise, the server MUST decompress each new message using the LZ77
-        // ..."
+        // RFC 7692 7.2.2: "Otherwise, the server MUST decompress each new message using ..."
         state_->start(history_.bytes());
     }
     for (;;) {

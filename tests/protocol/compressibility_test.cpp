@@ -80,7 +80,7 @@ TEST_CASE("what was compressed already looks incompressible")
 {
     const std::string text = json(200000, 1);
     const Bytes deflated = PeerDeflater(15, 9).deflate(bytes_of(text));
-    for (const size_t len : {256, 2048}) {
+    for (const size_t len : {256u, 2048u}) {
         for (size_t at = 1000; at + len < deflated.size(); at += len)
             CHECK(looks_incompressible(std::span(deflated).subspan(at, len)));
     }

@@ -3,39 +3,16 @@
 #include "base/processors.h"
 #include "protocol/deflate_pool.h"
 #include "tests/protocol/zlib_peer.h"
-#include "tests/support/failing_allocator.h"
 
 #include <doctest/doctest.h>
 
 #include <atomic>
-#include <functional>
 #include <string>
 #include <thread>
 #include <vector>
 
 using namespace websock;
 using namespace test;
-
-namespace {
-
-// Whether it threw std::bad_alloc when the nth of its allocations failed. has_failed: one did.
-bool throws_with_failing(size_t nth, bool &has_failed, const std::function<void()> &call)
-{
-    bool threw = false;
-    const FailingAllocations failing(nth, Failing::one_of_chosen);
-    std::thread([&] {
-        choose_this_thread();
-        try {
-            call();
-        } catch (const std::bad_alloc &) {
-            threw = true;
-        }
-    }).join();
-    has_failed = failing.have_begun();
-    return threw;
-}
-
-} // namespace
 
 TEST_SUITE_BEGIN("no transport");
 
@@ -63,7 +40,7 @@ TEST_CASE(
     CHECK(pool.take(15, 4097)->window_bits == 14);
     CHECK(pool.take(13, 1 << 20)->window_bits == 13);
     for (int bits = 8; bits <= 15; ++bits) {
-        for (const size_t bytes : {0, 100, 5000, 1 << 20})
+        for (const size_t bytes : {0u, 100u, 5000u, 1u << 20})
             CHECK(pool.take(bits, bytes)->window_bits <= bits);
     }
     CHECK(DeflaterPool(6, 16384).take(15, 1 << 20)->window_bits == 14);
@@ -128,45 +105,6 @@ TEST_CASE("a state that is given back keeps no room for large messages")
     CHECK(pool.figures().memory == before);
     deflate(65536); // but for ordinary ones
     CHECK(pool.figures().memory > before);
-}
-
-TEST_CASE("each allocation of deflating may fail, and nothing is lost")
-{
-    const std::string plain(1000, 'x');
-    bool has_failed = true;
-    size_t failures = 0;
-    for (size_t nth = 1; has_failed; ++nth) {
-        CAPTURE(nth);
-        DeflaterPool pool(6);
-        failures += throws_with_failing(nth, has_failed, [&] {
-            (void)pool.take(15, plain.size())->deflate({}, bytes_of(plain), true, 1000);
-        });
-        CHECK(pool.figures().in_use == 0);
-        CHECK(pool.take(15, plain.size())->deflate({}, bytes_of(plain), true, 1000).size() > 0);
-        pool.give_back_idle();
-        pool.give_back_idle();
-        CHECK(pool.figures().memory == 0);
-    }
-    CHECK(failures >= 8); // zlib allocates five times
-}
-
-TEST_CASE("each allocation of inflating may fail, and nothing is lost")
-{
-    const std::string dictionary(1000, 'x');
-    bool has_failed = true;
-    size_t failures = 0;
-    for (size_t nth = 1; has_failed; ++nth) {
-        CAPTURE(nth);
-        InflaterPool pool;
-        const auto start = [&] { pool.take(15)->start(bytes_of(dictionary)); };
-        failures += throws_with_failing(nth, has_failed, start);
-        CHECK(pool.figures().in_use == 0);
-        start();
-        pool.give_back_idle();
-        pool.give_back_idle();
-        CHECK(pool.figures().memory == 0);
-    }
-    CHECK(failures >= 5); // zlib allocates twice
 }
 
 TEST_CASE("threads take and give back states of one pool at a time")

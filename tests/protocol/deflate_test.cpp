@@ -80,7 +80,7 @@ TEST_CASE("an ordinary peer reads messages that pooled states have deflated, at 
 TEST_CASE("a peer with a window of 8 to 15 bits reads what was deflated for such a window")
 {
     for (int bits = 8; bits <= 15; ++bits) {
-        for (const size_t history : {0, 300, 2048, 32768}) {
+        for (const size_t history : {0u, 300u, 2048u, 32768u}) {
             CAPTURE(bits);
             CAPTURE(history);
             DeflaterPool pool(6, history);
@@ -101,7 +101,7 @@ TEST_CASE("nothing refers back further than 32,768 bytes")
     Sender sender{pool, 15, History(32768)};
     PeerInflater peer(15);
     const std::string noise = random_text(32768, 1);
-    for (const size_t gap : {0, 1, 250, 300, 1000}) {
+    for (const size_t gap : {0u, 1u, 250u, 300u, 1000u}) {
         const std::string plain = noise + std::string(gap, 'x') + noise + noise.substr(7);
         CHECK(text_of(peer.inflate(sender.send(plain), kRoomy)) == plain);
     }
@@ -132,7 +132,7 @@ TEST_CASE("the empty message is one byte")
     CHECK(state->deflate({}, {}, true, 1).empty());
 }
 
-// RFC 7692 7.2.1: "... non-final fragments, the removal of 0x00 0x00 0xff 0xff MUST NOT be done."
+// RFC 7692 7.2.1: "... for non-final fragments, the removal of ... MUST NOT be done."
 TEST_CASE("fragments that were deflated one by one are one message")
 {
     DeflaterPool pool(6);
@@ -187,7 +187,7 @@ TEST_CASE("the copy of a dictionary does as well as the dictionary")
     DeflaterPool pool(6);
     const std::string plain = some_text(300, 1);
     for (const int bits : {8, 10, 12, 15}) {
-        for (const size_t len : {0, 1, 200, 4000, 30000}) {
+        for (const size_t len : {0u, 1u, 200u, 4000u, 30000u}) {
             const std::string dictionary = some_text(len, 2);
             const auto state = pool.take(bits, dictionary.size() + plain.size());
             const auto direct = state->deflate(bytes_of(dictionary), bytes_of(plain), true, kRoomy);

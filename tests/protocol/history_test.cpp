@@ -1,13 +1,11 @@
 // history_test.cpp: what a connection keeps of its messages.
 #include "protocol/history.h"
 #include "tests/protocol/zlib_peer.h"
-#include "tests/support/failing_allocator.h"
 
 #include <doctest/doctest.h>
 
 #include <random>
 #include <string>
-#include <thread>
 
 using namespace websock;
 using namespace test;
@@ -74,29 +72,6 @@ TEST_CASE("a history is never longer than a window of DEFLATE")
     History history(1000000);
     history.append(bytes_of(std::string(50000, 'x')));
     CHECK(history.bytes().size() == 32768);
-}
-
-TEST_CASE("a history that gets no memory stays as it is")
-{
-    History history(1000);
-    history.append(bytes_of("before"));
-    const std::string more(500, 'x');
-    bool threw = false;
-    {
-        const FailingAllocations failing(1, Failing::one_of_chosen);
-        std::thread([&] {
-            choose_this_thread();
-            try {
-                history.append(bytes_of(more));
-            } catch (const std::bad_alloc &) {
-                threw = true;
-            }
-        }).join();
-    }
-    CHECK(threw);
-    CHECK(text_of(history) == "before");
-    history.append(bytes_of(more));
-    CHECK(text_of(history) == "before" + more);
 }
 
 TEST_SUITE_END();
