@@ -15,10 +15,7 @@ namespace {
 
 // What an empty block without compression ends with. It ends each message and is left out there.
 constexpr std::array<uint8_t, 4> kTail{0x00, 0x00, 0xff, 0xff};
-constexpr std::array<uint8_t, 1> kEmptyMessage{0x00};
 
-// With so much room left, zlib has written all it had. (It would repeat the end if it had less.)
-constexpr size_t kSpareRoom = 16;
 constexpr size_t kLeastOutput = size_t{4} * 1024;
 constexpr size_t kKeptOutput = size_t{128} * 1024;
 
@@ -122,9 +119,7 @@ std::span<const uint8_t> Deflater::copy_dictionary(std::span<const uint8_t> dict
 std::span<const uint8_t> Deflater::deflate(std::span<const uint8_t> dictionary,
                                            std::span<const uint8_t> plain, bool last, size_t most)
 {
-    if (plain.empty() && last)
-        return std::span(kEmptyMessage).first(most > 1 ? 1 : 0);
-    room_ = most + kTail.size() + kSpareRoom;
+    room_ = most + kTail.size(); // what fills it is too long, with the tail or without
     output_.reserve(std::max(room_, kLeastOutput));
     start(dictionary);
     if (!run(plain))

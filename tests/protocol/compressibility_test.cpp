@@ -102,6 +102,12 @@ TEST_CASE("text, JSON, base64, hexadecimal digits and records look compressible"
     }
 }
 
+TEST_CASE("what begins with a little text looks like the rest")
+{
+    CHECK(looks_incompressible(bytes_of(json(200, 1) + random_of(2000, "", 1))));
+    CHECK_FALSE(looks_incompressible(bytes_of(random_of(200, "", 1) + json(2000, 1))));
+}
+
 TEST_CASE("a few bytes always look compressible: they are too few to tell")
 {
     for (size_t len = 0; len < 64; ++len)

@@ -245,6 +245,22 @@ TEST_CASE("text comes 16 KiB at a time, or less")
     CHECK(receiver.longest == 16384);
 }
 
+TEST_CASE(
+    "all text comes, even where the last byte of payload stands for more than 16 KiB have room")
+{
+    InflaterPool pool;
+    for (size_t beginning = 0; beginning < 16; ++beginning) {
+        for (size_t len = 16384 - beginning; len < 16384 + 300; ++len) {
+            const std::string plain = some_text(beginning, 1) + std::string(len, 'x');
+            const Bytes payload = PeerDeflater(15, 6).deflate(bytes_of(plain));
+            Receiver receiver{pool};
+            const bool whole = receiver.read(payload) == plain;
+            if (!whole)
+                FAIL("with ", beginning, " and ", len);
+        }
+    }
+}
+
 TEST_CASE("a message that ends too early is corrupt, wherever that is")
 {
     InflaterPool pool;
