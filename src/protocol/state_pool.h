@@ -42,10 +42,10 @@ class MemoryCount
     std::atomic<size_t> peak_{0};
 };
 
-// What a pool needs of each state. The pool uses it while the state is idle.
+// What a pool needs of each state: the size of its window, by which states are told apart, and two
+// fields that are the pool's own.
 template<class State> struct Pooled {
-    int window_bits =
-        0; // the states with one size of window are alike; set by the one who makes it
+    int window_bits = 0;
     uint64_t idle_since = 0;
     std::unique_ptr<State> next_idle;
 };
