@@ -26,7 +26,7 @@ LANGUAGES = {
     "c++17": shlex.split(os.environ.get("CXX", "c++")) + ["-x", "c++", "-std=c++17"],
 }
 # After -x none: an archive must not be read as source.
-LINK = [str(LIBRARY), "-lssl", "-lcrypto", "-lstdc++", "-pthread"]
+LINK = [str(LIBRARY), "-lssl", "-lcrypto", "-lz", "-lstdc++", "-pthread"]
 LINK_REDIS = [str(REDIS_LIBRARY), "-lhiredis"]
 
 # The escapes of mandoc_char(7) that source code in a page may need.

@@ -19,7 +19,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 HEADER = ROOT / "websock" / "websock.h"
 LIBRARY = ROOT / os.environ.get("BUILD", "build") / "libwebsock.a"
 REDIS_LIBRARY = LIBRARY.with_name("libwebsock-redis.a")
-LIBRARIES = ["-lssl", "-lcrypto", "-lstdc++", "-pthread"]
+LIBRARIES = ["-lssl", "-lcrypto", "-lz", "-lstdc++", "-pthread"]
 
 WARNINGS = ["-pedantic-errors", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion",
             "-Werror"]
