@@ -1,5 +1,5 @@
 # tests.mk: what `make check` builds and runs, and the soak; included by the top Makefile.
-test_folders := base protocol transport dispatch connection topics server support
+test_folders := base compression protocol transport dispatch connection topics server support
 test_objects := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard $(test_folders:%=tests/%/*.cpp)))
 support := $(BUILD)/tests/support
 # Other programs link these, too, so they do without doctest: a client and its certificates.
@@ -20,7 +20,7 @@ conformance_objects := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard tests/conformanc
 # allocations, for which the C library must be a shared one.
 foreign := $(BUILD)/tests/foreign
 foreign_objects := $(conformance_objects) \
-  $(filter-out %_allocation_test.o,$(filter $(BUILD)/tests/protocol/%,$(test_objects))) \
+  $(filter-out %_allocation_test.o,$(filter $(BUILD)/tests/compression/% $(BUILD)/tests/protocol/%,$(test_objects))) \
   $(addprefix $(BUILD)/tests/base/,buffer_test.o utf8_test.o)
 
 .PHONY: deps check check-foreign test-programs conformance-program syntax soak

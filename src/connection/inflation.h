@@ -4,8 +4,8 @@
 #pragma once
 
 #include "base/utf8.h"
-#include "protocol/compression_pools.h"
-#include "protocol/message_inflater.h"
+#include "compression/compression_pools.h"
+#include "compression/message_inflater.h"
 #include "protocol/permessage_deflate.h"
 
 #include <atomic>

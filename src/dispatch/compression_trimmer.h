@@ -2,7 +2,7 @@
 #pragma once
 
 #include "dispatch/dispatcher.h"
-#include "protocol/compression_pools.h"
+#include "compression/compression_pools.h"
 
 #include <memory>
 

@@ -2,7 +2,7 @@
 // copies no payload. Made by the thread that sends, and that thread's alone.
 #pragma once
 
-#include "protocol/compression_pools.h"
+#include "compression/compression_pools.h"
 #include "protocol/frame.h"
 #include "protocol/message.h"
 

@@ -4,7 +4,7 @@
 // See outbox.h and sent_history.h.
 #include "outbox/outbox.h"
 
-#include "protocol/compressibility.h"
+#include "compression/compressibility.h"
 
 #include <cerrno>
 #include <new>

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "outbox/sent_history.h"
-#include "protocol/compression_pools.h"
+#include "compression/compression_pools.h"
 
 #include <cstddef>
 #include <memory>

@@ -9,7 +9,7 @@
 // emptied at any time.
 #pragma once
 
-#include "protocol/history.h"
+#include "compression/history.h"
 
 #include <cstdint>
 #include <new>

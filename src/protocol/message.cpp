@@ -1,7 +1,7 @@
 // message.cpp: see message.h.
 #include "protocol/message.h"
 
-#include "protocol/compressibility.h"
+#include "compression/compressibility.h"
 
 #include <algorithm>
 #include <bit>

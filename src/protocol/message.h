@@ -4,7 +4,7 @@
 #pragma once
 
 #include "base/ref.h"
-#include "protocol/compression_pools.h"
+#include "compression/compression_pools.h"
 #include "protocol/frame.h"
 
 #include <atomic>

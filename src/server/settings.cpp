@@ -2,7 +2,7 @@
 #include "server/settings.h"
 
 #include "base/thread.h"
-#include "protocol/history.h"
+#include "compression/history.h"
 
 #include <algorithm>
 #include <cerrno>

@@ -5,10 +5,10 @@
 // room, and their text.
 #include "messages.h"
 
-#include "protocol/deflate_pool.h"
-#include "protocol/history.h"
-#include "protocol/message_inflater.h"
-#include "tests/protocol/zlib_peer.h"
+#include "compression/deflate_pool.h"
+#include "compression/history.h"
+#include "compression/message_inflater.h"
+#include "tests/compression/zlib_peer.h"
 
 #include <iterator>
 #include <optional>

@@ -5,8 +5,8 @@
 // is, how it is cut, and its bytes or those that it is made of.
 #include "messages.h"
 
-#include "protocol/message_inflater.h"
-#include "tests/protocol/zlib_peer.h"
+#include "compression/message_inflater.h"
+#include "tests/compression/zlib_peer.h"
 
 #include <optional>
 

@@ -1,5 +1,5 @@
 // message_inflater.cpp: see message_inflater.h.
-#include "protocol/message_inflater.h"
+#include "compression/message_inflater.h"
 
 #include <algorithm>
 

@@ -1,7 +1,7 @@
 // message_inflater_test.cpp: compressed messages of a client, in frames that are cut anywhere, and
 // what is none. How states are pooled is in deflate_pool_test.cpp.
-#include "protocol/message_inflater.h"
-#include "tests/protocol/zlib_peer.h"
+#include "compression/message_inflater.h"
+#include "tests/compression/zlib_peer.h"
 
 #include <doctest/doctest.h>
 

@@ -1,5 +1,5 @@
 // compressibility.cpp: see compressibility.h.
-#include "protocol/compressibility.h"
+#include "compression/compressibility.h"
 
 #include <algorithm>
 #include <array>

@@ -1,8 +1,8 @@
 // deflate_test.cpp: what is deflated, as ordinary peers read it. Where states come from is in
 // deflate_pool_test.cpp, the receiving side in message_inflater_test.cpp.
-#include "protocol/deflate_pool.h"
-#include "protocol/history.h"
-#include "tests/protocol/zlib_peer.h"
+#include "compression/deflate_pool.h"
+#include "compression/history.h"
+#include "tests/compression/zlib_peer.h"
 
 #include <doctest/doctest.h>
 

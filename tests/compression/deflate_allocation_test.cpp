@@ -1,9 +1,9 @@
 // deflate_allocation_test.cpp: each allocation of compressing and of what is kept for it fails
 // once, in turn. Not for other machines: what makes allocations fail needs to be linked
 // dynamically.
-#include "protocol/history.h"
-#include "protocol/message_inflater.h"
-#include "tests/protocol/zlib_peer.h"
+#include "compression/history.h"
+#include "compression/message_inflater.h"
+#include "tests/compression/zlib_peer.h"
 #include "tests/support/failing_allocator.h"
 
 #include <doctest/doctest.h>

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/clock.h"
-#include "protocol/deflate_pool.h"
+#include "compression/deflate_pool.h"
 
 #include <atomic>
 #include <chrono>

@@ -1,5 +1,5 @@
 // deflate_pool.cpp: see deflate_pool.h.
-#include "protocol/deflate_pool.h"
+#include "compression/deflate_pool.h"
 
 #include <algorithm>
 

@@ -2,8 +2,8 @@
 // (RFC 7692 7.2.2). Frames and the limits of their payload are in frame.h.
 #pragma once
 
-#include "protocol/deflate_pool.h"
-#include "protocol/history.h"
+#include "compression/deflate_pool.h"
+#include "compression/history.h"
 
 #include <cstddef>
 #include <cstdint>

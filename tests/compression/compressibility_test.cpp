@@ -1,6 +1,6 @@
 // compressibility_test.cpp: which messages are not worth the time to deflate them.
-#include "protocol/compressibility.h"
-#include "tests/protocol/zlib_peer.h"
+#include "compression/compressibility.h"
+#include "tests/compression/zlib_peer.h"
 
 #include <doctest/doctest.h>
 

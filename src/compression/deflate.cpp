@@ -1,5 +1,5 @@
 // deflate.cpp: see deflate.h.
-#include "protocol/deflate.h"
+#include "compression/deflate.h"
 
 #include <zlib.h>
 

@@ -1,6 +1,6 @@
 // history_test.cpp: what a connection keeps of its messages.
-#include "protocol/history.h"
-#include "tests/protocol/zlib_peer.h"
+#include "compression/history.h"
+#include "tests/compression/zlib_peer.h"
 
 #include <doctest/doctest.h>
 

@@ -2,7 +2,7 @@
 // deflate.h.
 #pragma once
 
-#include "protocol/deflate.h"
+#include "compression/deflate.h"
 
 namespace websock {
 

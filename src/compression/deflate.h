@@ -3,7 +3,7 @@
 // deflate_pool.h; what a connection keeps of its messages is in history.h.
 #pragma once
 
-#include "protocol/state_pool.h"
+#include "compression/state_pool.h"
 
 #include <cstddef>
 #include <cstdint>

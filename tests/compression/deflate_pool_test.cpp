@@ -1,8 +1,8 @@
 // deflate_pool_test.cpp: how many states of zlib there are, which one a message gets, and what
 // happens when there is no memory for one.
 #include "base/processors.h"
-#include "protocol/deflate_pool.h"
-#include "tests/protocol/zlib_peer.h"
+#include "compression/deflate_pool.h"
+#include "tests/compression/zlib_peer.h"
 
 #include <doctest/doctest.h>
 
