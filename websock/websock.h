@@ -61,9 +61,9 @@ extern "C" {
 /* The FIN bit in the flags of libwebsock_send_fragment. */
 #define WS_FRAGMENT_FIN (1 << 7)
 
-/* In the flags of libwebsock_send_fragment or of a publication: this message leaves as it is, even
- * to a client whose messages are compressed. For secrets that stand beside text that an attacker
- * may choose: libwebsock_compression(7). */
+/* In the flags of libwebsock_send_fragment or of a publication: this message is not compressed,
+ * even for a client that accepts compression, and no later message refers to it. For secrets: see
+ * libwebsock_compression(7). */
 #define LIBWEBSOCK_UNCOMPRESSED (1 << 8)
 
 /* Close codes: RFC 6455 7.4.1, and 1012 to 1014 from the registry that RFC 6455 11.7 set up at
@@ -76,7 +76,7 @@ extern "C" {
 #define WS_CLOSE_RESERVED 1004
 #define WS_CLOSE_NO_CODE 1005    /* the peer's Close frame had no code */
 #define WS_CLOSE_DIRTY 1006      /* no Close frame was read */
-#define WS_CLOSE_WRONG_TYPE 1007 /* such as text that is not UTF-8 */
+#define WS_CLOSE_WRONG_TYPE 1007 /* such as text that is not UTF-8, or a corrupt compression */
 #define WS_CLOSE_POLICY_VIOLATION 1008
 #define WS_CLOSE_MESSAGE_TOO_BIG 1009
 #define WS_CLOSE_MANDATORY_EXTENSION 1010 /* for clients: the server lacks an extension */
@@ -226,7 +226,7 @@ typedef struct libwebsock_publication {
                       * told; onmissed does not count it */
     libwebsock_client_state *publisher; /* the client it comes from, for no_echo, or NULL; of
                                          * onpublished: always NULL */
-    int flags; /* 0 or LIBWEBSOCK_UNCOMPRESSED */
+    int flags; /* 0, or LIBWEBSOCK_UNCOMPRESSED */
 } libwebsock_publication;
 
 /* A server: its callbacks, settings, listeners and clients. Made by libwebsock_init. Set the
@@ -282,7 +282,8 @@ struct libwebsock_context {
      * max_subscriptions_per_client or max_topic_bytes is 0; max_frame_payload,
      * max_message_payload or max_handshake_bytes is 0 or more than SIZE_MAX / 4 (1 GiB on 32
      * bits); a stack is below 64 KiB; close_trace_frames is over 16; send_buffer_bytes is over
-     * 1 GiB; one of those for compression is not as its comment demands. */
+     * 1 GiB; compression is neither 0 nor 1, compression_level not from 1 to 9,
+     * compression_window_bits not from 8 to 15, or compression_history over 32768. */
     int handshake_timeout_ms;      /* 10000: from accept to the 101, including TLS */
     int idle_timeout_ms;           /* 120000: how long a client may be silent before it is dropped.
                                     * It is pinged after half of that. A client is not silent while
@@ -301,11 +302,12 @@ struct libwebsock_context {
                                     * short. 0: the library leaves signals alone */
     size_t max_connections;        /* 0: as many as the system allows. Any more get 503 */
     size_t max_workers;            /* 0: no limit. Threads that run callbacks */
-    size_t max_frame_payload;      /* what libwebsock_init was given; 16 MiB if that was 0 */
+    size_t max_frame_payload;      /* what libwebsock_init was given; 16 MiB if that was 0. As the
+                                    * frame comes: a compressed message may be longer than this */
     size_t max_message_payload;    /* 16 MiB, or what libwebsock_init was given if that is
-                                    * larger. All fragments of a message together; more fails
-                                    * the connection with 1009. Does not follow
-                                    * max_frame_payload if you set that later */
+                                    * larger. All fragments of a message together, once they are
+                                    * inflated; more fails the connection with 1009. Does not
+                                    * follow max_frame_payload if you set that later */
     size_t max_handshake_bytes;    /* 16384: request line and headers; more gets 431 */
     size_t max_queued_bytes;       /* 4 MiB, per client, in each direction. In: memory held by
                                     * messages that wait for callbacks; at the limit the socket
@@ -358,18 +360,19 @@ struct libwebsock_context {
                                           * 1 GiB. Fewer mean that a slow client gets less that
                                           * is out of date, and more wake-ups of the server */
 
-    /* Compression of messages, permessage-deflate (RFC 7692), with clients that offer it:
-     * libwebsock_compression(7). */
+    /* Compression of messages in both directions, permessage-deflate (RFC 7692), with clients that
+     * offer it: libwebsock_compression(7). */
     int compression;              /* 0: off. 1: on */
-    int compression_level;        /* 3. From 1, fast, to 9, small, as in zlib */
-    size_t compression_threshold; /* 0. Shorter messages leave as they are. 0 means 64 bytes for
-                                   * a client with a history, else 256 */
-    size_t compression_history;   /* 2048. So much of what was sent last is kept for each client;
-                                   * its next message refers to that. 0: each message stands
-                                   * for itself. At most 32768 */
-    int compression_window_bits;  /* 10. 8 to 15. A client that lets us choose is asked to refer
-                                   * back by 2^n bytes at most, so that no more need be kept
-                                   * for it; n is 15 for others */
+    int compression_level;        /* 3. From 1, fastest, to 9, smallest, as in zlib */
+    size_t compression_threshold; /* 0. Messages of fewer bytes are sent as they are. 0 means 64 for
+                                   * a client with a history; 256 for one without, and for what
+                                   * many get */
+    size_t compression_history;   /* 2048. So many bytes of what was sent last are kept for each
+                                   * client, and its next message refers to them. 0: each message
+                                   * stands for itself. At most 32768 */
+    int compression_window_bits;  /* 12. From 8 to 15. A client that lets us choose is asked to
+                                   * refer back by 2^n bytes at most, as we must keep that many
+                                   * for it. Others refer back by up to 32 KiB */
 };
 
 /* Filled in by libwebsock_stats. Set size to sizeof(libwebsock_statistics) first. Unless a
@@ -416,13 +419,14 @@ typedef struct libwebsock_statistics {
     unsigned long long closed_behind;   /* subscribers closed with 1013 because of that */
     unsigned long long blocked_writers; /* clients that have more to get than they read, now */
 
-    /* Compression: libwebsock_compression(7). Payload bytes; inflated: what clients sent. What
-     * many get counts once for each. */
+    /* Compression: libwebsock_compression(7). Deflated is what was sent compressed, inflated what
+     * came compressed. Bytes are payload. What many get counts for each of them, but its time
+     * once. */
     unsigned long long connections_compressed; /* now */
     unsigned long long deflated_messages;
     unsigned long long deflated_bytes_before;
     unsigned long long deflated_bytes_after;
-    unsigned long long deflate_microseconds; /* time spent */
+    unsigned long long deflate_microseconds; /* of real time; also for what did not get smaller */
     unsigned long long inflated_messages;
     unsigned long long inflated_bytes_before;
     unsigned long long inflated_bytes_after;
@@ -435,17 +439,18 @@ typedef struct libwebsock_statistics {
  * first. Payload bytes. */
 typedef struct libwebsock_compression_info {
     size_t size;                 /* set by you */
-    int server_window_bits;      /* 8 to 15: messages to the client refer back by 2^n bytes at most */
-    int client_window_bits;      /* messages from the client */
-    int server_context_takeover; /* 1: messages to the client may refer to earlier ones; or 0 */
-    int client_context_takeover; /* messages from the client */
-    unsigned long long messages_in; /* that came compressed */
-    unsigned long long bytes_in_before; /* as they came */
-    unsigned long long bytes_in_after;  /* inflated */
-    unsigned long long messages_out; /* that left compressed */
-    unsigned long long bytes_out_before;
-    unsigned long long bytes_out_after; /* as they left */
-    size_t memory;               /* that is held for it between messages, now */
+    int server_window_bits;      /* 8 to 15. Messages to the client refer back by 2^n bytes at
+                                  * most */
+    int client_window_bits;      /* the same for messages from the client */
+    int server_context_takeover; /* 1: messages to the client may refer to earlier ones. 0: not */
+    int client_context_takeover; /* the same for messages from the client */
+    unsigned long long messages_in;      /* that came compressed */
+    unsigned long long bytes_in_before;  /* as they came */
+    unsigned long long bytes_in_after;   /* inflated */
+    unsigned long long messages_out;     /* that were sent compressed */
+    unsigned long long bytes_out_before; /* as you sent them */
+    unsigned long long bytes_out_after;  /* compressed */
+    size_t memory;                       /* held for this client between messages, now */
 } libwebsock_compression_info;
 
 /* --- Contexts: libwebsock_init(3), libwebsock_bind(3), libwebsock_wait(3) --- */
@@ -576,9 +581,9 @@ int libwebsock_send_binary(libwebsock_client_state *client, const void *data, si
  * WS_OPCODE_BINARY, the others have WS_OPCODE_CONTINUE, and the last one also has
  * WS_FRAGMENT_FIN (else EINVAL). Only one message can be sent in fragments at a time: to begin
  * a second one fails with EINVAL, while whole messages wait for the last fragment. A fragment
- * may end in the middle of a character of text; the message may not. LIBWEBSOCK_UNCOMPRESSED in
- * flags of the first fragment, or of a whole message, leaves the message as it is; without it, a
- * message is compressed if its first fragment has compression_threshold bytes. A control opcode with
+ * may end in the middle of a character of text; the message may not. The first fragment decides
+ * whether the message is compressed: it is not if flags has LIBWEBSOCK_UNCOMPRESSED, or if the
+ * fragment looks random or has fewer than compression_threshold bytes. A control opcode with
  * WS_FRAGMENT_FIN and at most 125 bytes sends that control frame. RFC 6455 5.4. */
 int libwebsock_send_fragment(libwebsock_client_state *client, const void *data, size_t len,
                              int flags);
@@ -806,15 +811,16 @@ const libwebsock_request *libwebsock_client_request(const libwebsock_client_stat
  * connection has no TLS; EINVAL client is NULL. libwebsock_client_tls(3). */
 const libwebsock_tls_info *libwebsock_client_tls(const libwebsock_client_state *client);
 
-/* Fills in *info, up to info->size: what was agreed with a client about compression, and what it has
- * saved. From onopen on. Returns 0, or -1: ENOENT the client's messages are not compressed; EINVAL
- * an argument is NULL, or info->size is too small. libwebsock_client_compression(3). */
+/* Fills in *info, up to info->size: what was agreed with a client about compression, and what that
+ * has saved. From onopen to onclose, and later if the client is retained. Returns 0, or -1: ENOENT
+ * no compression was agreed; EINVAL an argument is NULL, or info->size is too small.
+ * libwebsock_client_compression(3). */
 int libwebsock_client_compression(libwebsock_client_state *client,
                                   libwebsock_compression_info *info);
 
 /* --- Requests: libwebsock_onrequest(3) ---
  *
- * The last three work only inside onrequest; elsewhere they fail with EPERM. If
+ * All but the first work only inside onrequest; elsewhere they fail with EPERM. If
  * accept_protocol or respond is called several times, the last call counts. */
 
 /* The value of a header, without white space around it. Upper and lower case of name are the
@@ -826,8 +832,8 @@ const char *libwebsock_request_header(const libwebsock_request *request, const c
  * did not offer it, or an argument is NULL; EPERM; ENOMEM. RFC 6455 4.2.2. */
 int libwebsock_accept_protocol(libwebsock_client_state *client, const char *name);
 
-/* Messages of and to this client will not be compressed, whatever it has offered. Without
- * ctx->compression they never are. Returns 0, or -1: EINVAL client is NULL; EPERM. */
+/* Messages from and to this client will not be compressed, whatever it has offered. Unless
+ * ctx->compression is 1, they never are. Returns 0, or -1: EINVAL client is NULL; EPERM. */
 int libwebsock_refuse_compression(libwebsock_client_state *client);
 
 /* Adds a header to the response, whichever it is: the upgrade, what libwebsock_respond sets, a
