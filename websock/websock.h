@@ -370,7 +370,7 @@ struct libwebsock_context {
     size_t compression_history;   /* 2048. So many bytes of what was sent last are kept for each
                                    * client, and its next message refers to them. 0: each message
                                    * stands for itself. At most 32768 */
-    int compression_window_bits;  /* 12. From 8 to 15. A client that lets us choose is asked to
+    int compression_window_bits;  /* 10. From 8 to 15. A client that lets us choose is asked to
                                    * refer back by 2^n bytes at most, as we must keep that many
                                    * for it. Others refer back by up to 32 KiB */
 };

@@ -13,7 +13,8 @@
 namespace websock {
 
 struct CompressionPools {
-    explicit CompressionPools(int level) : deflaters(level) {}
+    // history: the most bytes that a message may be a continuation of.
+    CompressionPools(int level, size_t history) : deflaters(level, history) {}
 
     // Adds the time of its life.
     class Timer

@@ -154,6 +154,7 @@ class Connection final : public Outbox::Owner
     // The connection's thread's alone:
     ReceiveBuffer buffer_;
     Assembly assembly_;
+    size_t assembled_bytes_ = 0; // of the largest message that was, since the peer was last calm
     std::unique_ptr<Inflation> inflation_; // nullptr: nothing comes compressed
     std::vector<Event> new_events_;        // not in the Inbox yet, at most kBatch
     FrameTrace trace_;                     // of received frames

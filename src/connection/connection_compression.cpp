@@ -5,6 +5,8 @@
 
 #include "connection/engine.h"
 
+#include <algorithm>
+
 namespace websock {
 
 // RFC 7692 5: "... both endpoints MUST use the algorithm described in Section 6 ..."
@@ -23,7 +25,9 @@ std::unique_ptr<SendCompression> Connection::agree_on_compression(const HookAnsw
                                        .keeps_history = settings.compression_history > 0});
     if (!agreed)
         return nullptr;
-    const size_t history = agreed->server_context_takeover ? settings.compression_history : 0;
+    const size_t window = size_t{1} << agreed->server_window_bits;
+    const size_t history =
+        agreed->server_context_takeover ? std::min(settings.compression_history, window) : 0;
     auto compression = std::make_unique<SendCompression>(
         pools, agreed->server_window_bits, history, engine_.compression_threshold(history > 0));
     answer = compression_answer(*agreed);

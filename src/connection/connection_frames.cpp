@@ -7,8 +7,15 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 namespace websock {
+
+namespace {
+
+constexpr size_t kLargeMessage = 16 * 1024; // of fragments, or inflated
+
+} // namespace
 
 void Connection::read_frames()
 {
@@ -108,17 +115,19 @@ Connection::Read Connection::read_more(size_t frame_len, int timeout_ms)
     return Read::ended;
 }
 
-// As Transport::read. Once the peer has been silent for a while, a large buffer is given up.
+// As Transport::read. Once the peer has been silent for a while, a large buffer is given up, and
+// what large messages have left behind.
 Transport::Received Connection::wait_for_bytes(size_t frame_len, int timeout_ms)
 {
     constexpr int kCalmMs = ReceiveBuffer::kCalmMs;
-    if (!buffer_.is_large() || (timeout_ms >= 0 && timeout_ms <= kCalmMs))
+    const bool is_large = buffer_.is_large() || assembled_bytes_ > kLargeMessage;
+    if (!is_large || (timeout_ms >= 0 && timeout_ms <= kCalmMs))
         return transport_.read(buffer_.room(frame_len), timeout_ms);
     const Transport::Received received = transport_.read(buffer_.room(frame_len), kCalmMs);
     if (received.result != Transport::Received::timed_out)
         return received;
     buffer_.relax();
-    engine_.trimmer.gave_up(buffer_.take_given_up());
+    engine_.trimmer.gave_up(buffer_.take_given_up() + std::exchange(assembled_bytes_, 0));
     return transport_.read(buffer_.room(frame_len), timeout_ms < 0 ? -1 : timeout_ms - kCalmMs);
 }
 
@@ -155,6 +164,7 @@ bool Connection::add_assembled(Opcode opcode)
 {
     Event event{.kind = Event::message, .opcode = opcode, .payload_len = assembly_.len()};
     event.chunk = assembly_.finish();
+    assembled_bytes_ = std::max(assembled_bytes_, event.chunk->capacity());
     event.payload = event.chunk->data();
     return add_message(std::move(event));
 }

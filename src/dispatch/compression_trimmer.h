@@ -1,8 +1,8 @@
 // compression_trimmer.h: gives states of zlib back that have not been used for a second or two.
 #pragma once
 
-#include "dispatch/dispatcher.h"
 #include "compression/compression_pools.h"
+#include "dispatch/dispatcher.h"
 
 #include <memory>
 

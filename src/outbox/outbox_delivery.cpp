@@ -71,7 +71,7 @@ void Outbox::copy_messages()
     for (size_t i = 0; i < messages_.size(); ++i) {
         const std::span<const uint8_t> frame = frame_of(*messages_[i]);
         to_write_.insert(to_write_.end(), frame.begin(), frame.end());
-        trace_.add(frame[0], messages_[i]->payload().size(), coarse_ms());
+        trace_.add(frame[0], messages_[i]->payload_len(window_bits_), coarse_ms());
     }
     totals_.messages += messages_.size();
     messages_.clear();
@@ -160,7 +160,7 @@ void Outbox::note_delivered(std::span<const Source::Item> items)
 {
     const int64_t now_ms = items.empty() ? 0 : coarse_ms();
     for (const Source::Item &item : items)
-        trace_.add(frame_of(*item.message)[0], item.message->payload().size(), now_ms);
+        trace_.add(frame_of(*item.message)[0], item.message->payload_len(window_bits_), now_ms);
 }
 
 } // namespace websock

@@ -3,8 +3,8 @@
 // in outbox_compression.cpp.
 #pragma once
 
-#include "outbox/sent_history.h"
 #include "compression/compression_pools.h"
+#include "outbox/sent_history.h"
 
 #include <cstddef>
 #include <memory>

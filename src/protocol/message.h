@@ -47,6 +47,11 @@ class alignas(std::max_align_t) Message
     {
         return compressed_window_bits_ != 0 && compressed_window_bits_ <= window_bits;
     }
+    // Of the payload of that frame.
+    size_t payload_len(int window_bits) const
+    {
+        return is_compressed_for(window_bits) ? compressed_len_ : payload_len_;
+    }
     std::span<const uint8_t> compressed_payload() const
     {
         return {text_end() + compressed_header_len_, compressed_len_};

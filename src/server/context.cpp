@@ -116,7 +116,8 @@ int Context::start()
 {
     engine_.settings = handle_;
     if (handle_.compression != 0)
-        engine_.compression.watch(std::make_shared<CompressionPools>(handle_.compression_level));
+        engine_.compression.watch(std::make_shared<CompressionPools>(handle_.compression_level,
+                                                                     handle_.compression_history));
     // OpenSSL initialises itself on first use: do it here, on a large stack, before anybody waits.
     (void)accept_key("");
     Dispatcher::Options options{.max_workers = handle_.max_workers,
