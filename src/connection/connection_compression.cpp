@@ -26,7 +26,7 @@ std::unique_ptr<SendCompression> Connection::agree_on_compression(const HookAnsw
     if (!agreed)
         return nullptr;
     const size_t window = size_t{1} << agreed->server_window_bits;
-    // RFC 7692 7.2.1: "... MUST start compressing each new message with an empty LZ77 ... window."
+    // RFC 7692 7.2.1: "... the server MUST start compressing each new message with an empty ..."
     const size_t history =
         agreed->server_context_takeover ? std::min(settings.compression_history, window) : 0;
     auto compression = std::make_unique<SendCompression>(

@@ -127,7 +127,7 @@ TEST_CASE("messages are echoed compressed, whatever their length")
     }
 }
 
-// RFC 7692 7.2.1: "... MUST start compressing each new message with an empty LZ77 ... window."
+// RFC 7692 7.2.1: "... the server MUST start compressing each new message with an empty ..."
 TEST_CASE("a message refers to those before it")
 {
     Server server({.settings = compress, .onmessage = echo});
