@@ -128,7 +128,8 @@ MEMORY = (
 PUBLISH = "publish"
 PUBLISHERS = (((1, 1), (4, 1), (4, 1000)), ((1, 1), (4, 1000)))
 
-# Levels of compression: None is plain, 0 what the library has by default, which is this:
+# Levels of compression: None is plain, 0 what the library has by default, which is this, and
+# "6/16384" level 6 with a history of 16 KiB:
 OWN_LEVEL = {OURS: 3, OURS_TOPICS: 3, BEAST_SYNC: 8, "Beast async": 8, "websocketpp": 6,
              "node ws": 6}
 
@@ -153,7 +154,7 @@ def with_levels(name, *levels):
     return tuple((name, level) for level in (None, *levels))
 
 
-COMPRESSING = (*with_levels(OURS, 1, 3, 6), *with_levels(BEAST_SYNC, 0),
+COMPRESSING = (*with_levels(OURS, 1, 3, 6, "6/16384"), *with_levels(BEAST_SYNC, 0),
                *with_levels("Beast async", 6, 0), *with_levels("websocketpp", 0),
                *with_levels("node ws", 0))
 COMPRESSING_FEW = (*with_levels(OURS, 0), *with_levels("node ws", 0))

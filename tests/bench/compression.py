@@ -24,7 +24,9 @@ def variant(server, level):
     """The server, told to compress or not."""
     if level is None:
         return server._replace(name=f"{server.name}, plain")
-    shown = level or OWN_LEVEL[server.name]
+    shown, _, history = str(level or OWN_LEVEL[server.name]).partition("/")
+    if history:
+        shown += f", {int(history) // 1024} KiB"
 
     def command(*arguments):
         return ["env", f"BENCH_COMPRESSION={level}", *server.command(*arguments)]

@@ -124,6 +124,9 @@ int main(int argc, char **argv)
     if (work.compression_level > 0) {
         ctx->compression_level = work.compression_level;
     }
+    if (work.compression_history > 0) {
+        ctx->compression_history = work.compression_history;
+    }
     if ((work.topics || work.prices) && keep_who_is_behind(ctx) != 0) {
         perror("libwebsock_configure_topics");
         return 1;

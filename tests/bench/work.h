@@ -4,7 +4,8 @@
  * before each echo. libwebsock also has prices=BYTES: 500 prices change ten times a second
  * each, for all clients, and BYTES is its send_buffer_bytes.
  * BENCH_COMPRESSION=LEVEL in the environment turns permessage-deflate on, as the library has it
- * by default but for the level; 0 is its own. */
+ * by default but for the level; 0 is its own. For libwebsock, LEVEL/HISTORY also sets how many
+ * bytes of history a client has. */
 #ifndef BENCH_WORK_H
 #define BENCH_WORK_H
 
@@ -24,12 +25,13 @@ struct bench_work {
     int prices;
     size_t send_buffer_bytes;
     int compression;
-    int compression_level; /* 0: the library's own */
+    int compression_level;      /* 0: the library's own */
+    size_t compression_history; /* 0: the library's own */
 };
 
 static inline struct bench_work parse_work(int argc, char **argv)
 {
-    struct bench_work work = {0, 0, 0, 0, 0, 0, 0};
+    struct bench_work work = {0, 0, 0, 0, 0, 0, 0, 0};
     const char *word = argc > 1 ? argv[1] : "";
     const char *level = getenv("BENCH_COMPRESSION");
 
@@ -44,6 +46,9 @@ static inline struct bench_work parse_work(int argc, char **argv)
     }
     work.compression = level != NULL;
     work.compression_level = level ? atoi(level) : 0;
+    if (level && strchr(level, '/')) {
+        work.compression_history = (size_t)strtoul(strchr(level, '/') + 1, NULL, 10);
+    }
     if (!work.fanout && !work.prices && work.block_ms <= 0 && strcmp(word, "echo") != 0) {
         fprintf(stderr, "usage: %s echo|fanout|topics|block=MILLISECONDS\n", argv[0]);
         exit(2);
