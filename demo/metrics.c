@@ -11,7 +11,7 @@
 
 /* Twice of what all of it takes when each figure has 20 digits. */
 struct text {
-    char bytes[12288];
+    char bytes[20480];
     size_t len;
     int full; /* something did not fit */
 };
@@ -99,6 +99,39 @@ static void add_topics(struct text *text, const libwebsock_statistics *now)
                 "Clients closed with 1013 because they were too slow for a topic.");
 }
 
+static void add_seconds(struct text *text, const char *name, unsigned long long microseconds,
+                        const char *help)
+{
+    describe(text, name, "counter", help);
+    add(text, "%s %llu.%06llu\n", name, microseconds / 1000000, microseconds % 1000000);
+}
+
+static void add_compression(struct text *text, const libwebsock_statistics *now)
+{
+    add_gauge(text, "websock_connections_compressed", now->connections_compressed,
+              "WebSocket clients that have agreed to compression, now.");
+    add_counter(text, "websock_deflated_messages_total", now->deflated_messages,
+                "Messages sent compressed, once for each client.");
+    add_counter(text, "websock_deflated_bytes_before_total", now->deflated_bytes_before,
+                "Payload bytes of messages sent compressed, before that.");
+    add_counter(text, "websock_deflated_bytes_after_total", now->deflated_bytes_after,
+                "Payload bytes of messages sent compressed, as they left.");
+    add_seconds(text, "websock_deflate_seconds_total", now->deflate_microseconds,
+                "Time spent on compressing what is sent.");
+    add_counter(text, "websock_inflated_messages_total", now->inflated_messages,
+                "Messages that came compressed.");
+    add_counter(text, "websock_inflated_bytes_before_total", now->inflated_bytes_before,
+                "Payload bytes of messages that came compressed, as they came.");
+    add_counter(text, "websock_inflated_bytes_after_total", now->inflated_bytes_after,
+                "Payload bytes of messages that came compressed, inflated.");
+    add_seconds(text, "websock_inflate_seconds_total", now->inflate_microseconds,
+                "Time spent on inflating what has come.");
+    add_gauge(text, "websock_compression_states", now->compression_states,
+              "States of zlib, in use or kept for the next message.");
+    add_gauge(text, "websock_compression_state_bytes", now->compression_state_bytes,
+              "Memory of the states of zlib.");
+}
+
 static void add_all(struct text *text, const libwebsock_statistics *now)
 {
     static const char longest[] = "websock_longest_callback_seconds";
@@ -128,6 +161,7 @@ static void add_all(struct text *text, const libwebsock_statistics *now)
     add_gauge(text, "websock_blocked_writers", now->blocked_writers,
               "Clients that do not read as fast as they are sent to, now.");
     add_topics(text, now);
+    add_compression(text, now);
     describe(text, longest, "gauge", "How long the oldest callback that still runs has run.");
     add(text, "%s %llu.%03llu\n", longest, now->longest_callback_ms / 1000,
         now->longest_callback_ms % 1000);

@@ -14,7 +14,8 @@
 static const char usage[] =
     "usage: websock-demo [--host ADDRESS] [--port PORT] [--cert FILE --key FILE]\n"
     "                    [--chain FILE] [--max-frame BYTES] [--send-timeout SECONDS]\n"
-    "                    [--origin URL] [--node NAME [--redis SERVER]] [--help]\n"
+    "                    [--no-compression] [--origin URL] [--node NAME [--redis SERVER]]\n"
+    "                    [--help]\n"
     "  --host ADDRESS          address or name to listen on (127.0.0.1)\n"
     "  --port PORT             port to listen on; 0 is any free one (8080)\n"
     "  --cert FILE             speak TLS, with this certificate (PEM); SIGHUP reads it again\n"
@@ -22,6 +23,7 @@ static const char usage[] =
     "  --chain FILE            certificates between it and its root, if --cert lacks them\n"
     "  --max-frame BYTES       largest payload of one frame (16777216)\n"
     "  --send-timeout SECONDS  drop a client that takes nothing for so long (30)\n"
+    "  --no-compression        send and take messages as they are, whatever clients offer\n"
     "  --origin URL            let pages of this origin connect too; may be repeated\n"
     "  --node NAME             the name of this node among several\n"
     "  --redis SERVER          HOST:PORT or unix:PATH of the server that all nodes share\n"
@@ -113,6 +115,9 @@ static enum parsed set_option(struct options *options, int option, const char *v
     case 'm':
         return parse_size(value, &options->max_frame) == 0 ? PARSED_RUN
                                                            : bad("not a number of bytes", value);
+    case 'u':
+        options->no_compression = 1;
+        return PARSED_RUN;
     case 'd':
         return set_node(options, value);
     case 'r':
@@ -152,6 +157,7 @@ enum parsed options_parse(struct options *options, int argc, char **argv)
         {"origin", required_argument, NULL, 'o'},
         {"max-frame", required_argument, NULL, 'm'},
         {"send-timeout", required_argument, NULL, 't'},
+        {"no-compression", no_argument, NULL, 'u'},
         {"node", required_argument, NULL, 'd'},
         {"redis", required_argument, NULL, 'r'},
         {"help", no_argument, NULL, 'h'},

@@ -14,6 +14,7 @@ struct options {
     const char *chainfile; /* NULL: certfile has the whole chain */
     size_t max_frame;      /* bytes; 0: the library's default */
     int send_timeout_ms;   /* 0: the library's default */
+    int no_compression;    /* 1: not even if clients offer it */
     const char *origins[MAX_ORIGINS];
     size_t origin_count;
     const char *node;  /* NULL: this is no node of a cluster */

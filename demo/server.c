@@ -176,6 +176,7 @@ int main(int argc, char **argv)
     if (options.send_timeout_ms > 0) {
         ctx->send_timeout_ms = options.send_timeout_ms;
     }
+    ctx->compression = !options.no_compression;
     ctx->send_buffer_bytes = SEND_BUFFER_BYTES;
     (void)signal(SIGPIPE, SIG_IGN); /* who reads what we print may end before we do */
     ctx->handle_signals = 0;        /* take_signals does */

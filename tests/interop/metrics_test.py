@@ -13,11 +13,12 @@ import struct
 import subprocess
 import time
 import unittest
+import zlib
 
 import raw_socket
 from deadline import DEADLINE
 from over_tls import over_tls
-from raw_socket import BINARY, CLOSE, FIN, PING, TEXT, UPGRADE, frame, request
+from raw_socket import BINARY, CLOSE, FIN, PING, RSV1, TEXT, UPGRADE, frame, request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 HEADER = ROOT / "websock" / "websock.h"
@@ -68,6 +69,17 @@ SAMPLES = {
     "missed": ["websock_topic_missed_total"],
     "closed_behind": ["websock_topic_closed_behind_total"],
     "blocked_writers": ["websock_blocked_writers"],
+    "connections_compressed": ["websock_connections_compressed"],
+    "deflated_messages": ["websock_deflated_messages_total"],
+    "deflated_bytes_before": ["websock_deflated_bytes_before_total"],
+    "deflated_bytes_after": ["websock_deflated_bytes_after_total"],
+    "deflate_microseconds": ["websock_deflate_seconds_total"],
+    "inflated_messages": ["websock_inflated_messages_total"],
+    "inflated_bytes_before": ["websock_inflated_bytes_before_total"],
+    "inflated_bytes_after": ["websock_inflated_bytes_after_total"],
+    "inflate_microseconds": ["websock_inflate_seconds_total"],
+    "compression_states": ["websock_compression_states"],
+    "compression_state_bytes": ["websock_compression_state_bytes"],
 }
 
 
@@ -177,6 +189,25 @@ class FiguresTest(Case):
         self.read_frame(self.upgrade("/chat"))  # the chat first reports how many people there are
         samples = self.scrape_until("websock_messages_sent_total", 4)
         self.assertEqual(samples["websock_messages_received_total"], 3)
+
+    def test_messages_that_come_or_leave_compressed_are_counted(self):
+        offer = {**UPGRADE, "Sec-WebSocket-Extensions": "permessage-deflate"}
+        connection = self.upgrade(headers=offer)
+        deflater = zlib.compressobj(wbits=-15)
+        payload = deflater.compress(bytes(1000)) + deflater.flush(zlib.Z_SYNC_FLUSH)[:-4]
+        connection.sendall(frame(BINARY, payload, reserved=RSV1))
+        answer = self.read_frame(connection)
+        self.assertEqual(answer.first_byte, FIN | RSV1 | BINARY)
+        samples = self.scrape_until("websock_inflated_messages_total", 1)
+        expected = {"websock_connections_compressed": 1,
+                    "websock_inflated_bytes_before_total": len(payload),
+                    "websock_inflated_bytes_after_total": 1000,
+                    "websock_deflated_messages_total": 1,
+                    "websock_deflated_bytes_before_total": 1000,
+                    "websock_deflated_bytes_after_total": len(answer.payload)}
+        self.assertEqual({name: samples[name] for name in expected}, expected)
+        self.close(connection, 1000)
+        self.scrape_until("websock_connections_compressed", 0)
 
     def test_every_byte_is_counted_without_the_overhead_of_tls(self):
         upgrade, message = request("/echo", headers=UPGRADE), frame(BINARY, bytes(1000))

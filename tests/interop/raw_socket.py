@@ -92,9 +92,9 @@ class Case(unittest.TestCase):
         connection.sendall(data)
         return self.response(self.read_to_end(connection))
 
-    def upgrade(self, path="/echo", behind=b"", connection=None):
+    def upgrade(self, path="/echo", behind=b"", connection=None, headers=UPGRADE):
         connection = connection or self.connect()
-        connection.sendall(request(path, headers=UPGRADE) + behind)
+        connection.sendall(request(path, headers=headers) + behind)
         head = b""
         while not head.endswith(b"\r\n\r\n"):
             head += self.read(connection, 1)
