@@ -18,27 +18,32 @@ Bytef *bytes_of(std::string_view text)
     return reinterpret_cast<Bytef *>(const_cast<char *>(text.data()));
 }
 
-// Runs inflate or deflate until the input is used up and no output waits.
-template<class Step> std::string run(z_stream &stream, std::string_view input, const Step &step)
+constexpr size_t kRoom = 4096;
+
+// Runs inflate or deflate until the input is used up and no output waits. most: bytes of output
+// at a time.
+template<class Step>
+std::string run(z_stream &stream, std::string_view input, const Step &step, size_t most = kRoom)
 {
     std::string output;
-    std::array<char, 4096> room;
+    std::array<char, kRoom> room;
     stream.next_in = bytes_of(input);
     stream.avail_in = static_cast<uInt>(input.size());
     do {
         stream.next_out = reinterpret_cast<Bytef *>(room.data());
-        stream.avail_out = static_cast<uInt>(room.size());
+        stream.avail_out = static_cast<uInt>(most);
         const int result = step(&stream);
         if (result != Z_OK && result != Z_BUF_ERROR)
             throw std::runtime_error("zlib: " + std::to_string(result));
-        output.append(room.data(), room.size() - stream.avail_out);
+        output.append(room.data(), most - stream.avail_out);
     } while (stream.avail_in > 0 || stream.avail_out == 0);
     return output;
 }
 
 } // namespace
 
-InflateStream::InflateStream(int window_bits) : stream_(std::make_unique<z_stream>())
+InflateStream::InflateStream(int window_bits)
+    : stream_(std::make_unique<z_stream>()), most_(window_bits < 15 ? 1 : kRoom)
 {
     if (inflateInit2(stream_.get(), -window_bits) != Z_OK)
         throw std::runtime_error("inflateInit2");
@@ -55,10 +60,10 @@ InflateStream::~InflateStream()
 std::string InflateStream::feed(std::string_view payload, bool last)
 {
     const auto step = [](z_stream *stream) { return inflate(stream, Z_SYNC_FLUSH); };
-    std::string plain = run(*stream_, payload, step);
+    std::string plain = run(*stream_, payload, step, most_);
     if (!last)
         return plain;
-    if (!run(*stream_, kTail, step).empty() || (stream_->data_type & 128) == 0)
+    if (!run(*stream_, kTail, step, most_).empty() || (stream_->data_type & 128) == 0)
         throw std::runtime_error("the compressed message is not complete");
     return plain;
 }

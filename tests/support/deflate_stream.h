@@ -25,6 +25,9 @@ class InflateStream
 
   private:
     std::unique_ptr<z_stream_s> stream_;
+    // zlib looks no further back than the window, or than what it has written in one call. So it
+    // writes a byte at a time.
+    size_t most_;
 };
 
 class DeflateStream
