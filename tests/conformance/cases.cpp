@@ -147,6 +147,13 @@ Case closes(std::string section, std::string sentence, std::string in, std::vect
             .messages = std::move(messages)};
 }
 
+std::vector<Case> offering(const std::string &extensions, std::vector<Case> cases)
+{
+    for (Case &one : cases)
+        one.extensions = extensions;
+    return cases;
+}
+
 std::string repeated(std::string_view part, size_t times)
 {
     std::string out;

@@ -6,7 +6,8 @@
 // suites test is here. By the numbers of Autobahn: framing (1), pings and pongs (2), reserved
 // bits (3), opcodes (4), masks and lengths in frame_cases.cpp; fragmentation (5, 10) in
 // fragment_cases.cpp; UTF-8 (6) in utf8_cases.cpp; closing (7) in close_cases.cpp; limits (9)
-// in limit_cases.cpp; and the opening handshake in handshake_cases.cpp.
+// in limit_cases.cpp; compression (12, 13) in compression_cases.cpp, and what is no DEFLATE in
+// corrupt_cases.cpp; and the opening handshake in handshake_cases.cpp and offer_cases.cpp.
 #pragma once
 
 #include "tests/support/wire.h"
@@ -98,7 +99,7 @@ struct Ending {
 };
 
 struct Case {
-    std::string section; // of RFC 6455
+    std::string section; // of RFC 6455, or of RFC 7692 if it has a client that compresses
     std::string sentence;
     std::vector<Step> steps = {};
     Ending ending = {};
@@ -106,6 +107,8 @@ struct Case {
     // Ending::failed: after how many bytes of the last step the server must know. The case is
     // also tried without the bytes after them: no verdict may wait for bytes it does not need.
     size_t known_after = 0;
+    // What the client offers (RFC 7692); "": no compression. Such a case is not replayed.
+    std::string extensions = {};
 };
 
 // Messages that the server echoes, and perhaps pings that it answers.
@@ -123,6 +126,9 @@ Case fails_behind(std::string section, std::string sentence, std::string before,
 // A Close frame from the client, perhaps among other frames, and the answers.
 Case closes(std::string section, std::string sentence, std::string in, std::vector<Frame> out,
             unsigned code, std::string reason = "");
+
+// The same cases, of a client that offers this.
+std::vector<Case> offering(const std::string &extensions, std::vector<Case> cases);
 
 std::string repeated(std::string_view part, size_t times);
 

@@ -60,10 +60,13 @@ void answer(test::Scene &scene, libwebsock_client_state *client, libwebsock_mess
 
 test::Behaviour behaviour()
 {
-    return {
-        .settings = [](libwebsock_context *context) { context->max_message_payload = kMaxMessage; },
-        .onmessage = answer,
-        .max_frame_payload = kMaxFrame};
+    return {.settings =
+                [](libwebsock_context *context) {
+                    context->max_message_payload = kMaxMessage;
+                    context->compression = 1;
+                },
+            .onmessage = answer,
+            .max_frame_payload = kMaxFrame};
 }
 
 } // namespace
@@ -95,10 +98,13 @@ class Lane::Talk
 {
   public:
     // RFC 6455 10.6: "WebSocket implementations MUST support TLS ..."
-    explicit Talk(test::Server &server)
-        : server_(server), client_(server.port(), {.tls = {.verify = false}})
+    Talk(test::Server &server, const std::string &extensions)
+        : server_(server),
+          client_(server.port(), {.tls = {.verify = false}, .extensions = extensions.c_str()})
     {
-        client_.handshake();
+        const test::HttpAnswer answer = client_.handshake();
+        if (extensions.empty() != answer.header("Sec-WebSocket-Extensions").empty())
+            throw std::runtime_error("another answer to: " + extensions);
     }
 
     // One step of a case, and its answers. is_last: the connection may end after it.
@@ -139,6 +145,8 @@ class Lane::Talk
         over_ = true;
         if (answers.wants_close())
             return answers.take(frame);
+        if (wanted.ending.kind == Ending::open)
+            throw std::runtime_error("unexpected: " + name_of(frame));
         answers.expect_complete();
         const uint64_t code = test::parse_number(frame.payload.substr(0, 2));
         if (wanted.ending.kind != Ending::failed || code != wanted.ending.code)
@@ -179,7 +187,7 @@ void Lane::try_case(const Case &wanted, const Thoroughness &thoroughness)
         tried_++;
         std::string name;
         try {
-            Talk talk(server());
+            Talk talk(server(), wanted.extensions);
             for (size_t i = 0; i < way.size(); i++) {
                 name = " (step " + std::to_string(i + 1) + " " + name_of(way[i]) + ")";
                 talk.exchange(wanted, wanted.steps[i], way[i], i + 1 == way.size());
@@ -203,7 +211,7 @@ void Lane::try_on_one_connection(const Case &wanted, const std::vector<std::vect
 {
     std::string name;
     try {
-        Talk talk(server());
+        Talk talk(server(), wanted.extensions);
         for (const std::vector<Cuts> &way : ways) {
             tried_++;
             for (size_t i = 0; i < way.size(); i++) {
@@ -293,7 +301,7 @@ void try_cases_with(const std::vector<Case> &cases, const Choice &choose)
     std::vector<Lane> lanes(kLanes);
     auto work = [&](size_t lane, size_t index) {
         const Case &wanted = cases[index];
-        if (wanted.steps.size() == 1)
+        if (wanted.steps.size() == 1 && wanted.extensions.empty())
             if (const std::string wrong = replay(wanted); !wrong.empty())
                 throw std::runtime_error("decoder: " + wrong);
         lanes[lane].try_case(wanted, choose(wanted));

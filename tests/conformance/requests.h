@@ -23,6 +23,7 @@ struct Request {
 
 // The server's onrequest: at /chat it accepts the subprotocol "chat.v2" or else "chat.v1", if
 // offered; at /forbidden it returns 403, at /missing 404. Any other path is as without it.
-void try_requests(const std::vector<Request> &requests);
+// compression: ctx->compression.
+void try_requests(const std::vector<Request> &requests, bool compression = false);
 
 } // namespace conformance

@@ -236,6 +236,8 @@ TEST_CASE("LIBWEBSOCK_UNCOMPRESSED leaves a message as it is")
     CHECK(client.receive_frame().payload == text);
 }
 
+// RFC 7692 6.1: "An endpoint MUST NOT set the ... bit of ... non-first fragments ..."
+// RFC 7692 7.2.1: "Note that for non-final fragments, the removal ... MUST NOT be done."
 TEST_CASE("the fragments of a message are compressed as one")
 {
     Server server({.settings = compress, .keep_handles = true});
