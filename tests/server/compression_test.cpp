@@ -114,7 +114,8 @@ TEST_CASE("messages are echoed compressed, whatever their length")
           "permessage-deflate; server_max_window_bits=9"}) {
         CAPTURE(offer);
         Client client = connect(server, offer);
-        for (const size_t len : {0, 1, 63, 64, 300, 3000, 70'000, 300'000}) {
+        for (const size_t len :
+             std::initializer_list<size_t>{0, 1, 63, 64, 300, 3000, 70'000, 300'000}) {
             CAPTURE(len);
             const std::string text = prices(static_cast<int>(len), len);
             client.send_compressed(WS_OPCODE_TEXT, text);
