@@ -122,4 +122,9 @@ int slow_describe(char *text, size_t size)
     return len < size ? (int)len : -1;
 }
 
-void slow_serve(libwebsock_client_state *client) { client->onopen = slow_onopen; }
+void slow_serve(libwebsock_client_state *client)
+{
+    client->onopen = slow_onopen;
+    /* 64 MiB of zeros would become 64 KB, for which all buffers on the way have room. */
+    (void)libwebsock_refuse_compression(client);
+}
