@@ -79,7 +79,9 @@ bool Connection::take_compressed(const Decoded &frame)
     }
     inflation.utf8.reset();
     assembly_.add({}); // an empty message has memory, too: for its NUL
-    return add_assembled(frame.message_opcode);
+    // One read may bring many that get large. So none of them is inflated before there is room.
+    const bool is_large = assembly_.len() >= Inflater::kStride;
+    return add_assembled(frame.message_opcode) && (!is_large || queue_events());
 }
 
 bool Connection::compression_info(libwebsock_compression_info &info)
