@@ -263,7 +263,8 @@ TEST_CASE("a client that does not read its compressed messages is dropped after 
     other.send_compressed(WS_OPCODE_TEXT, "ask");
     CHECK(other.receive_text() == "ask");
     const Event close = server.events().wait(Kind::close);
-    CHECK(error.load() == ETIMEDOUT);
+    CHECK(server.stats().send_timeouts == 1);
+    CHECK((error == ETIMEDOUT || error == ENOTCONN)); // it may have ended between two messages
     CHECK(error_afterwards == ENOTCONN);
     CHECK(close.code == WS_CLOSE_DIRTY);
     CHECK(server.log().has(kAnyLevel, {lazy.address()}));
