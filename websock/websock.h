@@ -426,7 +426,11 @@ typedef struct libwebsock_statistics {
     unsigned long long deflated_messages;
     unsigned long long deflated_bytes_before;
     unsigned long long deflated_bytes_after;
-    unsigned long long deflate_microseconds; /* of real time; also for what did not get smaller */
+    unsigned long long uncompressed_messages; /* to the same clients, sent as they are: too short,
+                                               * or they did not get smaller, or must not be */
+    unsigned long long deflations; /* compressions. What many get needs one, and counts for each
+                                    * client above; one that was in vain counts here alone */
+    unsigned long long deflate_microseconds; /* of real time, for all of these */
     unsigned long long inflated_messages;
     unsigned long long inflated_bytes_before;
     unsigned long long inflated_bytes_after;
@@ -450,6 +454,7 @@ typedef struct libwebsock_compression_info {
     unsigned long long messages_out;     /* that were sent compressed */
     unsigned long long bytes_out_before; /* as you sent them */
     unsigned long long bytes_out_after;  /* compressed */
+    unsigned long long messages_out_uncompressed; /* that were sent as they are */
     size_t memory;                       /* held for this client between messages, now */
 } libwebsock_compression_info;
 

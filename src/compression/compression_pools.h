@@ -16,29 +16,35 @@ struct CompressionPools {
     // history: the most bytes that a message may be a continuation of.
     CompressionPools(int level, size_t history) : deflaters(level, history) {}
 
-    // Adds the time of its life.
+    // Calls of zlib for a message, or a part of one.
+    struct Calls {
+        std::atomic<uint64_t> count{0};
+        std::atomic<uint64_t> ns{0};
+    };
+    // Counts one, with the time of its life.
     class Timer
     {
       public:
-        explicit Timer(std::atomic<uint64_t> &sum) : sum_(sum) {}
+        explicit Timer(Calls &calls) : calls_(calls) {}
         ~Timer()
         {
             const std::chrono::nanoseconds time = Clock::now() - begin_;
-            sum_.fetch_add(static_cast<uint64_t>(time.count()), std::memory_order_relaxed);
+            calls_.ns.fetch_add(static_cast<uint64_t>(time.count()), std::memory_order_relaxed);
+            calls_.count.fetch_add(1, std::memory_order_relaxed);
         }
         Timer(const Timer &) = delete;
         Timer &operator=(const Timer &) = delete;
 
       private:
-        std::atomic<uint64_t> &sum_;
+        Calls &calls_;
         const TimePoint begin_ = Clock::now();
     };
 
     DeflaterPool deflaters;
     InflaterPool inflaters;
     std::atomic<size_t> connections{0}; // that send or receive compressed messages, now
-    std::atomic<uint64_t> deflate_ns{0};
-    std::atomic<uint64_t> inflate_ns{0};
+    Calls deflate;
+    Calls inflate;
 
     bool has_states() const
     {

@@ -153,6 +153,7 @@ void Connection::add_traffic_to(Registry::Traffic &sum)
     sum.bytes_in += bytes_in_.load(std::memory_order_relaxed);
     sum.bytes_out += out.bytes;
     sum.send_timeouts += out.timed_out;
+    sum.uncompressed += out.uncompressed;
     sum.deflated.add(out.compressed, out.bytes_before, out.bytes_after);
     if (const Inflation *const in = inflation())
         sum.inflated.add(in->messages, in->bytes_before, in->bytes_after);

@@ -51,7 +51,7 @@ bool Connection::take_compressed(const Decoded &frame)
     };
     MessageInflater::Result result;
     {
-        const CompressionPools::Timer timer(inflation.pools->inflate_ns);
+        const CompressionPools::Timer timer(inflation.pools->inflate);
         result = inflation.inflater.feed(frame.bytes(), frame.fin, take);
     }
     inflation.messages.store(inflation.inflater.messages(), std::memory_order_relaxed);
@@ -102,6 +102,7 @@ bool Connection::compression_info(libwebsock_compression_info &info)
             .messages_out = sent.compressed,
             .bytes_out_before = sent.bytes_before,
             .bytes_out_after = sent.bytes_after,
+            .messages_out_uncompressed = sent.uncompressed,
             .memory = sent.history + in->memory.load(std::memory_order_relaxed)};
     return true;
 }

@@ -152,7 +152,8 @@ bool Connection::upgrade(const HookAnswer &hook, TimePoint deadline)
         engine_.compression.connection_begins();
     }
     buffer_.relax();
-    engine_.log.write(LIBWEBSOCK_LOG_DEBUG, "%s: open, %s", peer_.c_str(), request_.path());
+    engine_.log.write(LIBWEBSOCK_LOG_DEBUG, "%s: open, %s%s%s", peer_.c_str(), request_.path(),
+                      extensions.empty() ? "" : ", ", extensions.c_str());
     return add_event({.kind = Event::open}) && queue_events();
 }
 

@@ -58,6 +58,7 @@ class Registry
         uint64_t send_timeouts = 0;
         Compressed deflated;
         Compressed inflated;
+        uint64_t uncompressed = 0;   // messages, to clients that accept compressed ones
         uint64_t events_waiting = 0; // now; none of one that has gone
     };
     struct Figures {

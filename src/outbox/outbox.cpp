@@ -228,6 +228,7 @@ int Outbox::keep_behind_fragments(Frame frame)
     append(behind_fragments_, frame.header, frame.payload);
     trace_.add(frame.header[0], frame.payload.size(), coarse_ms());
     ++totals_.messages;
+    totals_.uncompressed += compression_ ? 1 : 0;
     return 0;
 }
 

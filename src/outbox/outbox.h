@@ -70,7 +70,6 @@ class Outbox final : private Flusher::Blocked
     State state() const { return state_.load(std::memory_order_acquire); }
 
     // What returns an int returns 0 or an errno value, as the public functions document them.
-
     // Writes the answer to the opening handshake. Sends are accepted from here on, and leave
     // behind it. compression: of messages to the client; nullptr: none was agreed on.
     int open(std::string_view response, TimePoint deadline,
@@ -167,7 +166,8 @@ class Outbox final : private Flusher::Blocked
         uint64_t bytes = 0;
         bool timed_out = false;    // the connection ended because its peer did not read
         uint64_t compressed = 0;   // messages
-        uint64_t bytes_before = 0; // payload of these
+        uint64_t uncompressed = 0; // although the client accepts compressed ones
+        uint64_t bytes_before = 0; // payload of the compressed
         uint64_t bytes_after = 0;
         size_t history = 0; // bytes of memory, now
     };

@@ -27,7 +27,9 @@ try {
     if (state() != State::open || !compression_ || !out.may_compress())
         return;
     const size_t len = out.plain().size();
-    if (!out.continues() && (len < compression_->threshold || looks_incompressible(out.plain())))
+    // How long a message in fragments gets is not known.
+    const bool is_short = out.fin() && len < compression_->threshold;
+    if (!out.continues() && (is_short || looks_incompressible(out.plain())))
         return;
     out.deflater =
         compression_->pools->deflaters.take(window_bits_, compression_->history.most() + len);
@@ -96,7 +98,7 @@ void Outbox::deflate(Departing &out, bool refers_back)
     std::span<const uint8_t> payload;
     bool has_memory = true;
     try {
-        const CompressionPools::Timer timer(compression_->pools->deflate_ns);
+        const CompressionPools::Timer timer(compression_->pools->deflate);
         payload = deflater.deflate(dictionary, out.plain(), out.fin(), most);
     } catch (const std::bad_alloc &) {
         has_memory = false;
@@ -121,6 +123,8 @@ void Outbox::note_place(const Departing &out) noexcept
     trace_.add(frame.header[0], frame.payload.size(), coarse_ms());
     if (out.is_compressed())
         note_compressed(out);
+    else if (compression_ && out.fin() && !is_control(out.opcode()))
+        ++totals_.uncompressed;
 }
 
 void Outbox::note_compressed(const Departing &out, bool ends_history) noexcept
@@ -140,6 +144,8 @@ void Outbox::note_items(std::span<const Source::Item> items, SentHistory::Gap &g
         const Departing out(*item.message, window_bits_);
         if (out.is_compressed())
             note_compressed(out, end_history);
+        else
+            ++totals_.uncompressed;
     }
 }
 

@@ -55,6 +55,8 @@ try {
     messages_.push_back(message);
     if (out.is_compressed())
         note_compressed(out);
+    else if (compression_)
+        ++totals_.uncompressed;
     flush_if_due();
     return 0;
 } catch (const std::bad_alloc &) {

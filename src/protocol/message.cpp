@@ -51,7 +51,7 @@ Message::Compressed Message::compress(const Content &content, CompressionPools &
 try {
     const size_t len = content.payload.size();
     deflater = pools.deflaters.take(kMostWindowBits, len);
-    const CompressionPools::Timer timer(pools.deflate_ns);
+    const CompressionPools::Timer timer(pools.deflate);
     const std::span<const uint8_t> payload = deflater->deflate({}, content.payload, true, len);
     if (payload.empty())
         return {}; // it is not smaller

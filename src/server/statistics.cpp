@@ -19,8 +19,9 @@ void write_pool_statistics(const CompressionPools &pools, libwebsock_statistics 
     const PoolFigures deflaters = pools.deflaters.figures();
     const PoolFigures inflaters = pools.inflaters.figures();
     out.connections_compressed = pools.connections;
-    out.deflate_microseconds = pools.deflate_ns / 1000;
-    out.inflate_microseconds = pools.inflate_ns / 1000;
+    out.deflate_microseconds = pools.deflate.ns / 1000;
+    out.deflations = pools.deflate.count;
+    out.inflate_microseconds = pools.inflate.ns / 1000;
     out.compression_states = deflaters.in_use + deflaters.idle + inflaters.in_use + inflaters.idle;
     out.compression_state_bytes = deflaters.memory + inflaters.memory;
 }
@@ -74,6 +75,8 @@ void write_statistics(Engine &engine, Topics &topics, libwebsock_statistics &out
         .deflated_messages = deflated.messages,
         .deflated_bytes_before = deflated.bytes_before,
         .deflated_bytes_after = deflated.bytes_after,
+        .uncompressed_messages = connections.traffic.uncompressed,
+        .deflations = 0,
         .deflate_microseconds = 0,
         .inflated_messages = inflated.messages,
         .inflated_bytes_before = inflated.bytes_before,

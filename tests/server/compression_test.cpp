@@ -305,6 +305,7 @@ TEST_CASE("a client's figures say what was agreed and what was saved")
     CHECK(info.messages_out == 10);
     CHECK(info.bytes_out_before == 10'000);
     CHECK(info.bytes_out_after < 3000);
+    CHECK(info.messages_out_uncompressed == 0);
     CHECK(info.memory > 2048);
     CHECK(info.memory <= 2048 + 1024);
 
@@ -313,6 +314,8 @@ TEST_CASE("a client's figures say what was agreed and what was saved")
     CHECK(stats.deflated_messages == 10);
     CHECK(stats.deflated_bytes_before == 10'000);
     CHECK(stats.deflated_bytes_after == info.bytes_out_after);
+    CHECK(stats.uncompressed_messages == 0);
+    CHECK(stats.deflations == 10);
     CHECK(stats.inflated_messages == 10);
     CHECK(stats.inflated_bytes_before == info.bytes_in_before);
     CHECK(stats.inflated_bytes_after == 10'000);
