@@ -87,14 +87,14 @@ TEST_CASE("7.1: a bad offer is declined, and the handshake goes on without compr
         "permessage-bzip2",
         "permessage-deflate-frame",
     };
+    std::vector<Request> all;
     for (const std::string &bits : kBadBits)
         for (const char *name : {"server_max_window_bits=", "client_max_window_bits="})
-            bad.push_back(std::string("permessage-deflate; ") + name + bits);
-    std::vector<Request> all;
+            all.push_back(of(std::string("permessage-deflate; ") + name + bits, ""));
+    for (const char *bits : {"7", "16", "08", ""})
+        bad.push_back(std::string("permessage-deflate; server_max_window_bits=\"") + bits + "\"");
     for (const std::string &one : bad) {
         all.push_back(of(one, ""));
-        if (one.find('"') != std::string::npos || one.find("9 9") != std::string::npos)
-            continue; // with these the list may have no grammar at all
         all.push_back(of(one + ", " + kGood, kGood));
         all.push_back(of(kGood + ", " + one, kGood));
         all.push_back(of("foo; bar=1, " + one + ", " + kGood + ", permessage-deflate", kGood));

@@ -197,6 +197,44 @@ class TalkTest(Case):
         self.pages.remove(page)  # Chromium reports the attempts to connect again as errors
 
 
+# Resolves to what was negotiated, and the lengths of those messages that came back otherwise.
+ECHO_LENGTHS = """new Promise((resolve) => {
+    const socket = new WebSocket(location.origin.replace("http", "ws") + "/echo");
+    const different = [];
+    const texts = [""];
+    for (let length = 1; length <= 1 << 20; length *= 2) {
+        texts.push("price 1.0234, ".repeat(length).slice(-length),
+                   String.fromCharCode(...Array.from({length: 100}, Math.random)
+                       .map((x) => 65 + x * 5000)).repeat(length).slice(0, length));
+    }
+    const bytes = texts.map((text) => new TextEncoder().encode(text));
+    const all = [...texts, ...bytes];
+    const same = (a, b) => typeof a === "string" ? a === b
+        : a.length === b.byteLength && new Uint8Array(b).every((byte, i) => byte === a[i]);
+    let next = 0;
+    socket.binaryType = "arraybuffer";
+    socket.onopen = () => all.forEach((message) => socket.send(message));
+    socket.onmessage = ({data}) => {
+        if (!same(all[next], data)) {
+            different.push(next);
+        }
+        if (++next === all.length) {
+            resolve([socket.extensions, different, next]);
+        }
+    };
+    socket.onclose = ({code}) => resolve([socket.extensions, different, next, code]);
+})"""
+
+
+class CompressionTest(Case):
+    async def test_it_is_negotiated_and_messages_up_to_1_mib_come_back(self):
+        page = await self.open_page()
+        extensions, different, count, *code = await page.value(ECHO_LENGTHS)
+        self.assertEqual(extensions, "permessage-deflate; client_max_window_bits=12")
+        self.assertEqual((different, code), ([], []))
+        self.assertGreater(count, 80)
+
+
 class ShowTest(Case):
     async def test_markup_in_a_chat_message_is_shown_and_not_interpreted(self):
         alice, bob = await self.open_page(), await self.open_page()
@@ -357,7 +395,7 @@ class DroppedReaderTest(Case):
         self.assertFalse(await page.value(SLOW_READER_RUNS))
 
 
-over_tls(globals(), TalkTest, versions=[TLS_1_3])
+over_tls(globals(), TalkTest, CompressionTest, versions=[TLS_1_3])
 
 
 if __name__ == "__main__":

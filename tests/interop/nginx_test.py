@@ -104,6 +104,14 @@ class NginxTest(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(await self.echo(client, "grüße"), "grüße")
         self.assertEqual(await self.echo(client, bytes(range(256))), bytes(range(256)))
 
+    async def test_compression_is_negotiated_through_it(self):
+        client = await self.connect("/echo")
+        self.assertEqual([extension.name for extension in client.extensions],
+                         ["permessage-deflate"])
+        prices = "price 1.0234; " * 1000
+        for message in (prices, prices[100:], "", prices.encode()):
+            self.assertTrue(await self.echo(client, message) == message)
+
     async def test_1_mib_comes_back(self):
         client = await self.connect("/echo")
         data = bytes(range(256)) * 4096

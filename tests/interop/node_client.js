@@ -16,6 +16,7 @@ function loadWs() {
 
 const WebSocket = loadWs();
 const [url, scenario, authorities] = process.argv.slice(2);
+const trust = authorities ? { ca: readFileSync(authorities) } : {};
 
 // Resolves to the next count messages, each {data: Buffer, isBinary}.
 function messages(client, count) {
@@ -111,10 +112,41 @@ const scenarios = {
             negotiated: client.extensions,
         };
     },
+
+    // Connections of its own, with all that the constructor lets a client ask for.
+    async compressionOptions() {
+        const all = [
+            { serverNoContextTakeover: true },
+            { clientNoContextTakeover: true },
+            { serverNoContextTakeover: true, clientNoContextTakeover: true },
+            { clientMaxWindowBits: true },
+        ];
+        for (let bits = 8; bits <= 15; bits++) {
+            all.push({ serverMaxWindowBits: bits }, { clientMaxWindowBits: bits });
+            all.push({ serverMaxWindowBits: bits, clientMaxWindowBits: bits,
+                       serverNoContextTakeover: true });
+        }
+        return Promise.all(all.map(async (options) => {
+            const client = new WebSocket(url, {
+                ...trust, perMessageDeflate: { threshold: 0, ...options } });
+            await once(client, 'open');
+            const prices = 'price 1.0234, price 1.0235; '.repeat(300);
+            const sent = [prices, prices.slice(100), '', 'x', Buffer.alloc(100000), prices];
+            const answers = messages(client, sent.length);
+            sent.forEach((data) => client.send(data));
+            const received = await answers;
+            client.terminate();
+            return {
+                options,
+                negotiated: client.extensions,
+                same: received.every(({ data }, i) => data.equals(Buffer.from(sent[i]))),
+            };
+        }));
+    },
 };
 
 async function main() {
-    const client = new WebSocket(url, authorities ? { ca: readFileSync(authorities) } : {});
+    const client = new WebSocket(url, trust);
     const requestHeaders = client._req.getHeaders();
     await once(client, 'open');
     const seen = await scenarios[scenario](client, requestHeaders);

@@ -6,6 +6,7 @@ import contextlib
 import unittest
 
 import websockets
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
 import certificates
 from deadline import within
@@ -13,6 +14,7 @@ from demo_server import DemoServer
 from over_tls import TLS_1_3, over_tls
 
 MIB = 1 << 20
+PRICES = "".join(f'{{"bid":1.{i * 7919 % 10007},"n":{i}}}' for i in range(1000))
 
 
 class Case(unittest.IsolatedAsyncioTestCase):
@@ -162,6 +164,79 @@ class CloseTest(Case):
         self.assertEqual(await within(stopped), 0)
 
 
+class CompressionTest(Case):
+    """Every test above is with compression, too: websockets offers it."""
+
+    async def agree(self, **parameters):
+        offer = ClientPerMessageDeflateFactory(**parameters)
+        client = await self.connect(compression=None, extensions=[offer])
+        self.assertEqual(len(client.extensions), 1)
+        return client, client.extensions[0]
+
+    async def echo_some(self, client):
+        for message in (PRICES, PRICES, "", "short", PRICES[::-1], bytes(100_000), PRICES):
+            self.assertTrue(await self.echo(client, message) == message)
+
+    async def test_every_window_of_either_side(self):
+        for bits in range(8, 16):
+            with self.subTest(bits=bits):
+                client, agreed = await self.agree(server_max_window_bits=bits)
+                self.assertEqual(agreed.remote_max_window_bits, bits)
+                await self.echo_some(client)
+        for bits in range(9, 16):  # Python's zlib has none of 8
+            with self.subTest(client_bits=bits):
+                client, agreed = await self.agree(client_max_window_bits=bits)
+                self.assertEqual(agreed.local_max_window_bits, min(bits, 12))
+                await self.echo_some(client)
+
+    async def test_without_context_takeover_of_either_side(self):
+        for server, client in ((True, False), (False, True), (True, True)):
+            with self.subTest(server=server, client=client):
+                connection, agreed = await self.agree(server_no_context_takeover=server,
+                                                      client_no_context_takeover=client)
+                self.assertEqual((agreed.remote_no_context_takeover,
+                                  agreed.local_no_context_takeover), (server, client))
+                await self.echo_some(connection)
+
+    async def test_fragments_make_one_compressed_message(self):
+        client = await self.connect()
+
+        async def fragments():
+            for at in range(0, len(PRICES), 1000):
+                yield PRICES[at:at + 1000]
+            yield ""
+
+        for _ in range(3):
+            self.assertEqual(await self.echo(client, fragments()), PRICES)
+            self.assertEqual(await self.echo(client, PRICES), PRICES)
+
+    async def test_what_inflates_to_more_than_the_limit_ends_the_connection_with_1009(self):
+        client = await self.connect()
+        self.assertTrue(await self.echo(client, bytes(16 * MIB)) == bytes(16 * MIB))
+        await within(client.send(bytes(16 * MIB + 1)))
+        await within(client.wait_closed())
+        self.assertEqual(client.close_code, 1009)
+
+    async def test_what_is_said_in_the_chat_reaches_everybody_compressed_or_not(self):
+        people = [await self.connect("/chat"), await self.connect("/chat", compression=None),
+                  await self.connect("/chat")]
+        for text in ("first " + PRICES[:1500], "second " + PRICES[:1500]):
+            await within(people[0].send(text))
+            for client in people:
+                while text not in await within(client.recv()):
+                    pass
+
+
+class UncompressedTest(Case):
+    options = ("--no-compression",)
+
+    async def test_compression_that_is_turned_off_is_not_negotiated(self):
+        client = await self.connect()
+        self.assertIn("permessage-deflate", client.request_headers["Sec-WebSocket-Extensions"])
+        self.assertEqual(client.extensions, [])
+        self.assertEqual(await self.echo(client, PRICES), PRICES)
+
+
 class HandshakeTest(Case):
     async def test_a_known_subprotocol_is_chosen(self):
         client = await self.connect(subprotocols=["other", "echo"])
@@ -171,10 +246,13 @@ class HandshakeTest(Case):
         client = await self.connect(subprotocols=["other"])
         self.assertIsNone(client.subprotocol)
 
-    async def test_compression_is_offered_and_not_negotiated(self):
-        client = await self.connect(compression="deflate")
-        self.assertIn("permessage-deflate", client.request_headers["Sec-WebSocket-Extensions"])
+    async def test_compression_is_negotiated_where_it_is_offered(self):
+        client = await self.connect()
+        self.assertEqual([extension.name for extension in client.extensions],
+                         ["permessage-deflate"])
+        client = await self.connect(compression=None)
         self.assertEqual(client.extensions, [])
+        self.assertEqual(await self.echo(client, PRICES), PRICES)
 
     async def test_the_page_s_own_origin_is_let_in(self):
         client = await self.connect(origin=self.demo.origin)
@@ -207,7 +285,12 @@ class TlsOriginTest(Case):
 
 
 class FrameLimitTest(Case):
+    """Compressed, frames are short."""
+
     options = ("--max-frame", "1024")
+
+    async def connect(self):
+        return await super().connect(compression=None)
 
     async def test_a_frame_as_large_as_allowed_comes_back(self):
         client = await self.connect()
@@ -237,7 +320,7 @@ class FrameLimitTest(Case):
 
 
 over_tls(globals(), MessageTest, PingTest, CloseTest)
-over_tls(globals(), HandshakeTest, versions=[TLS_1_3])
+over_tls(globals(), HandshakeTest, CompressionTest, versions=[TLS_1_3])
 
 
 if __name__ == "__main__":
