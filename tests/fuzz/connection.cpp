@@ -6,6 +6,7 @@
 // once the server has taken the one before. Binary messages that begin with one of the letters
 // in act() make a callback do something other than echo.
 #include "http.h"
+#include "inflater.h"
 #include "reference.h"
 
 #include "server/context.h"
@@ -24,9 +25,11 @@ using namespace fuzz;
 
 namespace {
 
-constexpr uint8_t kRaw = 1;       // what the client sends has no request in front
-constexpr uint8_t kOther = 2;     // the server with concurrent_events and a hook
-constexpr uint8_t kHardClose = 4; // the client closes without reading to the end
+constexpr uint8_t kRaw = 1;         // what the client sends has no request in front
+constexpr uint8_t kOther = 2;       // the server with concurrent_events and a hook
+constexpr uint8_t kHardClose = 4;   // the client closes without reading to the end
+constexpr uint8_t kCompresses = 8;  // the client offers permessage-deflate
+constexpr uint8_t kNoTakeover = 16; // and that no message refers to another
 
 constexpr size_t kMostChunks = 48;
 constexpr int kPatienceMs = 10000; // ms; whatever takes longer never ends
@@ -40,7 +43,21 @@ constexpr std::string_view kRequest = "GET /chat?room=1 HTTP/1.1\r\n"
                                       "Connection: Upgrade\r\n"
                                       "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
                                       "Sec-WebSocket-Protocol: chat, other\r\n"
-                                      "Sec-WebSocket-Version: 13\r\n\r\n";
+                                      "Sec-WebSocket-Version: 13\r\n";
+constexpr std::string_view kOffer = "Sec-WebSocket-Extensions: permessage-deflate";
+constexpr std::string_view kForgetful = "; client_no_context_takeover; server_no_context_takeover";
+
+bool compresses(uint8_t choices) { return (choices & (kRaw | kCompresses)) == kCompresses; }
+
+bool has_takeover(uint8_t choices) { return (choices & kNoTakeover) == 0; }
+
+std::string request_with(uint8_t choices)
+{
+    std::string request(kRequest);
+    if (compresses(choices))
+        request.append(kOffer).append(has_takeover(choices) ? "" : kForgetful).append("\r\n");
+    return request + "\r\n";
+}
 
 struct Message {
     unsigned opcode;
@@ -187,6 +204,8 @@ class Server
     {
         require(ctx != nullptr, "no context");
         ctx->max_message_payload = limits.message;
+        ctx->compression = 1;
+        ctx->compression_threshold = 1;
         ctx->onopen = onopen;
         ctx->onmessage = onmessage;
         ctx->onclose = onclose;
@@ -332,13 +351,18 @@ bool expect_frame(Expected &expected, const PlainFrame &frame, std::string &mess
     return false;
 }
 
-Expected expect(Bytes frames, PlainLimits limits)
+Expected expect(Bytes frames, PlainLimits limits, uint8_t choices)
 {
     Expected expected;
-    PlainReader reader(frames, true, limits);
+    PlainReader reader(frames, true, limits, compresses(choices));
+    PlainInflater inflater(has_takeover(choices), limits.message);
     PlainFrame frame;
     std::string message;
     while (reader.next(frame)) {
+        if (frame.kind == PlainFrame::frame && frame.compressed)
+            expected.fails_with = inflater.feed(frame);
+        if (expected.fails_with != 0)
+            break;
         if (frame.kind == PlainFrame::frame && expect_frame(expected, frame, message))
             continue;
         expected.too_large = frame.kind == PlainFrame::too_large;
@@ -357,15 +381,18 @@ struct Sent {
     uint16_t close_code = 0;
 };
 
-Sent read_frames(Bytes stream)
+Sent read_frames(Bytes stream, uint8_t choices)
 {
     Sent sent;
-    PlainReader reader(stream, false, {UINT32_MAX, UINT32_MAX});
+    PlainReader reader(stream, false, {UINT32_MAX, UINT32_MAX}, compresses(choices));
+    PlainInflater inflater(has_takeover(choices), UINT32_MAX);
     PlainFrame frame;
     std::string message;
     while (reader.next(frame)) {
         require(frame.kind == PlainFrame::frame, "the server sent an invalid frame");
         require(!sent.closes, "the server sent a frame after its Close frame");
+        require(!frame.compressed || inflater.feed(frame) == 0,
+                "the server sent a compressed message that cannot be read");
         if (frame.opcode == WS_OPCODE_CLOSE) {
             sent.closes = true;
             sent.close_code = plain_close_code(bytes_of(frame.payload));
@@ -424,13 +451,13 @@ void compare(const Expected &expected, const Sent *sent, bool in_order)
 }
 
 // Everything that the server sent to a client that reads to the end.
-std::unique_ptr<Sent> read_sent(const std::string &received, bool head_request)
+std::unique_ptr<Sent> read_sent(const std::string &received, bool head_request, uint8_t choices)
 {
     if (received.empty())
         return nullptr;
     const Answer answer = read_answer(received);
     if (answer.status == 101)
-        return std::make_unique<Sent>(read_frames(bytes_of(std::string(answer.rest))));
+        return std::make_unique<Sent>(read_frames(bytes_of(std::string(answer.rest)), choices));
     require(answer.has_length, "an answer has no length");
     require(answer.rest.size() == (head_request && answer.rest.empty() ? 0 : answer.content_length),
             "a body's length is not as announced");
@@ -470,7 +497,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     seen = &fresh;
     Server &server = server_of(choices);
     Client client(server);
-    std::string pending(raw ? "" : kRequest);
+    std::string pending(raw ? "" : request_with(choices));
     size_t chunks = 0;
     for (size_t at = 0; at < stream.size(); ++chunks) {
         const size_t left = stream.size() - at;
@@ -495,11 +522,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     std::unique_ptr<Sent> sent;
     if (!hard_close) {
         const bool head_request = text_of(stream).starts_with("HEAD ");
-        sent = read_sent(client.received(), head_request);
+        sent = read_sent(client.received(), head_request, choices);
         require((fresh.opened == 1) == (sent != nullptr), "onopen does not match the 101");
     }
     if (!raw)
-        compare(expect(stream, server.limits), sent.get(), (choices & kOther) == 0);
+        compare(expect(stream, server.limits, choices), sent.get(), (choices & kOther) == 0);
     seen = nullptr;
     return 0;
 }

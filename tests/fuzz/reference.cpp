@@ -97,7 +97,10 @@ bool PlainReader::next(PlainFrame &frame)
     const uint8_t first = rest_[0];
     const uint8_t opcode = first & 0x0f;
     const bool fin = (first & kFin) != 0;
-    if ((first & 0x70) != 0 || !is_opcode(opcode) || (is_control(opcode) && !fin))
+    const bool rsv1 = (first & 0x40) != 0;
+    if (rsv1 && (!compression_ || is_control(opcode) || opcode == 0))
+        return fail(frame, 1002);
+    if ((first & 0x30) != 0 || !is_opcode(opcode) || (is_control(opcode) && !fin))
         return fail(frame, 1002);
     if (!is_control(opcode) && (opcode == 0) != in_message_)
         return fail(frame, 1002);
@@ -123,13 +126,14 @@ bool PlainReader::next(PlainFrame &frame)
     frame = {.fin = fin,
              .opcode = opcode,
              .message_opcode = opcode == 0 ? message_opcode_ : opcode,
-             .payload_len = len};
+             .payload_len = len,
+             .compressed = !is_control(opcode) && (opcode == 0 ? compressed_ : rsv1)};
     if (!is_control(opcode) && len > limits_.frame) {
         ended_ = true;
         frame.kind = PlainFrame::too_large;
         return true;
     }
-    if (!is_control(opcode) && message_.size() + len > limits_.message)
+    if (!is_control(opcode) && !frame.compressed && message_.size() + len > limits_.message)
         return fail(frame, 1009);
     return read_payload(frame, 2 + extended_len);
 }
@@ -146,7 +150,7 @@ bool PlainReader::read_payload(PlainFrame &frame, size_t header_len)
     frame.payload =
         of_client_ ? plain_unmask(there, rest_.subspan(header_len, 4), 0) : text_of(there);
     if (!is_control(frame.opcode)) {
-        const std::string message = message_ + frame.payload;
+        const std::string message = frame.compressed ? "" : message_ + frame.payload;
         const TextVerdict verdict = judge_text(bytes_of(message));
         const bool cut = whole && frame.fin && verdict.whole_characters < message.size();
         if (frame.message_opcode == kText && (verdict.bad_at != TextVerdict::kNone || cut))
@@ -154,6 +158,7 @@ bool PlainReader::read_payload(PlainFrame &frame, size_t header_len)
         if (whole) {
             in_message_ = !frame.fin;
             message_opcode_ = frame.message_opcode;
+            compressed_ = frame.compressed;
             message_ = frame.fin ? "" : message;
         }
     }

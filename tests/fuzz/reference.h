@@ -33,16 +33,18 @@ struct PlainFrame {
     uint64_t payload_len = 0;
     std::string payload = {}; // frame
     uint16_t close_code = 0;  // error
+    bool compressed = false;  // of a data frame: its message is, and payload as it came
     bool operator==(const PlainFrame &) const = default;
 };
 
 // Reads frames one after another. of_client: they are masked, and text must be UTF-8 as far as
-// it has come, even in an incomplete frame.
+// it has come, even in an incomplete frame. compression: a message may be compressed (RFC 7692);
+// then it is not looked at.
 class PlainReader
 {
   public:
-    PlainReader(Bytes stream, bool of_client, PlainLimits limits)
-        : rest_(stream), of_client_(of_client), limits_(limits)
+    PlainReader(Bytes stream, bool of_client, PlainLimits limits, bool compression = false)
+        : rest_(stream), of_client_(of_client), compression_(compression), limits_(limits)
     {
     }
 
@@ -56,11 +58,13 @@ class PlainReader
 
     Bytes rest_;
     bool of_client_;
+    bool compression_;
     PlainLimits limits_;
     bool ended_ = false;
     bool in_message_ = false;
     uint8_t message_opcode_ = 0;
-    std::string message_; // the fragments so far
+    bool compressed_ = false; // that message
+    std::string message_;     // the fragments so far
 };
 
 // 1005 for an empty payload, 0 if RFC 6455 forbids it.

@@ -1,6 +1,7 @@
-// topic_model_test.cpp: clients, publishers and resets at random, over real sockets, held against
-// what is promised of topics: one order, which onpublished reports; each message once; no gap but
-// those that were announced; nothing behind an unsubscribe; the newest of each key.
+// topic_model_test.cpp: clients, publishers and resets at random, over real sockets, half of them
+// compressed, held against what is promised of topics: one order, which onpublished reports; each
+// message once; no gap but those that were announced; nothing behind an unsubscribe; the newest of
+// each key.
 //
 // TEST_TOPIC_MODEL=<seed>: another seed, and many rounds.
 #include "tests/server/topic_calls.h"
@@ -34,6 +35,14 @@ const std::vector<std::string> kTopics{"keep", "close", "skip", "last"};
 constexpr size_t kFew = 20;
 constexpr size_t kClients = 6;
 constexpr size_t kPublishers = 3;
+// Of half of the clients.
+const std::vector<const char *> kOffers{
+    "permessage-deflate; client_max_window_bits",
+    "permessage-deflate",
+    "permessage-deflate; server_no_context_takeover",
+    "permessage-deflate; client_no_context_takeover",
+    "permessage-deflate; server_max_window_bits=10",
+};
 constexpr const char *kEnd = "|end|0"; // behind the topic: the last message there is
 
 struct World {
@@ -52,7 +61,17 @@ struct World {
 };
 World *world = nullptr; // while a round lasts
 
-// "topic|publisher|number|padding": all but the padding is its name, and its id.
+// "topic|publisher|number|padding": all but the padding is its name, and its id. The padding is
+// such that it shows whose history a compressed message was taken for.
+std::string padding_of(const std::string &name, size_t len)
+{
+    std::string out;
+    while (out.size() < len)
+        out += name;
+    out.resize(len);
+    return out;
+}
+
 std::string name_of(const std::string &text)
 {
     size_t at = 0;
@@ -83,7 +102,7 @@ int publish_named(libwebsock_context *context, const std::string &name, size_t p
                   libwebsock_client_state *publisher = nullptr)
 {
     const What what{.topic = topic_of(name),
-                    .text = name + "|" + std::string(padding, '.'),
+                    .text = name + "|" + padding_of(name, padding),
                     .id = name,
                     .key = key_of(name),
                     .publisher = publisher};
@@ -121,6 +140,7 @@ void obey(Scene &, libwebsock_client_state *client, libwebsock_message *msg)
 void set_up(libwebsock_context *context)
 {
     context->send_buffer_bytes = 4096;
+    context->compression = 1;
     context->onpublished = [](libwebsock_context *, const libwebsock_publication *what) {
         const std::lock_guard lock(world->mutex);
         world->logs[what->topic].emplace_back(what->id);
@@ -186,7 +206,7 @@ class Actor
     // All that was asked for has been answered, and nothing more is asked for.
     void settle()
     {
-        client_->send_text("s");
+        say("s");
         synced_ = false;
         while (!synced_)
             take_frame();
@@ -211,10 +231,20 @@ class Actor
         asked_.clear();
         synced_ = true; // whoever comes anew has asked for nothing
         path_ = "/" + std::to_string(number_) + "-" + std::to_string(++connects_);
+        const char *const offer = random_() % 2 ? kOffers[below(random_, kOffers.size())] : "";
         // Half of them have little room for what they do not read.
-        client_.emplace(server_.port(),
-                        Client::Options{.receive_buffer = random_() % 2 ? 4096 : 0});
+        client_.emplace(server_.port(), Client::Options{.receive_buffer = random_() % 2 ? 4096 : 0,
+                                                        .extensions = offer});
         client_->handshake(path_);
+        compresses_ = *offer != '\0';
+    }
+
+    void say(const std::string &text)
+    {
+        if (compresses_ && random_() % 2)
+            client_->send_compressed(WS_OPCODE_TEXT, text);
+        else
+            client_->send_text(text);
     }
 
     void step()
@@ -230,8 +260,7 @@ class Actor
         } else if (what < 82) {
             give_up(topic);
         } else if (what < 98) {
-            client_->send_text("p" + topic + "|c" + path_.substr(1) + "|" +
-                               std::to_string(published_++));
+            say("p" + topic + "|c" + path_.substr(1) + "|" + std::to_string(published_++));
         } else if (what < 99) {
             client_->reset();
             connect();
@@ -250,8 +279,8 @@ class Actor
         if (topic == "keep" && !names_.empty() && below(random_, 3) == 0)
             span.after_id = names_[below(random_, names_.size())];
         span.least_end = messages_so_far(server_.context(), topic);
-        client_->send_text("+" + topic + " " + std::to_string(span.history) + " " +
-                           (span.no_echo ? "1 " : "0 ") + span.after_id);
+        say("+" + topic + " " + std::to_string(span.history) + " " + (span.no_echo ? "1 " : "0 ") +
+            span.after_id);
         asked_[topic] = '+';
         current_[topic] = spans.size();
         spans.push_back(span);
@@ -262,7 +291,7 @@ class Actor
     {
         if (asked_.contains(topic) || !current_.contains(topic) || topic == "skip")
             return;
-        client_->send_text("-" + topic);
+        say("-" + topic);
         asked_[topic] = '-';
     }
 
@@ -274,6 +303,10 @@ class Actor
         if (frame.payload[0] == '!')
             return take_answer(frame.payload);
         const std::string name = name_of(frame.payload);
+        const size_t padding =
+            frame.payload.size() - std::min(frame.payload.size(), name.size() + 1);
+        if (frame.payload != name + "|" + padding_of(name, padding))
+            return world->fail(path_ + ": it came, but not as it was published: " + name);
         const auto found = current_.find(topic_of(name));
         if (found == current_.end())
             return world->fail(path_ + ": not subscribed, but it came: " + name);
@@ -323,6 +356,7 @@ class Actor
     int connects_ = 0;
     size_t published_ = 0;
     bool synced_ = true;
+    bool compresses_ = false;
     std::map<std::string, size_t> current_; // topics, and the places of their spans
     std::map<std::string, char> asked_;     // and not answered yet
     std::vector<std::string> names_;        // that came of "keep"
