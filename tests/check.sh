@@ -73,6 +73,7 @@ exec /usr/bin/python3 -B tests/run.py --time-limit 500 --jobs 4 \
     "memory:unittest:$py tests/interop/memory_test.py -b" \
     "python websockets:unittest:$py tests/interop/python_websockets_test.py -b" \
     "node ws:unittest:$py tests/interop/node_ws_test.py -b" \
+    "Firefox:unittest:$py tests/interop/firefox_test.py -b" \
     "nginx:unittest:$py tests/interop/nginx_test.py -b" \
     "cluster:unittest:$py tests/interop/cluster_test.py -b" \
     "libevent:unittest:$py tests/interop/libevent_test.py -b" \

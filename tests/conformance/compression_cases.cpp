@@ -117,6 +117,8 @@ TEST_CASE("7.2.3.4: behind a block with BFINAL the next message is as any other"
     }
     cases.push_back(echoes("7.2.3.4", "an empty block with BFINAL", compressed("\x03\x00\x00"s),
                            {server::text("")}));
+    cases.push_back(echoes("7.2.3.4", "a block behind it, which refers to it",
+                           compressed(without + kHelloAgain), {server::text("HelloHello")}));
     cases.push_back(echoes("7.2.3.4", "a block in front of it, which it refers to",
                            compressed(kHello + "\x00\x00\xff\xff\xf3\x00\x11\x00\x00"s),
                            {server::text("HelloHello")}));

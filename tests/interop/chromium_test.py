@@ -13,6 +13,7 @@ import demo_server
 import picture
 from chromium import HEIGHT, NOT_SECURE, WIDTH, Chromium, DevTools
 from deadline import DEADLINE
+from echo_lengths import echo_lengths
 from over_tls import TLS_1_3, over_tls
 from raw_socket import TEXT, UPGRADE, frame, request
 
@@ -197,39 +198,10 @@ class TalkTest(Case):
         self.pages.remove(page)  # Chromium reports the attempts to connect again as errors
 
 
-# Resolves to what was negotiated, and the lengths of those messages that came back otherwise.
-ECHO_LENGTHS = """new Promise((resolve) => {
-    const socket = new WebSocket(location.origin.replace("http", "ws") + "/echo");
-    const different = [];
-    const texts = [""];
-    for (let length = 1; length <= 1 << 20; length *= 2) {
-        texts.push("price 1.0234, ".repeat(length).slice(-length),
-                   String.fromCharCode(...Array.from({length: 100}, Math.random)
-                       .map((x) => 65 + x * 5000)).repeat(length).slice(0, length));
-    }
-    const bytes = texts.map((text) => new TextEncoder().encode(text));
-    const all = [...texts, ...bytes];
-    const same = (a, b) => typeof a === "string" ? a === b
-        : a.length === b.byteLength && new Uint8Array(b).every((byte, i) => byte === a[i]);
-    let next = 0;
-    socket.binaryType = "arraybuffer";
-    socket.onopen = () => all.forEach((message) => socket.send(message));
-    socket.onmessage = ({data}) => {
-        if (!same(all[next], data)) {
-            different.push(next);
-        }
-        if (++next === all.length) {
-            resolve([socket.extensions, different, next]);
-        }
-    };
-    socket.onclose = ({code}) => resolve([socket.extensions, different, next, code]);
-})"""
-
-
 class CompressionTest(Case):
     async def test_it_is_negotiated_and_messages_up_to_1_mib_come_back(self):
         page = await self.open_page()
-        extensions, different, count, *code = await page.value(ECHO_LENGTHS)
+        extensions, different, count, *code = await page.value(echo_lengths(self.demo.url("/echo")))
         self.assertEqual(extensions, "permessage-deflate; client_max_window_bits=12")
         self.assertEqual((different, code), ([], []))
         self.assertGreater(count, 80)
