@@ -43,6 +43,7 @@ const std::vector<const char *> kOffers{
     "permessage-deflate; client_no_context_takeover",
     "permessage-deflate; server_max_window_bits=10",
 };
+constexpr size_t kAnswerPadding = 200;
 constexpr const char *kEnd = "|end|0"; // behind the topic: the last message there is
 
 struct World {
@@ -112,7 +113,8 @@ int publish_named(libwebsock_context *context, const std::string &name, size_t p
     return error;
 }
 
-// "+topic history no_echo after_id", "-topic", "p name", "s". The answer begins with "!".
+// "+topic history no_echo after_id", "-topic", "p name", "s". The answer begins with "!". It is
+// long enough to be compressed.
 void obey(Scene &, libwebsock_client_state *client, libwebsock_message *msg)
 {
     const std::string text(msg->payload);
@@ -132,7 +134,8 @@ void obey(Scene &, libwebsock_client_state *client, libwebsock_message *msg)
         error = error_of(libwebsock_unsubscribe(client, words[0].c_str()));
     else if (text[0] == 'p' && (error = publish_named(client->ctx, words[0], 10, client)) != 0)
         world->fail("a callback could not publish: " + std::to_string(error));
-    const std::string answer = std::string("!") + text[0] + words[0] + " " + std::to_string(error);
+    std::string answer = std::string("!") + text[0] + words[0] + " " + std::to_string(error);
+    answer += " " + padding_of(answer, kAnswerPadding);
     if (text[0] != 'p')
         libwebsock_queue_text(client, answer.data(), answer.size());
 }
@@ -322,6 +325,9 @@ class Actor
 
     void take_answer(const std::string &answer)
     {
+        const std::string said = answer.substr(0, answer.size() - kAnswerPadding - 1);
+        if (answer != said + " " + padding_of(said, kAnswerPadding))
+            return world->fail(path_ + ": another answer: " + answer);
         if (answer[1] == 's') {
             synced_ = true;
             return;
