@@ -1,5 +1,5 @@
 # tests.mk: what `make check` builds and runs, and the soak; included by the top Makefile.
-test_folders := base compression protocol transport dispatch connection topics server support
+test_folders := base compression protocol transport dispatch outbox connection topics server support
 test_objects := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard $(test_folders:%=tests/%/*.cpp)))
 support := $(BUILD)/tests/support
 # Other programs link these, too, so they do without doctest: a client and its certificates.
