@@ -121,6 +121,7 @@ class Case(raw_socket.Case):
         connection.sendall(frame(CLOSE, struct.pack("!H", code)))
         self.assertEqual(self.read_frame(connection).first_byte, FIN | CLOSE)
         self.read_to_end(connection)
+        connection.close()  # or the server waits a second for that
 
 
 class FormatTest(Case):
