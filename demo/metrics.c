@@ -116,6 +116,10 @@ static void add_compression(struct text *text, const libwebsock_statistics *now)
                 "Payload bytes of messages sent compressed, before that.");
     add_counter(text, "websock_deflated_bytes_after_total", now->deflated_bytes_after,
                 "Payload bytes of messages sent compressed, as they left.");
+    add_counter(text, "websock_uncompressed_messages_total", now->uncompressed_messages,
+                "Messages sent as they are to clients that take compressed ones.");
+    add_counter(text, "websock_deflations_total", now->deflations,
+                "Compressions, one for what many clients get, those in vain included.");
     add_seconds(text, "websock_deflate_seconds_total", now->deflate_microseconds,
                 "Time spent on compressing what is sent.");
     add_counter(text, "websock_inflated_messages_total", now->inflated_messages,

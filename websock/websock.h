@@ -364,19 +364,22 @@ struct libwebsock_context {
      * offer it: libwebsock_compression(7). */
     int compression;              /* 0: off. 1: on */
     int compression_level;        /* 3. From 1, fastest, to 9, smallest, as in zlib */
-    size_t compression_threshold; /* 0. Messages of fewer bytes are sent as they are. 0 means 64 for
-                                   * a client with a history; 256 for one without, and for what
-                                   * many get */
+    size_t compression_threshold; /* 0. Messages of fewer bytes are sent as they are, unless they
+                                   * are sent in fragments. 0 means 64 for a client with a
+                                   * history; 256 for one without, and for what many get, as that
+                                   * refers to nothing earlier */
     size_t compression_history;   /* 2048. So many bytes of what was sent last are kept for each
                                    * client, and its next message refers to them. 0: each message
                                    * stands for itself. At most 32768 */
     int compression_window_bits;  /* 10. From 8 to 15. A client that lets us choose is asked to
                                    * refer back by 2^n bytes at most, as we must keep that many
-                                   * for it. Others refer back by up to 32 KiB */
+                                   * for it. Others refer back by up to 32 KiB. Some clients give
+                                   * up if they are asked for 8 */
 };
 
-/* Filled in by libwebsock_stats. Set size to sizeof(libwebsock_statistics) first. Unless a
- * comment says "now", counts start at libwebsock_init. */
+/* Filled in by libwebsock_stats. Set the whole struct to 0, then size to
+ * sizeof(libwebsock_statistics): a library that is older than this header leaves the fields that it
+ * does not know as they were. Unless a comment says "now", counts start at libwebsock_init. */
 typedef struct libwebsock_statistics {
     size_t size;                             /* set by you */
     unsigned long long connections_open;     /* had onopen but not onclose, now */
@@ -429,7 +432,8 @@ typedef struct libwebsock_statistics {
     unsigned long long uncompressed_messages; /* to the same clients, sent as they are: too short,
                                                * or they did not get smaller, or must not be */
     unsigned long long deflations; /* compressions. What many get needs one, and counts for each
-                                    * client above; one that was in vain counts here alone */
+                                    * client above; one that was in vain counts here alone. Each
+                                    * fragment of a message needs one */
     unsigned long long deflate_microseconds; /* of real time, for all of these */
     unsigned long long inflated_messages;
     unsigned long long inflated_bytes_before;
@@ -439,8 +443,8 @@ typedef struct libwebsock_statistics {
     unsigned long long compression_state_bytes; /* memory of these, now */
 } libwebsock_statistics;
 
-/* Filled in by libwebsock_client_compression. Set size to sizeof(libwebsock_compression_info)
- * first. Payload bytes. */
+/* Filled in by libwebsock_client_compression. Set the whole struct to 0, then size to
+ * sizeof(libwebsock_compression_info): see libwebsock_statistics. Payload bytes. */
 typedef struct libwebsock_compression_info {
     size_t size;                 /* set by you */
     int server_window_bits;      /* 8 to 15. Messages to the client refer back by 2^n bytes at
@@ -544,8 +548,9 @@ int libwebsock_stop(libwebsock_context *ctx);
  * while the context served. */
 void libwebsock_free(libwebsock_context *ctx);
 
-/* Fills in *out, up to out->size. Any thread. Returns 0, or -1: EINVAL an argument is NULL, or
- * out->size is too small; EPERM the context serves in another process. */
+/* Fills in *out, as many fields as out->size has room for. Any thread. Returns 0, or -1: EINVAL an
+ * argument is NULL, or out->size is less than sizeof out->size; EPERM the context serves in another
+ * process. */
 int libwebsock_stats(libwebsock_context *ctx, libwebsock_statistics *out);
 
 /* --- Sending: libwebsock_send_text(3), libwebsock_send_all_text(3) ---
@@ -588,8 +593,8 @@ int libwebsock_send_binary(libwebsock_client_state *client, const void *data, si
  * a second one fails with EINVAL, while whole messages wait for the last fragment. A fragment
  * may end in the middle of a character of text; the message may not. The first fragment decides
  * whether the message is compressed: it is not if flags has LIBWEBSOCK_UNCOMPRESSED, or if the
- * fragment looks random or has fewer than compression_threshold bytes. A control opcode with
- * WS_FRAGMENT_FIN and at most 125 bytes sends that control frame. RFC 6455 5.4. */
+ * fragment looks random; its length does not matter, unless it is the whole message. A control
+ * opcode with WS_FRAGMENT_FIN and at most 125 bytes sends that control frame. RFC 6455 5.4. */
 int libwebsock_send_fragment(libwebsock_client_state *client, const void *data, size_t len,
                              int flags);
 
@@ -609,7 +614,8 @@ int libwebsock_send_all_binary(libwebsock_context *ctx, const void *data, size_t
  * The message is sent, or queued for a client that does not read; the caller never waits.
  * These return 0, or -1 as the functions above, and ENOBUFS: more than max_queued_bytes would
  * wait for the client. Then nothing was sent, the connection goes on, and ondrain is called
- * once when what waits has left. While nothing waits, a message of any size is taken. */
+ * once when what waits has left. While nothing waits, a message of any size is taken. There is no
+ * flag against compression; for secrets see libwebsock_compression(7). */
 int libwebsock_queue_text(libwebsock_client_state *client, const char *text, size_t len);
 int libwebsock_queue_binary(libwebsock_client_state *client, const void *data, size_t len);
 
@@ -702,7 +708,8 @@ typedef struct libwebsock_topic_statistics {
                                          * newest message */
 } libwebsock_topic_statistics;
 
-/* ENOENT: there is no such topic; EINVAL: an argument is NULL, or out->size is too small. */
+/* ENOENT: there is no such topic; EINVAL: an argument is NULL, or out->size is less than
+ * sizeof out->size. */
 int libwebsock_topic_stats(libwebsock_context *ctx, const char *topic,
                            libwebsock_topic_statistics *out);
 
@@ -816,10 +823,10 @@ const libwebsock_request *libwebsock_client_request(const libwebsock_client_stat
  * connection has no TLS; EINVAL client is NULL. libwebsock_client_tls(3). */
 const libwebsock_tls_info *libwebsock_client_tls(const libwebsock_client_state *client);
 
-/* Fills in *info, up to info->size: what was agreed with a client about compression, and what that
- * has saved. From onopen to onclose, and later if the client is retained. Returns 0, or -1: ENOENT
- * no compression was agreed; EINVAL an argument is NULL, or info->size is too small.
- * libwebsock_client_compression(3). */
+/* Fills in *info, as many fields as info->size has room for: what was agreed with a client about
+ * compression, and what that has saved. From onopen to onclose, and later if the client is
+ * retained. Returns 0, or -1: ENOENT no compression was agreed; EINVAL an argument is NULL, or
+ * info->size is less than sizeof info->size. libwebsock_client_compression(3). */
 int libwebsock_client_compression(libwebsock_client_state *client,
                                   libwebsock_compression_info *info);
 

@@ -73,6 +73,8 @@ SAMPLES = {
     "deflated_messages": ["websock_deflated_messages_total"],
     "deflated_bytes_before": ["websock_deflated_bytes_before_total"],
     "deflated_bytes_after": ["websock_deflated_bytes_after_total"],
+    "uncompressed_messages": ["websock_uncompressed_messages_total"],
+    "deflations": ["websock_deflations_total"],
     "deflate_microseconds": ["websock_deflate_seconds_total"],
     "inflated_messages": ["websock_inflated_messages_total"],
     "inflated_bytes_before": ["websock_inflated_bytes_before_total"],
@@ -205,10 +207,21 @@ class FiguresTest(Case):
                     "websock_inflated_bytes_after_total": 1000,
                     "websock_deflated_messages_total": 1,
                     "websock_deflated_bytes_before_total": 1000,
-                    "websock_deflated_bytes_after_total": len(answer.payload)}
+                    "websock_deflated_bytes_after_total": len(answer.payload),
+                    "websock_uncompressed_messages_total": 0,
+                    "websock_deflations_total": 1}
         self.assertEqual({name: samples[name] for name in expected}, expected)
         self.close(connection, 1000)
         self.scrape_until("websock_connections_compressed", 0)
+
+    def test_what_leaves_as_it_is_to_a_client_with_compression_is_counted(self):
+        offer = {**UPGRADE, "Sec-WebSocket-Extensions": "permessage-deflate"}
+        connection = self.upgrade(headers=offer)
+        connection.sendall(frame(TEXT, b"short"))
+        self.assertEqual(self.read_frame(connection).first_byte, FIN | TEXT)
+        samples = self.scrape_until("websock_uncompressed_messages_total", 1)
+        self.assertEqual(samples["websock_deflated_messages_total"], 0)
+        self.assertEqual(samples["websock_deflations_total"], 0)
 
     def test_every_byte_is_counted_without_the_overhead_of_tls(self):
         upgrade, message = request("/echo", headers=UPGRADE), frame(BINARY, bytes(1000))
