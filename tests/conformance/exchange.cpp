@@ -64,6 +64,7 @@ test::Behaviour behaviour()
                 [](libwebsock_context *context) {
                     context->max_message_payload = kMaxMessage;
                     context->compression = 1;
+                    context->compression_window_bits = 12;
                 },
             .onmessage = answer,
             .max_frame_payload = kMaxFrame};

@@ -202,7 +202,7 @@ class CompressionTest(Case):
     async def test_it_is_negotiated_and_messages_up_to_1_mib_come_back(self):
         page = await self.open_page()
         extensions, different, count, *code = await page.value(echo_lengths(self.demo.url("/echo")))
-        self.assertEqual(extensions, "permessage-deflate; client_max_window_bits=12")
+        self.assertRegex(extensions, r"^permessage-deflate; client_max_window_bits=\d+$")
         self.assertEqual((different, code), ([], []))
         self.assertGreater(count, 80)
 
