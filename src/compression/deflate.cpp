@@ -16,6 +16,9 @@ namespace {
 // What an empty block without compression ends with. It ends each message and is left out there.
 constexpr std::array<uint8_t, 4> kTail{0x00, 0x00, 0xff, 0xff};
 
+// Bytes that are deflated between two looks whether to go on. Measured at level 9: 0.2 s for the
+// worst of text.
+constexpr size_t kDeflateStride = size_t{64} * 1024;
 constexpr size_t kLeastOutput = size_t{4} * 1024;
 constexpr size_t kKeptOutput = size_t{128} * 1024;
 
@@ -117,12 +120,13 @@ std::span<const uint8_t> Deflater::copy_dictionary(std::span<const uint8_t> dict
 }
 
 std::span<const uint8_t> Deflater::deflate(std::span<const uint8_t> dictionary,
-                                           std::span<const uint8_t> plain, bool last, size_t most)
+                                           std::span<const uint8_t> plain, bool last, size_t most,
+                                           const GoesOn &goes_on)
 {
     room_ = most + kTail.size(); // what fills it is too long, with the tail or without
     output_.reserve(std::max(room_, kLeastOutput));
     start(dictionary);
-    if (!run(plain))
+    if (!run(plain, goes_on))
         return {};
     // RFC 7692 7.2.1: "... for non-final fragments, the removal of ... MUST NOT be done."
     const size_t size = last ? written_ - kTail.size() : written_;
@@ -137,11 +141,11 @@ void Deflater::start(std::span<const uint8_t> dictionary)
     written_ = 0;
 }
 
-// False: there is not room enough.
-bool Deflater::run(std::span<const uint8_t> plain)
+// False: there is not room enough, or it is not to go on.
+bool Deflater::run(std::span<const uint8_t> plain, const GoesOn &goes_on)
 {
     for (;;) {
-        const uInt in = as_uint(plain.size());
+        const uInt in = static_cast<uInt>(std::min(plain.size(), kDeflateStride));
         const uInt room = as_uint(room_ - written_);
         stream_->next_in = as_input(plain.data());
         stream_->avail_in = in;
@@ -153,7 +157,7 @@ bool Deflater::run(std::span<const uint8_t> plain)
         written_ += room - stream_->avail_out;
         if (whole && stream_->avail_out > 0)
             return true;
-        if (written_ == room_)
+        if (written_ == room_ || (goes_on && !goes_on()))
             return false;
     }
 }

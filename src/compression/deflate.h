@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 
@@ -52,8 +53,11 @@ class Deflater : public Pooled<Deflater>
     // the receiver has got in compressed messages. last: the message ends with them. The result
     // is good until the next call. It is empty if it would have most bytes or more. Throws
     // std::bad_alloc.
+    // goes_on is asked now and then: it may take seconds. If it says no, the result is empty.
+    using GoesOn = std::function<bool()>;
     std::span<const uint8_t> deflate(std::span<const uint8_t> dictionary,
-                                     std::span<const uint8_t> plain, bool last, size_t most);
+                                     std::span<const uint8_t> plain, bool last, size_t most,
+                                     const GoesOn &goes_on = {});
 
     void trim() noexcept;
 
@@ -63,7 +67,7 @@ class Deflater : public Pooled<Deflater>
     };
 
     void start(std::span<const uint8_t> dictionary);
-    bool run(std::span<const uint8_t> plain);
+    bool run(std::span<const uint8_t> plain, const GoesOn &goes_on);
 
     std::unique_ptr<z_stream_s, End> stream_;
     CountedBytes dictionary_;

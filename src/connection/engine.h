@@ -23,7 +23,7 @@ struct Engine {
     // A message for many: compressed, if there is anybody who takes it so. Throws std::bad_alloc.
     Ref<Message> make_message(const Message::Content &content) const
     {
-        CompressionPools *const pools = compression.pools().get();
+        CompressionPools *const pools = compression.current();
         if (!pools || pools->connections == 0)
             return Message::make(content);
         return Message::make(content, {pools, compression_threshold(false)});

@@ -4,6 +4,7 @@
 #include "compression/compression_pools.h"
 #include "dispatch/dispatcher.h"
 
+#include <atomic>
 #include <memory>
 
 namespace websock {
@@ -13,9 +14,16 @@ class CompressionTrimmer final : public Runnable
   public:
     explicit CompressionTrimmer(Dispatcher &dispatcher) : dispatcher_(dispatcher) {}
 
-    // Before any connection there is. nullptr: nothing is compressed.
-    void watch(std::shared_ptr<CompressionPools> pools) { pools_ = std::move(pools); }
+    // Before any connection there is. Otherwise nothing is compressed.
+    void watch(std::shared_ptr<CompressionPools> pools)
+    {
+        pools_ = std::move(pools);
+        current_.store(pools_.get(), std::memory_order_release);
+    }
+    // For connections.
     const std::shared_ptr<CompressionPools> &pools() const { return pools_; }
+    // For any thread, also before the server runs. nullptr: nothing is compressed.
+    CompressionPools *current() const { return current_.load(std::memory_order_acquire); }
 
     // A connection compresses: while one does, or there are states, it looks now and then.
     void connection_begins()
@@ -45,7 +53,8 @@ class CompressionTrimmer final : public Runnable
     static constexpr int kQuietMs = 5000;
 
     Dispatcher &dispatcher_;
-    std::shared_ptr<CompressionPools> pools_;
+    std::shared_ptr<CompressionPools> pools_;          // written before any connection there is
+    std::atomic<CompressionPools *> current_{nullptr}; // the same
 };
 
 } // namespace websock

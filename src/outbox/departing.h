@@ -76,7 +76,7 @@ class Departing
 
     // What compresses it, and holds the result. Empty: it is not to be compressed.
     DeflaterPool::Lease deflater;
-    bool was_tried = false;
+    int tries = 0; // to compress it
 
   private:
     bool fin_ = true;

@@ -18,7 +18,8 @@ class MessageQueue
 
     bool empty() const { return first_ == messages_.size(); }
     size_t size() const { return messages_.size() - first_; }
-    size_t bytes() const { return bytes_; } // of their frames
+    // Of their frames; and what is compressed is also in memory as it was.
+    size_t bytes() const { return bytes_; }
     const Ref<Message> &operator[](size_t i) const { return messages_[first_ + i]; }
 
     // Throws std::bad_alloc with nothing changed.
@@ -27,14 +28,14 @@ class MessageQueue
         if (messages_.size() == messages_.capacity())
             close_gap();
         messages_.push_back(message);
-        bytes_ += message->frame(window_bits_).size();
+        bytes_ += message->waiting_bytes(window_bits_);
     }
 
     // There are so many.
     void pop_front(size_t count)
     {
         for (; count > 0; --count, ++first_) {
-            bytes_ -= messages_[first_]->frame(window_bits_).size();
+            bytes_ -= messages_[first_]->waiting_bytes(window_bits_);
             messages_[first_] = {};
         }
         if (empty())

@@ -75,9 +75,9 @@ int Outbox::send(bool fin, Opcode opcode, std::span<const uint8_t> payload, bool
         return error;
     // A Close may have been queued meanwhile, and nothing may follow it.
     // RFC 6455 6.1: "If at any point the state ... changes, the endpoint MUST abort ..."
-    int error = compress(out);
+    int error = make_way(out);
     if (error == 0)
-        error = state() == State::open ? place(out, Way::write) : ENOTCONN;
+        error = place(out, Way::write);
     pass_turn();
     return error;
 }
@@ -125,7 +125,8 @@ int Outbox::queue_locked(Departing &out, const Ref<Message> *shared)
     const bool may_write = turn_ == Turn::free && !left_to_flusher_;
     // What a batch has gathered does not wait for the peer.
     const bool must_wait = fragments_.under_way || (!may_write && queued_bytes() > 0);
-    if (must_wait && out.size() > room())
+    const size_t needed = shared ? (*shared)->waiting_bytes(window_bits_) : out.size();
+    if (must_wait && needed > room())
         return ENOBUFS;
     if (shared && may_share())
         return queue_shared(*shared, out);

@@ -224,7 +224,6 @@ class Outbox final : private Flusher::Blocked
     // outbox_compression.cpp
     void prepare(Departing &out) const noexcept;
     int compress(Departing &out) REQUIRES(mutex_);
-    int compress_again(Departing &out, int tries) REQUIRES(mutex_);
     bool is_to_be_compressed(const Departing &out) const REQUIRES(mutex_);
     bool is_current(const Departing &out) const REQUIRES(mutex_);
     void deflate(Departing &out, bool refers_back) REQUIRES(mutex_);
@@ -248,7 +247,8 @@ class Outbox final : private Flusher::Blocked
     void leave_to_flusher() REQUIRES(mutex_);
     void take_from_flusher() REQUIRES(mutex_);
     void write_now(Frame frame) REQUIRES(mutex_);
-    int write(Departing &out, std::span<const uint8_t> behind = {}) REQUIRES(mutex_);
+    int make_way(Departing &out) REQUIRES(mutex_);
+    int write(const Departing &out, std::span<const uint8_t> behind = {}) REQUIRES(mutex_);
     enum class Effort { once, all };
     int write_out(Frame frame, Effort effort, size_t may_leave = 0) REQUIRES(mutex_);
     int write_parts(std::span<iovec> &parts, size_t &bytes, Effort effort, size_t may_leave);

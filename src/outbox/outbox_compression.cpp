@@ -8,7 +8,6 @@
 
 #include <cerrno>
 #include <new>
-#include <utility>
 
 namespace websock {
 
@@ -44,27 +43,21 @@ int Outbox::compress(Departing &out)
 {
     if (!compression_)
         return 0;
-    const bool is_first_try = !std::exchange(out.was_tried, true);
-    if (is_first_try && out.deflater && !out.continues() && compression_->passes_over())
+    if (out.tries == 0 && out.deflater && !out.continues() && compression_->passes_over())
         out.deflater.reset();
-    for (int tries = 0; state() == State::open; ++tries) {
+    while (state() == State::open) {
         if (!is_to_be_compressed(out)) {
             out.set_plain();
             return 0;
         }
         if (out.is_compressed() && is_current(out))
             return 0;
-        if (const int error = compress_again(out, tries); error != 0)
-            return error;
+        if (out.deflater)
+            deflate(out, out.tries++ < kTries);
+        if (!out.deflater && out.continues())
+            return ENOMEM;
     }
     return 0;
-}
-
-int Outbox::compress_again(Departing &out, int tries)
-{
-    if (out.deflater)
-        deflate(out, tries < kTries);
-    return out.deflater || !out.continues() ? 0 : ENOMEM;
 }
 
 // RFC 7692 6.1: the first fragment decides.
@@ -99,7 +92,8 @@ void Outbox::deflate(Departing &out, bool refers_back)
     bool has_memory = true;
     try {
         const CompressionPools::Timer timer(compression_->pools->deflate);
-        payload = deflater.deflate(dictionary, out.plain(), out.fin(), most);
+        payload = deflater.deflate(dictionary, out.plain(), out.fin(), most,
+                                   [this] { return state() == State::open; });
     } catch (const std::bad_alloc &) {
         has_memory = false;
     }

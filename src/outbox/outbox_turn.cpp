@@ -133,24 +133,28 @@ void Outbox::write_now(Frame frame)
     pass_turn(!writes || write_out(frame, Effort::once) == 0);
 }
 
-// Writes all that waits, and the frame behind it, and waits while the peer does not read; what a
-// callback may leave is left. From here on, all of these are for the holder of the turn.
-int Outbox::write(Departing &out, std::span<const uint8_t> behind)
+// From here on, all of these are for the holder of the turn. Until what waits leaves with one
+// write, the frame behind it, and that has the form for this place. Waits while the peer does not
+// read. Meanwhile others may begin or end fragments, so the frame is placed only after this.
+int Outbox::make_way(Departing &out)
 {
-    for (int tries = 0;; ++tries) {
-        const int error = unwritten() > 0 && !queue_.empty() ? write_out({}, Effort::all) : 0;
-        if (error != 0)
+    for (;;) {
+        if (const int error = compress(out); error != 0)
             return error;
-        // Meanwhile: what has left must not leave again, and nothing follows our Close.
+        // What has left must not leave again, and nothing follows our Close.
         if (state() != State::open)
             return ENOTCONN;
-        if (is_current(out))
-            break;
-        if (const int failed = compress_again(out, tries); failed != 0) {
-            fail(failed); // the message that it continues cannot be taken back
-            return failed;
-        }
+        if (unwritten() == 0 || queue_.empty())
+            return 0;
+        if (const int error = write_out({}, Effort::all); error != 0)
+            return error;
     }
+}
+
+// Writes all that waits, and the frame behind it, and waits while the peer does not read; what a
+// callback may leave is left.
+int Outbox::write(const Departing &out, std::span<const uint8_t> behind)
+{
     note_place(out);
     Frame frame = out.frame();
     frame.behind = behind;

@@ -43,6 +43,11 @@ class alignas(std::max_align_t) Message
                    ? std::span(text_end(), compressed_header_len_ + compressed_len_)
                    : std::span(bytes(), header_len_ + payload_len_);
     }
+    // What it counts as while it waits for such a client: all that it holds.
+    size_t waiting_bytes(int window_bits) const
+    {
+        return is_compressed_for(window_bits) ? cost_ : frame(0).size();
+    }
     bool is_compressed_for(int window_bits) const
     {
         return compressed_window_bits_ != 0 && compressed_window_bits_ <= window_bits;

@@ -84,7 +84,7 @@ void write_statistics(Engine &engine, Topics &topics, libwebsock_statistics &out
         .inflate_microseconds = 0,
         .compression_states = 0,
         .compression_state_bytes = 0};
-    if (const CompressionPools *const pools = engine.compression.pools().get())
+    if (const CompressionPools *const pools = engine.compression.current())
         write_pool_statistics(*pools, all);
     std::copy(connections.closed.begin(), connections.closed.end(), all.closed);
     std::memcpy(&out, &all, std::min(out.size, sizeof all));

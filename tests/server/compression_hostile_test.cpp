@@ -238,6 +238,40 @@ TEST_CASE("what waits for a client counts as it will leave, up to max_queued_byt
     CHECK(client.receive_frame().payload == digits(1, 500));
 }
 
+TEST_CASE("messages for all that wait for a client count with what they hold in memory")
+{
+    constexpr size_t kQueued = kMiB;
+    Server server({.settings =
+                       [](auto *context) {
+                           context->compression = 1;
+                           context->max_queued_bytes = kQueued;
+                           context->send_buffer_bytes = 4096;
+                       },
+                   .keep_handles = true});
+    Client client = connect(server, {.receive_buffer = 4096, .extensions = kOffer});
+    libwebsock_client_state *const handle = server.handle();
+    const std::string text = digits(1, 64 * kKiB); // and half of that, compressed
+    const auto send_to_all = [&] {
+        return libwebsock_send_all_text(server.context(), text.c_str());
+    };
+    while (libwebsock_queued_bytes(handle) == 0)
+        CHECK(send_to_all() == 0);
+    size_t waiting = 1;
+    const auto is_open = [&] {
+        for (const LogLine &line : server.log().lines())
+            if (line.text.find("1008") != std::string::npos)
+                return false;
+        return true;
+    };
+    for (; waiting < 1000 && is_open(); ++waiting) {
+        CHECK(libwebsock_queued_bytes(handle) <= kQueued);
+        CHECK(send_to_all() == 0);
+    }
+    CHECK(server.log().has(LIBWEBSOCK_LOG_INFO, {"1008"}));
+    CHECK(waiting >= 5);
+    CHECK(waiting <= kQueued / text.size() + 2);
+}
+
 TEST_CASE("a client that does not read its compressed messages is dropped after send_timeout_ms")
 {
     std::atomic<int> error = 0;
