@@ -50,7 +50,7 @@ need_node_ws()
     need node-ws "Node's ws" node_ws
 }
 
-firefox() { program firefox-esr || program firefox; }
+any_firefox() { program firefox-esr || program firefox; }
 
 node_ws() { [ -e /usr/share/nodejs/ws ] || node -e 'require("ws")'; }
 
@@ -119,7 +119,7 @@ look()
     need python3-pil "Python's PIL" python_module PIL
     need_node_ws
     need chromium Chromium program chromium
-    need firefox-esr Firefox firefox
+    need firefox-esr Firefox any_firefox
     need mandoc mandoc program mandoc
     need cmake CMake program cmake
 }

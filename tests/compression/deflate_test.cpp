@@ -3,6 +3,7 @@
 #include "compression/deflate_pool.h"
 #include "compression/history.h"
 #include "tests/compression/zlib_peer.h"
+#include "tests/support/hostile.h"
 
 #include <doctest/doctest.h>
 
@@ -66,7 +67,7 @@ TEST_CASE("an ordinary peer reads messages that pooled states have deflated, at 
         DeflaterPool pool(level);
         Sender sender{pool, 15, History(2048)};
         PeerInflater peer(15);
-        for (uint32_t i = 0; i < 60; ++i) {
+        for (uint32_t i = 0; i < test::scaled(60, 20); ++i) {
             const std::string plain = some_text(i % 10 == 9 ? 50000 : i * 60, i);
             const Bytes sent = sender.send(plain);
             REQUIRE(text_of(peer.inflate(sent, kRoomy)) == plain);
@@ -86,7 +87,7 @@ TEST_CASE("a peer with a window of 8 to 15 bits reads what was deflated for such
             DeflaterPool pool(6, history);
             Sender sender{pool, bits, History(history)};
             PeerInflater peer(bits);
-            for (uint32_t i = 0; i < 40; ++i) {
+            for (uint32_t i = 0; i < test::scaled(40, 10); ++i) {
                 const std::string plain = some_text(i % 8 == 7 ? 40000 : i * 40, i / 2);
                 REQUIRE(text_of(peer.inflate(sender.send(plain), kRoomy)) == plain);
             }
