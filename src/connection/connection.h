@@ -154,7 +154,8 @@ class Connection final : public Outbox::Owner
     // The connection's thread's alone:
     ReceiveBuffer buffer_;
     Assembly assembly_;
-    size_t assembled_bytes_ = 0; // of the largest message that was, since the peer was last calm
+    size_t assembled_bytes_ = 0;  // of the largest message that was, since the peer was last calm
+    bool has_used_stack_ = false; // more than reading alone does, since then
     std::unique_ptr<Inflation> inflation_; // nullptr: nothing comes compressed
     std::vector<Event> new_events_;        // not in the Inbox yet, at most kBatch
     FrameTrace trace_;                     // of received frames

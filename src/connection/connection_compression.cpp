@@ -49,6 +49,7 @@ bool Connection::take_compressed(const Decoded &frame)
         assembly_.add(plain);
         return true;
     };
+    has_used_stack_ = true;
     MessageInflater::Result result;
     {
         const CompressionPools::Timer timer(inflation.pools->inflate);

@@ -116,11 +116,11 @@ Connection::Read Connection::read_more(size_t frame_len, int timeout_ms)
 }
 
 // As Transport::read. Once the peer has been silent for a while, a large buffer is given up, and
-// what large messages have left behind.
+// what large messages have left behind, and what inflating has used of the stack.
 Transport::Received Connection::wait_for_bytes(size_t frame_len, int timeout_ms)
 {
     constexpr int kCalmMs = ReceiveBuffer::kCalmMs;
-    const bool is_large = buffer_.is_large() || assembled_bytes_ > kLargeMessage;
+    const bool is_large = buffer_.is_large() || assembled_bytes_ > kLargeMessage || has_used_stack_;
     if (!is_large || (timeout_ms >= 0 && timeout_ms <= kCalmMs))
         return transport_.read(buffer_.room(frame_len), timeout_ms);
     const Transport::Received received = transport_.read(buffer_.room(frame_len), kCalmMs);
@@ -128,6 +128,8 @@ Transport::Received Connection::wait_for_bytes(size_t frame_len, int timeout_ms)
         return received;
     buffer_.relax();
     engine_.trimmer.gave_up(buffer_.take_given_up() + std::exchange(assembled_bytes_, 0));
+    if (std::exchange(has_used_stack_, false))
+        release_unused_stack();
     return transport_.read(buffer_.room(frame_len), timeout_ms < 0 ? -1 : timeout_ms - kCalmMs);
 }
 

@@ -47,6 +47,18 @@ TEST_CASE("what one node publishes comes to all, the publisher's included")
     CHECK(b.topic("news").publishers.front() == 0); // it is a client of the other node
 }
 
+TEST_CASE("a message that must not be compressed must not be on any node")
+{
+    RedisServer server;
+    TestNode a({server.address()});
+    TestNode b({server.address()});
+    REQUIRE(b.load("news"));
+    REQUIRE(a.publish("news", "secret", "", 0, LIBWEBSOCK_UNCOMPRESSED) == 0);
+    REQUIRE(a.publish("news", "anything") == 0);
+    REQUIRE(b.received("news", 2));
+    CHECK(b.topic("news").flags == std::vector<int>{LIBWEBSOCK_UNCOMPRESSED, 0});
+}
+
 TEST_CASE("nodes that publish at the same time have one order")
 {
     constexpr int kEach = 2000;
@@ -210,8 +222,10 @@ TEST_CASE(
     "what is published before the start is sent after it, and what is queued leaves at the stop")
 {
     RedisServer server;
+    libwebsock_redis_options patient{};
+    patient.command_timeout_ms = 20'000; // which a stop waits at most
     {
-        TestNode a({server.address()});
+        TestNode a({server.address()}, patient);
         publish(a, "news", 1, 1000);
         a.stop();
         CHECK(a.stats().unsent_messages == 0);

@@ -35,6 +35,13 @@ TEST_CASE("a packet comes out as it went in")
     CHECK(packet->id == "id");
     CHECK(packet->key == "key");
     CHECK(packet->payload == "payload");
+    CHECK_FALSE(packet->uncompressed);
+    Packet secret = example();
+    secret.uncompressed = true;
+    const std::string secret_bytes = pack(secret);
+    REQUIRE(unpack(secret_bytes));
+    CHECK(unpack(secret_bytes)->uncompressed);
+    CHECK(unpack(secret_bytes)->opcode == WS_OPCODE_TEXT);
 }
 
 TEST_CASE("the origin of a packet can be set later, and stands where scripts look for it")

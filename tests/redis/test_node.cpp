@@ -52,7 +52,7 @@ int TestNode::use(const libwebsock_backplane &table)
 }
 
 int TestNode::publish(const std::string &topic, const std::string &text, const std::string &key,
-                      unsigned long long publisher)
+                      unsigned long long publisher, int flags)
 {
     libwebsock_publication publication{};
     publication.size = sizeof publication;
@@ -60,6 +60,7 @@ int TestNode::publish(const std::string &topic, const std::string &text, const s
     publication.payload = text.data();
     publication.payload_len = text.size();
     publication.key = key.empty() ? nullptr : key.c_str();
+    publication.flags = flags;
     return table_.publish(table_.data, &publication, &options, publisher);
 }
 
@@ -158,6 +159,7 @@ int TestNode::deliver(const libwebsock_delivery &what, unsigned long long *next)
         topic.texts.emplace_back(static_cast<const char *>(what.publication->payload),
                                  what.publication->payload_len);
         topic.publishers.push_back(what.publisher);
+        topic.flags.push_back(what.publication->flags);
     } else {
         topic.lost += topic.began && what.offset >= topic.next ? what.offset + 1 - topic.next : 0;
         topic.began = true;

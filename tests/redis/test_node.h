@@ -27,7 +27,7 @@ class TestNode
 
     // 0 or an errno value.
     int publish(const std::string &topic, const std::string &text, const std::string &key = "",
-                unsigned long long publisher = 0);
+                unsigned long long publisher = 0, int flags = 0);
     int follow(const std::string &topic);
     // follow(), and waits until the log is loaded.
     bool load(const std::string &topic);
@@ -42,6 +42,7 @@ class TestNode
         unsigned long long next = 1;
         std::vector<std::string> texts;
         std::vector<unsigned long long> publishers;
+        std::vector<int> flags;
         unsigned long long lost = 0; // offsets
         int epochs = 0;              // that began after the first one
     };
