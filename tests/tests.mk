@@ -1,6 +1,11 @@
 # tests.mk: what `make check` builds and runs, and the soak; included by the top Makefile.
 test_folders := base compression protocol transport dispatch outbox connection topics server support
 test_objects := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard $(test_folders:%=tests/%/*.cpp)))
+# Bytes in, bytes out, on one thread: ThreadSanitizer has nothing to see there.
+ifeq ($(SANITIZE),thread)
+test_objects := $(filter-out $(BUILD)/tests/protocol/% \
+  $(filter-out %_pool_test.o,$(filter $(BUILD)/tests/compression/%,$(test_objects))),$(test_objects))
+endif
 support := $(BUILD)/tests/support
 # Other programs link these, too, so they do without doctest: a client and its certificates.
 client_objects := $(addprefix $(support)/,certificates.o client.o client_protocol.o deflate_stream.o stream.o \
