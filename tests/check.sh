@@ -19,8 +19,6 @@ asan='BUILD=build/asan SANITIZE=address,undefined CC=clang CXX=clang++'
 rest="'SOURCES=tests/conformance/*.cpp tests/bench/*.cpp tests/bench/*.c tests/siege/*.cpp tests/siege/*.c demo/libevent.c'"
 # The server tests once more, over TLS.
 tls=TEST_TRANSPORT=tls
-# What is above the transport, and was looked at by the same sanitizer without TLS.
-above="'-sfe=*compression_*_test*,*topic_model_test*'"
 quick='CFLAGS=-O1 CXXFLAGS=-O1'
 shipped='CFLAGS=-O2 CXXFLAGS=-O2' # -g does not change the code, and takes time
 # Leaks count; a data race ends the program with an error.
@@ -47,10 +45,10 @@ exec /usr/bin/python3 -B tests/run.py --time-limit 500 --jobs 4 \
     "fuzz corpus, inflating:command:build/asan/tests/fuzz/inflate tests/fuzz/corpus/inflate" \
     "fuzz corpus, deflating:command:build/asan/tests/fuzz/deflate tests/fuzz/corpus/deflate" \
     "unit and server, ThreadSanitizer:doctest:env BUILD=build/tsan build/tsan/tests/unit" \
-    "servers over TLS, ThreadSanitizer:doctest:env $tls BUILD=build/tsan build/tsan/tests/unit $above" \
+    "servers over TLS, ThreadSanitizer:doctest:env $tls BUILD=build/tsan build/tsan/tests/unit" \
     "Chromium:unittest:$py tests/interop/chromium_test.py -b" \
     "unit and server, AddressSanitizer:doctest:env BUILD=build/asan build/asan/tests/unit" \
-    "servers over TLS, AddressSanitizer:doctest:env $tls BUILD=build/asan build/asan/tests/unit $above" \
+    "servers over TLS, AddressSanitizer:doctest:env $tls BUILD=build/asan build/asan/tests/unit" \
     "unit and server:doctest:build/tests/unit" \
     "servers over TLS:doctest:env $tls build/tests/unit" \
     "demo, ThreadSanitizer:unittest:env BUILD=build/tsan $py tests/interop/demo_test.py -b" \

@@ -40,7 +40,10 @@ TEST_CASE("a send to a peer that does not read fails in the end, and the peer is
     lazy.send_text("send me everything");
 
     Event close = server.events().wait(Kind::close);
-    CHECK(error == ETIMEDOUT);
+    // Of a send that waits, or of the thread that writes what a callback has left, between two
+    // sends.
+    CHECK((error == ETIMEDOUT || error == ENOTCONN));
+    CHECK(eventually([&] { return server.stats().send_timeouts == 1; }));
     CHECK(error_afterwards == ENOTCONN);
     CHECK(close.client == server.events().wait(Kind::message).client);
     CHECK(close.code == WS_CLOSE_DIRTY);
