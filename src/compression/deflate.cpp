@@ -16,8 +16,8 @@ namespace {
 // What an empty block without compression ends with. It ends each message and is left out there.
 constexpr std::array<uint8_t, 4> kTail{0x00, 0x00, 0xff, 0xff};
 
-// Bytes that are deflated between two looks whether to go on. Measured at level 9: 0.2 s for the
-// worst of text.
+// Bytes that are deflated between two looks whether to go on. The worst text that was measured took
+// 55 s for 16 MiB at level 9, so these take 0.2 s.
 constexpr size_t kDeflateStride = size_t{64} * 1024;
 constexpr size_t kLeastOutput = size_t{4} * 1024;
 constexpr size_t kKeptOutput = size_t{128} * 1024;

@@ -155,7 +155,7 @@ class Connection final : public Outbox::Owner
     ReceiveBuffer buffer_;
     Assembly assembly_;
     size_t assembled_bytes_ = 0;  // of the largest message that was, since the peer was last calm
-    bool has_used_stack_ = false; // more than reading alone does, since then
+    bool has_used_stack_ = false; // for inflating, since then
     std::unique_ptr<Inflation> inflation_; // nullptr: nothing comes compressed
     std::vector<Event> new_events_;        // not in the Inbox yet, at most kBatch
     FrameTrace trace_;                     // of received frames

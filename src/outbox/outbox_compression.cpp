@@ -13,7 +13,8 @@ namespace websock {
 
 namespace {
 
-// Then it is compressed so that it refers to nothing, and may follow whatever others send.
+// After so many tries that others got ahead of, a frame is compressed so that it refers to nothing
+// and may follow whatever they send.
 constexpr int kTries = 2;
 // Of what does not get smaller, besides an eighth: bytes.
 constexpr size_t kMostOverhead = 64;
