@@ -81,6 +81,7 @@ class FollowedTopic
     bool take(TopicHost &host, const Live &live);
     void replay(TopicHost &host);
     static bool read_page(const redisReply *reply, Page &page);
+    static bool is_replaced(const Page &page, size_t i);
     bool hand_over(TopicHost &host, const Page &page);
     void begin_epoch(TopicHost &host, uint64_t epoch);
     bool hand_over_entry(TopicHost &host, uint64_t offset, std::string_view packed);

@@ -90,6 +90,12 @@ void FollowedTopic::answered(TopicHost &host, const redisReply *reply)
     replay(host);
 }
 
+// Of two messages with one offset the second counts: see script.cpp.
+bool FollowedTopic::is_replaced(const Page &page, size_t i)
+{
+    return i + 1 < page.entries.size() && page.entries[i + 1].offset == page.entries[i].offset;
+}
+
 // True: the page has been handed over to its end.
 bool FollowedTopic::hand_over(TopicHost &host, const Page &page)
 {
@@ -98,8 +104,10 @@ bool FollowedTopic::hand_over(TopicHost &host, const Page &page)
         begin_epoch(host, page.epoch);
     if (page.trimmed > last_ && loaded_ && !skip_to(host, page.trimmed))
         return false;
-    for (const Page::Entry &entry : page.entries) {
-        if (entry.offset > last_ && !hand_over_entry(host, entry.offset, entry.packed))
+    for (size_t i = 0; i < page.entries.size(); ++i) {
+        const Page::Entry &entry = page.entries[i];
+        if (entry.offset > last_ && !is_replaced(page, i) &&
+            !hand_over_entry(host, entry.offset, entry.packed))
             return false;
     }
     if (page.more)

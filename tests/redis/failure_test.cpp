@@ -243,6 +243,38 @@ TEST_CASE("older data with as many other messages is found out by the last one")
     CHECK(a.received("news", 13));
 }
 
+TEST_CASE("half a transaction that a killed server comes back with later changes no log")
+{
+    Cluster cluster;
+    publish(cluster.a, "news", 1, 10);
+    REQUIRE(cluster.b.received("news", 10));
+    // What both nodes write looks like this; the packet is another message.
+    const std::string packet = cluster.server.command({"XRANGE", "websock:s:news", "10", "10"});
+    std::string other = packet.substr(packet.find("m\n") + 2);
+    other.erase(other.find_last_not_of('\n') + 1);
+    other[2] = static_cast<char>(other[2] ^ 1); // its node
+    other.back() = '?';
+    const std::string state = cluster.server.command({"HGET", "websock:h:news", "s"});
+    cluster.server.kill();
+    cluster.server.leave_half_a_transaction(
+        {{"XADD", "websock:s:news", "11-1", "m", other}, {"HSET", "websock:h:news", "s", state}});
+    cluster.server.start(); // without it
+    publish(cluster.a, "news", 11, 11);
+    REQUIRE(cluster.b.received("news", 11));
+    cluster.server.kill();
+    cluster.server.start(); // with it
+    if (cluster.server.command({"XLEN", "websock:s:news"}) == "11")
+        MESSAGE("this redis-server does not come back with it");
+    TestNode late({cluster.server.address()});
+    REQUIRE(late.load("news"));
+    publish(cluster.a, "news", 12, 12);
+    for (TestNode *node : {&cluster.a, &cluster.b, &late}) {
+        REQUIRE(node->received("news", 12));
+        CHECK(node->topic("news").texts == numbers(1, 12));
+        CHECK(node->topic("news").epochs == 0);
+    }
+}
+
 TEST_CASE("a node that is too slow is cut off by the server, and gets the rest from the log")
 {
     Cluster cluster({"client-output-buffer-limit pubsub 64kb 64kb 1"});

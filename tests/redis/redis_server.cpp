@@ -131,6 +131,18 @@ void RedisServer::return_to_saved_data()
     std::filesystem::rename(directory_ + "/saved", directory_ + "/appendonlydir");
 }
 
+void RedisServer::leave_half_a_transaction(const std::vector<std::vector<std::string>> &commands)
+{
+    std::ofstream file(directory_ + "/appendonlydir/appendonly.aof.1.incr.aof", std::ios::app);
+    file << "*1\r\n$5\r\nMULTI\r\n";
+    for (const std::vector<std::string> &words : commands) {
+        file << "*" << words.size() << "\r\n";
+        for (const std::string &word : words)
+            file << "$" << word.size() << "\r\n" << word << "\r\n";
+    }
+    file << "*1\r\n$4\r\nEX"; // of EXEC
+}
+
 void RedisServer::fill_disk(bool full)
 {
     rlimit limit{};

@@ -29,6 +29,8 @@ class RedisServer
     void forget_data();
     void save_data();
     void return_to_saved_data();
+    // The end of a transaction that it was writing when it was killed.
+    void leave_half_a_transaction(const std::vector<std::vector<std::string>> &commands);
     // Its files must not grow any more, as if the disk were full.
     void fill_disk(bool full);
 
