@@ -28,11 +28,53 @@ export UBSAN_OPTIONS=print_stacktrace=1
 # The tests wait about as much as they compute, so four suites share two processors well. The
 # longest come first, so that none is left alone at the end.
 exec /usr/bin/python3 -B tests/run.py --time-limit 500 --jobs 4 \
-    "build:command:$make $pre_tests $shipped all build/demo/libevent test-programs conformance-program" \
-    "build under ThreadSanitizer:command:$make $tsan $pre_src $quick test-programs demo" \
-    "build under AddressSanitizer, clang:command:$make $asan $pre_both $quick test-programs demo" \
-    "build of the fuzz targets:command:$make $asan $quick fuzz-programs" \
+    "build:build:$make $pre_tests $shipped all build/demo/libevent test-programs conformance-program" \
+    "build under ThreadSanitizer:build:$make $tsan $pre_src $quick test-programs demo" \
+    "build under AddressSanitizer, clang:build:$make $asan $pre_both $quick test-programs demo" \
+    "build of the fuzz targets:build:$make $asan $quick fuzz-programs" \
+    "unit and server, ThreadSanitizer:doctest:env BUILD=build/tsan build/tsan/tests/unit" \
+    "servers over TLS, ThreadSanitizer:doctest:env $tls BUILD=build/tsan build/tsan/tests/unit" \
+    "Chromium:unittest:$py tests/interop/chromium_test.py -b" \
+    "unit and server, AddressSanitizer:doctest:env BUILD=build/asan build/asan/tests/unit" \
+    "servers over TLS, AddressSanitizer:doctest:env $tls BUILD=build/asan build/asan/tests/unit" \
+    "unit and server:doctest:build/tests/unit" \
+    "servers over TLS:doctest:env $tls build/tests/unit" \
+    "nodes with Redis, ThreadSanitizer:unittest:env BUILD=build/tsan $py tests/redis/nodes_test.py -b" \
+    "nodes with Redis:unittest:$py tests/redis/nodes_test.py -b" \
+    "demo, ThreadSanitizer:unittest:env BUILD=build/tsan $py tests/interop/demo_test.py -b" \
+    "conformance over TLS:doctest:env TEST_TRANSPORT=tls build/tests/conformance/run" \
+    "demo:unittest:$py tests/interop/demo_test.py -b" \
+    "Redis, ThreadSanitizer:doctest:build/tsan/tests/redis/unit" \
+    "Redis, AddressSanitizer:doctest:build/asan/tests/redis/unit" \
+    "conformance:doctest:build/tests/conformance/run" \
+    "install:unittest:$py tests/install_test.py" \
+    "examples:unittest:$py tests/examples.py" \
+    "Redis:doctest:build/tests/redis/unit" \
+    "cluster:unittest:$py tests/interop/cluster_test.py -b" \
     "clang, the rest:command:make --no-print-directory $jobs CC=clang CXX=clang++ WERROR=-Werror BUILD=build/clang $rest syntax" \
+    "environment, ThreadSanitizer:unittest:env BUILD=build/tsan $py tests/interop/environment_test.py -b" \
+    "environment:unittest:$py tests/interop/environment_test.py -b" \
+    "raw sockets, ThreadSanitizer:unittest:env BUILD=build/tsan $py tests/interop/raw_socket_test.py -b" \
+    "raw sockets, AddressSanitizer:unittest:env BUILD=build/asan $py tests/interop/raw_socket_test.py -b" \
+    "raw sockets:unittest:$py tests/interop/raw_socket_test.py -b" \
+    "TLS, ThreadSanitizer:unittest:env BUILD=build/tsan $py tests/interop/tls_test.py -b" \
+    "TLS, AddressSanitizer:unittest:env BUILD=build/asan $py tests/interop/tls_test.py -b" \
+    "TLS:unittest:$py tests/interop/tls_test.py -b" \
+    "fork:unittest:$py tests/interop/fork_test.py -b" \
+    "metrics:unittest:$py tests/interop/metrics_test.py -b" \
+    "memory:unittest:$py tests/interop/memory_test.py -b" \
+    "python websockets:unittest:$py tests/interop/python_websockets_test.py -b" \
+    "node ws:unittest:$py tests/interop/node_ws_test.py -b" \
+    "Firefox:unittest:$py tests/interop/firefox_test.py -b" \
+    "nginx:unittest:$py tests/interop/nginx_test.py -b" \
+    "libevent:unittest:$py tests/interop/libevent_test.py -b" \
+    "header:unittest:$py tests/header_test.py" \
+    "man pages:unittest:$py tests/man_test.py" \
+    "RFC sentences:unittest:$py tests/rfc_test.py" \
+    "runner:unittest:$py tests/run_test.py" \
+    "soak's judgement:unittest:$py tests/soak/judgement_test.py" \
+    "siege's judgement:unittest:$py tests/siege/table_test.py" \
+    "layout:unittest:$py tests/layout_test.py" \
     "fuzz corpus, frames:command:build/asan/tests/fuzz/frame tests/fuzz/corpus/frame" \
     "fuzz corpus, handshakes:command:build/asan/tests/fuzz/handshake tests/fuzz/corpus/handshake" \
     "fuzz corpus, negotiation:command:build/asan/tests/fuzz/negotiation tests/fuzz/corpus/negotiation" \
@@ -43,46 +85,4 @@ exec /usr/bin/python3 -B tests/run.py --time-limit 500 --jobs 4 \
     "fuzz corpus, topic logs:command:build/asan/tests/fuzz/topic_log tests/fuzz/corpus/topic_log" \
     "fuzz corpus, packets for Redis:command:build/asan/tests/fuzz/redis_packet tests/fuzz/corpus/redis_packet" \
     "fuzz corpus, inflating:command:build/asan/tests/fuzz/inflate tests/fuzz/corpus/inflate" \
-    "fuzz corpus, deflating:command:build/asan/tests/fuzz/deflate tests/fuzz/corpus/deflate" \
-    "unit and server, ThreadSanitizer:doctest:env BUILD=build/tsan build/tsan/tests/unit" \
-    "servers over TLS, ThreadSanitizer:doctest:env $tls BUILD=build/tsan build/tsan/tests/unit" \
-    "Chromium:unittest:$py tests/interop/chromium_test.py -b" \
-    "unit and server, AddressSanitizer:doctest:env BUILD=build/asan build/asan/tests/unit" \
-    "servers over TLS, AddressSanitizer:doctest:env $tls BUILD=build/asan build/asan/tests/unit" \
-    "unit and server:doctest:build/tests/unit" \
-    "servers over TLS:doctest:env $tls build/tests/unit" \
-    "demo, ThreadSanitizer:unittest:env BUILD=build/tsan $py tests/interop/demo_test.py -b" \
-    "demo:unittest:$py tests/interop/demo_test.py -b" \
-    "environment, ThreadSanitizer:unittest:env BUILD=build/tsan $py tests/interop/environment_test.py -b" \
-    "environment:unittest:$py tests/interop/environment_test.py -b" \
-    "raw sockets, ThreadSanitizer:unittest:env BUILD=build/tsan $py tests/interop/raw_socket_test.py -b" \
-    "raw sockets, AddressSanitizer:unittest:env BUILD=build/asan $py tests/interop/raw_socket_test.py -b" \
-    "raw sockets:unittest:$py tests/interop/raw_socket_test.py -b" \
-    "TLS, ThreadSanitizer:unittest:env BUILD=build/tsan $py tests/interop/tls_test.py -b" \
-    "TLS, AddressSanitizer:unittest:env BUILD=build/asan $py tests/interop/tls_test.py -b" \
-    "TLS:unittest:$py tests/interop/tls_test.py -b" \
-    "conformance:doctest:build/tests/conformance/run" \
-    "conformance over TLS:doctest:env TEST_TRANSPORT=tls build/tests/conformance/run" \
-    "Redis, ThreadSanitizer:doctest:build/tsan/tests/redis/unit" \
-    "Redis, AddressSanitizer:doctest:build/asan/tests/redis/unit" \
-    "Redis:doctest:build/tests/redis/unit" \
-    "nodes with Redis, ThreadSanitizer:unittest:env BUILD=build/tsan $py tests/redis/nodes_test.py -b" \
-    "nodes with Redis:unittest:$py tests/redis/nodes_test.py -b" \
-    "fork:unittest:$py tests/interop/fork_test.py -b" \
-    "metrics:unittest:$py tests/interop/metrics_test.py -b" \
-    "memory:unittest:$py tests/interop/memory_test.py -b" \
-    "python websockets:unittest:$py tests/interop/python_websockets_test.py -b" \
-    "node ws:unittest:$py tests/interop/node_ws_test.py -b" \
-    "Firefox:unittest:$py tests/interop/firefox_test.py -b" \
-    "nginx:unittest:$py tests/interop/nginx_test.py -b" \
-    "cluster:unittest:$py tests/interop/cluster_test.py -b" \
-    "libevent:unittest:$py tests/interop/libevent_test.py -b" \
-    "install:unittest:$py tests/install_test.py" \
-    "examples:unittest:$py tests/examples.py" \
-    "header:unittest:$py tests/header_test.py" \
-    "man pages:unittest:$py tests/man_test.py" \
-    "RFC sentences:unittest:$py tests/rfc_test.py" \
-    "runner:unittest:$py tests/run_test.py" \
-    "soak's judgement:unittest:$py tests/soak/judgement_test.py" \
-    "siege's judgement:unittest:$py tests/siege/table_test.py" \
-    "layout:unittest:$py tests/layout_test.py"
+    "fuzz corpus, deflating:command:build/asan/tests/fuzz/deflate tests/fuzz/corpus/deflate"

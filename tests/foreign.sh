@@ -13,7 +13,7 @@ make="make --no-print-directory -j$(nproc)"
 build_for()
 {
     openssl=build/foreign/openssl/$1/usr
-    echo "build for $1:command:$make WERROR=-Werror CFLAGS=-O1 BUILD=build/foreign/$1 CC=$2-gcc CXX=$2-g++ LD=$2-ld" \
+    echo "build for $1:build:$make WERROR=-Werror CFLAGS=-O1 BUILD=build/foreign/$1 CC=$2-gcc CXX=$2-g++ LD=$2-ld" \
         "AR=$2-ar OBJCOPY=$2-objcopy 'CXXFLAGS=-O1 -Wno-psabi'" \
         "'CPPFLAGS=-I$openssl/include/$2 -I$openssl/include'" \
         "'LDFLAGS=-static -L$openssl/lib/$2' build/foreign/$1/libwebsock.a" \
@@ -30,7 +30,7 @@ exec /usr/bin/python3 -B tests/run.py --time-limit 600 --jobs "$(nproc)" \
     "$(build_for armhf arm-linux-gnueabihf)" \
     "$(build_for arm64 aarch64-linux-gnu)" \
     "$(build_for s390x s390x-linux-gnu)" \
-    "clang, 32 bits:command:$clang" \
+    "clang, 32 bits:build:$clang" \
     "s390x, big-endian:doctest:qemu-s390x-static build/foreign/s390x/tests/foreign" \
     "armhf, 32 bits:doctest:qemu-arm-static build/foreign/armhf/tests/foreign" \
     "arm64:doctest:qemu-aarch64-static build/foreign/arm64/tests/foreign"

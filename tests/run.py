@@ -47,7 +47,8 @@ def count_command(_output):
     return Counts(1, 0)  # unless its exit code says otherwise
 
 
-KINDS = {"doctest": count_doctest, "unittest": count_unittest, "command": count_command}
+KINDS = {"doctest": count_doctest, "unittest": count_unittest, "command": count_command,
+         "build": count_command}
 
 
 def parse_suite(text):
@@ -106,7 +107,7 @@ def execute(command, time_limit):
 def judge(suite, output, trouble):
     """Returns the counts, and the reason for a failure in words ("" for none)."""
     counts = KINDS[suite.kind](output)
-    if trouble and suite.kind == "command":
+    if trouble and KINDS[suite.kind] is count_command:
         return Counts(0, 1), trouble
     if counts is None:
         return Counts(0, 1), trouble or f"no {suite.kind} summary in the output"
@@ -134,10 +135,10 @@ def run_suite(suite, time_limit):
 
 
 def run_suites(suites, jobs, time_limit):
-    """Runs commands, which build, alone; the tests after them run jobs at a time."""
+    """Runs each build alone: it keeps all processors busy. The rest run jobs at a time."""
     results = []
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        for alone, group in itertools.groupby(suites, lambda suite: suite.kind == "command"):
+        for alone, group in itertools.groupby(suites, lambda suite: suite.kind == "build"):
             run = lambda suite: run_suite(suite, time_limit)
             results += map(run, group) if alone else pool.map(run, list(group))
     return results

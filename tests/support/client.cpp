@@ -3,6 +3,7 @@
 #include "client.h"
 
 #include <algorithm>
+#include <array>
 #include <arpa/inet.h>
 #include <cerrno>
 #include <cstring>
@@ -156,20 +157,14 @@ TlsStream &Client::tls()
 
 ssize_t Client::fill_now()
 {
-    constexpr size_t kMost = 65536;
+    // Not input_ itself: that would be cleared for each read, of which there are many small ones.
+    // Nor thread-local: the stack of each thread, the smallest ones too, would have to hold it.
+    std::array<char, 65536> buffer;
+    const ssize_t n = stream_->read_now(buffer.data(), buffer.size());
+    const size_t received = n > 0 ? static_cast<size_t>(n) : 0;
     input_.erase(0, position_);
     position_ = 0;
-    size_t old = input_.size();
-    input_.resize(old + kMost);
-    ssize_t n = 0;
-    try {
-        n = stream_->read_now(input_.data() + old, kMost);
-    } catch (...) {
-        input_.resize(old);
-        throw;
-    }
-    size_t received = n > 0 ? static_cast<size_t>(n) : 0;
-    input_.resize(old + received);
+    input_.append(buffer.data(), received);
     bytes_received_ += received;
     return n;
 }

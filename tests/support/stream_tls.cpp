@@ -40,6 +40,7 @@ websock::OwnedSslCtx make_context(const TlsOptions &options)
     websock::OwnedSslCtx context(SSL_CTX_new(TLS_client_method()));
     SSL_CTX *ctx = context.get();
     require(ctx != nullptr, "SSL_CTX_new");
+    SSL_CTX_set_read_ahead(ctx, 1); // one recv for many small records, not two for each
     require(SSL_CTX_set_min_proto_version(ctx, options.min_version) == 1, "min_version");
     require(SSL_CTX_set_max_proto_version(ctx, options.max_version) == 1, "max_version");
     if (!options.ciphers.empty())
@@ -59,16 +60,18 @@ websock::OwnedSslCtx make_context(const TlsOptions &options)
     return context;
 }
 
+// Whether they differ only in what is set for each SSL.
+bool has_default_context(const TlsOptions &options)
+{
+    return options.verify && options.ca_file.empty() && options.cert_file.empty() &&
+           options.min_version == 0 && options.max_version == 0 && options.ciphers.empty();
+}
+
 class OpenSslStream final : public TlsStream
 {
   public:
-    OpenSslStream(int fd, const TlsOptions &options) : fd_(fd), context_(make_context(options))
+    OpenSslStream(int fd, const TlsOptions &options) : fd_(fd), ssl_(make_ssl(options))
     {
-        SSL_CTX_set_session_cache_mode(context_.get(),
-                                       SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
-        SSL_CTX_sess_set_new_cb(context_.get(), on_session);
-        SSL_CTX_set_keylog_callback(context_.get(), on_secret);
-        ssl_.reset(SSL_new(context_.get()));
         require(ssl_ != nullptr, "SSL_new");
         SSL *ssl = ssl_.get();
         SSL_set_app_data(ssl, this);
@@ -112,16 +115,24 @@ class OpenSslStream final : public TlsStream
         std::lock_guard lock(mutex_);
         if (ended_)
             return 0;
-        ERR_clear_error();
-        int n = SSL_read(ssl_.get(), buffer, static_cast<int>(std::min<size_t>(len, INT32_MAX)));
+        size_t received = 0;
+        int n = 1;
+        while (n > 0 && received < len) { // a record at a time
+            ERR_clear_error();
+            n = SSL_read(ssl_.get(), buffer + received,
+                         static_cast<int>(std::min<size_t>(len - received, INT32_MAX)));
+            received += static_cast<size_t>(std::max(n, 0));
+        }
         if (n > 0 || is_starved(n)) {
             (void)flush(); // the answer to a KeyUpdate; otherwise it would go with the next write
-            return n > 0 ? n : -1;
+            return received > 0 ? static_cast<ssize_t>(received) : -1;
         }
-        if (SSL_get_error(ssl_.get(), n) == SSL_ERROR_ZERO_RETURN)
-            return read_behind_close_notify();
-        end_with_error();
-        return 0;
+        const bool is_close_notify = SSL_get_error(ssl_.get(), n) == SSL_ERROR_ZERO_RETURN;
+        if (!is_close_notify)
+            end_with_error();
+        if (received > 0)
+            return static_cast<ssize_t>(received); // and the next call says that it has ended
+        return is_close_notify ? read_behind_close_notify() : 0;
     }
 
     ssize_t write_now(std::string_view bytes) override
@@ -190,6 +201,25 @@ class OpenSslStream final : public TlsStream
     }
 
   private:
+    // A context takes longer to make than a handshake, so clients share one if they can.
+    static websock::OwnedSsl make_ssl(const TlsOptions &options)
+    {
+        static const websock::OwnedSslCtx shared = make_observed_context({});
+        if (has_default_context(options))
+            return websock::OwnedSsl(SSL_new(shared.get()));
+        return websock::OwnedSsl(SSL_new(make_observed_context(options).get())); // which it keeps
+    }
+
+    static websock::OwnedSslCtx make_observed_context(const TlsOptions &options)
+    {
+        websock::OwnedSslCtx context = make_context(options);
+        SSL_CTX_set_session_cache_mode(context.get(),
+                                       SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+        SSL_CTX_sess_set_new_cb(context.get(), on_session);
+        SSL_CTX_set_keylog_callback(context.get(), on_secret);
+        return context;
+    }
+
     // OpenSSL calls these from within the functions above, with the lock held.
     static int on_session(SSL *ssl, SSL_SESSION *session)
     {
@@ -241,6 +271,8 @@ class OpenSslStream final : public TlsStream
     // Only the EOF may follow.
     ssize_t read_behind_close_notify()
     {
+        if (SSL_has_pending(ssl_.get()) == 1)
+            fail("something follows close_notify");
         char byte;
         ssize_t n = ::recv(fd_, &byte, 1, 0);
         if (n > 0)
@@ -280,7 +312,6 @@ class OpenSslStream final : public TlsStream
     const int fd_;
     // Guards all below. It is held for one call only, and no call waits.
     std::mutex mutex_;
-    websock::OwnedSslCtx context_;
     websock::OwnedSsl ssl_;
     std::string output_; // encrypted and not yet sent
     int send_error_ = 0; // an errno value: nothing more can be sent; 0: none
