@@ -61,7 +61,7 @@ redis_objects := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard src/redis*/*.cpp))
 base_objects := $(filter $(BUILD)/src/base/%,$(src_objects))
 redis_libs := -lhiredis
 has_hiredis := $(shell echo '\#include <hiredis/hiredis.h>' | $(CXX) $(CPPFLAGS) -E -x c++ - >/dev/null 2>&1 && echo yes)
-demos := $(addprefix $(BUILD)/demo/,websock-demo quickstart echo wss)
+demos := $(addprefix $(BUILD)/demo/,websock-demo quickstart echo session wss)
 # Built by the tests; the only demo that needs libevent.
 libevent_demo := $(BUILD)/demo/libevent
 
@@ -104,7 +104,7 @@ $(BUILD)/%.o: %.c Makefile
 
 # Files that are built into the demo server as arrays, so that it is one file to copy. The
 # manual is rendered by mandoc, without bold; if there is no mandoc, its source is used.
-built_in := demo/page.html README.md man/libwebsock.7 websock/websock.h demo/server.c demo/block.c demo/slow.c demo/chat.c demo/people.c demo/cluster.c demo/prices.c
+built_in := demo/page.html README.md man/libwebsock.7 websock/websock.h demo/server.c demo/block.c demo/slow.c demo/chat.c demo/people.c demo/cluster.c demo/prices.c demo/transfer.c
 $(BUILD)/demo/files_built_in.h: $(built_in) Makefile
 	@mkdir -p $(@D)
 	for file in $(built_in); do \
@@ -117,13 +117,14 @@ $(BUILD)/demo/files_built_in.h: $(built_in) Makefile
 
 $(BUILD)/demo/files.o: $(BUILD)/demo/files_built_in.h
 
-$(BUILD)/demo/websock-demo: $(addprefix $(BUILD)/demo/,server.o options.o routes.o files.o chat.o people.o cluster.o prices.o block.o slow.o stats.o metrics.o) $(if $(has_hiredis),$(redis_archive)) $(archive)
+$(BUILD)/demo/websock-demo: $(addprefix $(BUILD)/demo/,server.o options.o routes.o files.o chat.o people.o cluster.o prices.o block.o slow.o transfer.o stats.o metrics.o) $(if $(has_hiredis),$(redis_archive)) $(archive)
 ifneq ($(has_hiredis),)
 $(BUILD)/demo/cluster.o: cppflags += -DDEMO_HAS_REDIS
 $(BUILD)/demo/websock-demo: libs := $(redis_libs) $(libs)
 endif
 $(BUILD)/demo/quickstart: $(BUILD)/demo/quickstart.o $(archive)
 $(BUILD)/demo/echo: $(BUILD)/demo/echo.o $(archive)
+$(BUILD)/demo/session: $(BUILD)/demo/session.o $(archive)
 $(BUILD)/demo/wss: $(BUILD)/demo/wss.o $(archive)
 $(BUILD)/demo/libevent: $(BUILD)/demo/libevent.o $(archive)
 $(BUILD)/demo/libevent: libs := -levent_core $(libs)

@@ -15,8 +15,6 @@
 #define BLOCK_S 3
 #define MAX_BLOCKED 256
 
-#define WS_CLOSE_TRY_AGAIN_LATER 1013
-
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards blocked */
 static unsigned blocked;
 

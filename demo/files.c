@@ -55,6 +55,7 @@ static const struct file {
     {"/people.c", text, text_headers, people_c, sizeof people_c},
     {"/cluster.c", text, text_headers, cluster_c, sizeof cluster_c},
     {"/prices.c", text, text_headers, prices_c, sizeof prices_c},
+    {"/transfer.c", text, text_headers, transfer_c, sizeof transfer_c},
 };
 
 static int serve(libwebsock_client_state *client, const struct file *file)

@@ -13,15 +13,16 @@
 
 static const char usage[] =
     "usage: websock-demo [--host ADDRESS] [--port PORT] [--cert FILE --key FILE]\n"
-    "                    [--chain FILE] [--max-frame BYTES] [--send-timeout SECONDS]\n"
-    "                    [--no-compression] [--origin URL] [--node NAME [--redis SERVER]]\n"
-    "                    [--help]\n"
+    "                    [--chain FILE] [--max-frame BYTES] [--max-file BYTES]\n"
+    "                    [--send-timeout SECONDS] [--no-compression] [--origin URL]\n"
+    "                    [--node NAME [--redis SERVER]] [--help]\n"
     "  --host ADDRESS          address or name to listen on (127.0.0.1)\n"
     "  --port PORT             port to listen on; 0 is any free one (8080)\n"
     "  --cert FILE             speak TLS, with this certificate (PEM); SIGHUP reads it again\n"
     "  --key FILE              the certificate's private key (PEM)\n"
     "  --chain FILE            certificates between it and its root, if --cert lacks them\n"
     "  --max-frame BYTES       largest payload of one frame (16777216)\n"
+    "  --max-file BYTES        largest file to send and get back; 4 are kept at most (268435456)\n"
     "  --send-timeout SECONDS  drop a client that takes nothing for so long (30)\n"
     "  --no-compression        send and take messages as they are, whatever clients offer\n"
     "  --origin URL            let pages of this origin connect too; may be repeated\n"
@@ -90,6 +91,11 @@ static enum parsed set_redis(struct options *options, const char *server)
     return PARSED_RUN;
 }
 
+static enum parsed set_size(size_t *size, const char *text)
+{
+    return parse_size(text, size) == 0 ? PARSED_RUN : bad("not a number of bytes", text);
+}
+
 static enum parsed set_option(struct options *options, int option, const char *value)
 {
     switch (option) {
@@ -113,8 +119,9 @@ static enum parsed set_option(struct options *options, int option, const char *v
     case 't':
         return set_send_timeout(options, value);
     case 'm':
-        return parse_size(value, &options->max_frame) == 0 ? PARSED_RUN
-                                                           : bad("not a number of bytes", value);
+        return set_size(&options->max_frame, value);
+    case 'f':
+        return set_size(&options->max_file, value);
     case 'u':
         options->no_compression = 1;
         return PARSED_RUN;
@@ -156,6 +163,7 @@ enum parsed options_parse(struct options *options, int argc, char **argv)
         {"chain", required_argument, NULL, 'n'},
         {"origin", required_argument, NULL, 'o'},
         {"max-frame", required_argument, NULL, 'm'},
+        {"max-file", required_argument, NULL, 'f'},
         {"send-timeout", required_argument, NULL, 't'},
         {"no-compression", no_argument, NULL, 'u'},
         {"node", required_argument, NULL, 'd'},

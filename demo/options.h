@@ -13,6 +13,7 @@ struct options {
     const char *keyfile;
     const char *chainfile; /* NULL: certfile has the whole chain */
     size_t max_frame;      /* bytes; 0: the library's default */
+    size_t max_file;       /* bytes of a file in /transfer */
     int send_timeout_ms;   /* 0: the library's default */
     int no_compression;    /* 1: not even if clients offer it */
     const char *origins[MAX_ORIGINS];

@@ -10,6 +10,7 @@
 #include "metrics.h"
 #include "prices.h"
 #include "slow.h"
+#include "transfer.h"
 
 #include <string.h>
 #include <strings.h>
@@ -88,6 +89,8 @@ static int upgrade(libwebsock_client_state *client, const libwebsock_request *re
         block_serve(client);
     } else if (strcmp(request->path, "/slow") == 0) {
         slow_serve(client);
+    } else if (strcmp(request->path, "/transfer") == 0) {
+        transfer_serve(client);
     } else if (strcmp(request->path, "/prices") == 0) {
         prices_serve(client);
     } else {
@@ -98,7 +101,8 @@ static int upgrade(libwebsock_client_state *client, const libwebsock_request *re
 
 static int is_endpoint(const char *path)
 {
-    static const char *const endpoints[] = {"/echo", "/block", "/slow", "/prices", "/stats"};
+    static const char *const endpoints[] = {"/echo",   "/block",    "/slow",
+                                            "/prices", "/transfer", "/stats"};
     for (size_t i = 0; i < sizeof endpoints / sizeof endpoints[0]; i++) {
         if (strcmp(path, endpoints[i]) == 0) {
             return 1;

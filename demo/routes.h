@@ -12,6 +12,7 @@ struct demo {
     const char *const *origins; /* of --origin: allowed beside the server's own */
     size_t origin_count;
     unsigned long long max_frame; /* bytes */
+    unsigned long long max_file;  /* bytes of a file in /transfer */
     const char *node;             /* its name in a cluster, or NULL */
 };
 

@@ -125,6 +125,7 @@ static int serve(libwebsock_context *ctx, const struct options *options)
     demo.origins = options->origins;
     demo.origin_count = options->origin_count;
     demo.max_frame = ctx->max_frame_payload;
+    demo.max_file = options->max_file;
     demo.node = options->node;
 
     ctx->user_data = &demo;
@@ -159,7 +160,8 @@ static int serve(libwebsock_context *ctx, const struct options *options)
 
 int main(int argc, char **argv)
 {
-    static struct options options = {.host = "127.0.0.1", .port = "8080"};
+    static struct options options = {
+        .host = "127.0.0.1", .port = "8080", .max_file = (size_t)256 << 20};
     switch (options_parse(&options, argc, argv)) {
     case PARSED_HELP:
         return 0;

@@ -14,8 +14,6 @@
 #define SLOW_BYTES ((size_t)64 << 20) /* much more than all buffers on the way */
 #define MAX_READERS 8
 
-#define WS_CLOSE_TRY_AGAIN_LATER 1013
-
 struct reader {
     unsigned long long id; /* 0: nobody */
     size_t sent;           /* bytes */

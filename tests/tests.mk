@@ -1,5 +1,5 @@
 # tests.mk: what `make check` builds and runs, and the soak; included by the top Makefile.
-test_folders := base compression protocol transport dispatch outbox connection topics server support
+test_folders := base compression protocol transport dispatch inbox outbox connection topics server support
 test_objects := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard $(test_folders:%=tests/%/*.cpp)))
 # Bytes in, bytes out, on one thread: ThreadSanitizer has nothing to see there.
 ifeq ($(SANITIZE),thread)
@@ -11,7 +11,7 @@ support := $(BUILD)/tests/support
 client_objects := $(addprefix $(support)/,certificates.o client.o client_protocol.o deflate_stream.o stream.o \
   stream_tls.o tls_forger.o wire.o)
 # C programs that tests start.
-test_servers := $(addprefix $(BUILD)/tests/,default_server tls_server fork_server)
+test_servers := $(addprefix $(BUILD)/tests/,default_server tls_server fork_server stream_server)
 # Tests of the backplane that uses Redis, against a redis-server; and a node of a cluster for the
 # tests of whole servers.
 redis_tests := $(BUILD)/tests/redis/unit

@@ -19,6 +19,7 @@
  *     they may block. Events of one client run one at a time and in order: onopen
  *     first, onclose last. The library ignores what a callback returns, except
  *     for onrequest. A callback must not throw, longjmp or end its thread.
+ *     onsession alone runs on the client's own thread, between onopen and onclose.
  *  6. Any thread may call a function that takes a client while it has a right to
  *     the handle: inside that client's callbacks, or between libwebsock_retain
  *     and libwebsock_release.
@@ -101,6 +102,17 @@ typedef struct libwebsock_message {
     unsigned long long payload_len; /* bytes, not counting the NUL after them */
     char *payload;                  /* payload[payload_len] is NUL */
 } libwebsock_message;
+
+/* Some of a message, as it comes: for onpart and libwebsock_receive_part. Valid until the callback
+ * returns, or until the next receive. The program may write to payload. */
+typedef struct libwebsock_part {
+    unsigned int opcode;       /* WS_OPCODE_TEXT (all of the message is valid UTF-8, a part may end
+                                * inside a character) or WS_OPCODE_BINARY */
+    unsigned long long offset; /* in the message, of the first byte of payload */
+    size_t len;                /* bytes; 0 only if fin is 1 */
+    char *payload;             /* not followed by a NUL */
+    int fin;                   /* 1: the message ends with this part */
+} libwebsock_part;
 
 /* One frame: a control frame in control_callback, or in onframetoolarge the frame that is too
  * large, without its payload. Valid until the callback returns. */
@@ -207,6 +219,12 @@ struct libwebsock_client_state {
     int (*ondrain)(libwebsock_client_state *client);
     int (*onmissed)(libwebsock_client_state *client, const char *topic,
                     unsigned long long messages);
+
+    /* The context's at first. Set them in onrequest; onopen may still set onpart, and may replace
+     * onsession or set it to NULL, but comes too late to make a session for a client that has none.
+     * See the context's. */
+    int (*onpart)(libwebsock_client_state *client, libwebsock_part *part);
+    int (*onsession)(libwebsock_client_state *client);
 };
 
 /* A message for everybody who has subscribed to a topic. Set the whole struct to 0, then set size
@@ -314,7 +332,8 @@ struct libwebsock_context {
                                     * is not read. Out: bytes that wait for the client to read;
                                     * past the limit send_all closes it with 1008 */
     size_t connection_stack_bytes; /* 131072: stack of a connection's thread; at least what
-                                    * the system needs and 24 KiB, else EINVAL */
+                                    * the system needs and 24 KiB, else EINVAL. onsession
+                                    * has all but 32 KiB of it */
 
     void *priv; /* the library's */
 
@@ -375,6 +394,22 @@ struct libwebsock_context {
                                    * refer back by 2^n bytes at most, as we must keep that many
                                    * for it. Others refer back by up to 32 KiB. Some clients give
                                    * up if they are asked for 8 */
+
+    /* Large messages, and the blocking style. Both are NULL by default. */
+
+    /* A part of a message has come: libwebsock_onpart(3). If this is set, messages come in parts, in
+     * order, each as soon as it is there, and onmessage is not called. max_frame_payload and
+     * max_message_payload do not apply; message_timeout_ms is how long a message may make no
+     * progress. When a message is cut off, onclose alone tells. Also for one client: onrequest and
+     * onopen may set it, or set it to NULL. What comes before an onopen that is the first to set it
+     * has returned still comes whole, as one part, and within those limits. */
+    int (*onpart)(libwebsock_client_state *client, libwebsock_part *part);
+    /* Serves a client in the blocking style: libwebsock_receive(3). Runs after onopen, on the
+     * connection's own thread, with a stack of connection_stack_bytes; asks for messages with
+     * libwebsock_receive, so onmessage and onpart are not called. When it returns, the connection is
+     * closed with 1000, and onclose runs. Also for one client: onrequest may set it, and onopen may
+     * change it. */
+    int (*onsession)(libwebsock_client_state *client);
 };
 
 /* Filled in by libwebsock_stats. Set the whole struct to 0, then size to
@@ -597,6 +632,19 @@ int libwebsock_send_binary(libwebsock_client_state *client, const void *data, si
  * opcode with WS_FRAGMENT_FIN and at most 125 bytes sends that control frame. RFC 6455 5.4. */
 int libwebsock_send_fragment(libwebsock_client_state *client, const void *data, size_t len,
                              int flags);
+
+/* Sends len bytes of a file, from offset on, as one message: in frames of 64 KiB, read as they leave.
+ * opcode is WS_OPCODE_TEXT or WS_OPCODE_BINARY; with | LIBWEBSOCK_UNCOMPRESSED the message is not
+ * compressed. Blocks like a send. Messages that others send meanwhile wait for the end of it (up to
+ * max_queued_bytes; libwebsock_send_all_* and topics close a client that has no room for more, as
+ * ever); control frames do not wait. fd stays yours; its position does not change. Also fails with
+ * EBUSY: another message is being sent in fragments, and this one has more than 64 KiB; ERANGE: the
+ * file has fewer bytes; ESPIPE, EBADF, EISDIR and the like: it cannot be read at an offset. Up to
+ * here, nothing was sent, nor if what fails is the first 64 KiB. If reading fails later (EIO), or
+ * text is not UTF-8 (EILSEQ), the connection is closed with 1011: the message cannot be finished.
+ * libwebsock_send_file(3). */
+int libwebsock_send_file(libwebsock_client_state *client, unsigned int opcode, int fd,
+                         unsigned long long offset, unsigned long long len);
 
 /* Sends an empty Ping; its answer calls onpong. RFC 6455 5.5.2. */
 int libwebsock_ping(libwebsock_client_state *client);
@@ -829,6 +877,32 @@ const libwebsock_tls_info *libwebsock_client_tls(const libwebsock_client_state *
  * info->size is less than sizeof info->size. libwebsock_client_compression(3). */
 int libwebsock_client_compression(libwebsock_client_state *client,
                                   libwebsock_compression_info *info);
+
+/* --- Sessions: libwebsock_receive(3) ---
+ *
+ * These are for onsession. Return values are never mixed: 1 something has come, 0 the connection
+ * has ended, and close_info says how; -1 nothing has come, and the connection can be used on:
+ *   ETIMEDOUT not within timeout_ms (negative: no limit; 0: only what is there)
+ *   EINTR     libwebsock_wake was called
+ *   EINVAL    an argument is NULL; or the message that is coming has begun to be received the
+ *             other way, as a whole or in parts
+ *   EPERM     the client has no session, or this is not its thread
+ *   EBUSY     its session is receiving, and this is another thread
+ *   EDEADLK   this is another callback of the same client, with a session or without
+ * Meanwhile pings are answered, and a Close is. */
+
+/* Waits for a message, as onmessage would get it. *msg is valid until the next receive, or until
+ * onsession returns. */
+int libwebsock_receive(libwebsock_client_state *client, libwebsock_message *msg, int timeout_ms);
+
+/* The same for a part of a message, as onpart would get it. */
+int libwebsock_receive_part(libwebsock_client_state *client, libwebsock_part *part,
+                            int timeout_ms);
+
+/* Makes the session's receive, or its next one, fail with EINTR: something else is to be done. Any
+ * thread. Does not wait; the session notices after 20 ms at the latest. Returns 0, or -1: EINVAL client is NULL; EPERM it has no session, or that
+ * has not begun or has returned. */
+int libwebsock_wake(libwebsock_client_state *client);
 
 /* --- Requests: libwebsock_onrequest(3) ---
  *

@@ -46,4 +46,15 @@ int wait_writable(int fd, TimePoint deadline) { return wait_for(fd, POLLOUT, dea
 
 int wait_readable(int fd, TimePoint deadline) { return wait_for(fd, POLLIN, deadline); }
 
+bool wait_readable_or(int fd, int other, TimePoint deadline)
+{
+    for (;;) {
+        pollfd entries[]{{.fd = fd, .events = POLLIN, .revents = 0},
+                         {.fd = other, .events = POLLIN, .revents = 0}};
+        const int ready = poll(entries, 2, ms_until(deadline));
+        if (ready >= 0 || errno != EINTR)
+            return entries[0].revents != 0;
+    }
+}
+
 } // namespace websock

@@ -76,5 +76,7 @@ int set_close_on_exec(int fd);
 // of poll(2).
 int wait_writable(int fd, TimePoint deadline);
 int wait_readable(int fd, TimePoint deadline);
+// Waits until one of both can be read from; other may be negative: none. Whether fd can, by then.
+bool wait_readable_or(int fd, int other, TimePoint deadline);
 
 } // namespace websock

@@ -2,6 +2,7 @@
 #include "compression/message_inflater.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace websock {
 
@@ -17,22 +18,38 @@ MessageInflater::Result MessageInflater::feed(std::span<const uint8_t> payload, 
                                               const Take &take)
 {
     bytes_in_ += payload.size();
-    if (!payload.empty()) {
-        if (const Result result = inflate(payload, take); result != Result::ok) {
-            state_.reset();
-            return result;
-        }
-    }
-    return fin ? end_message() : Result::ok;
-}
-
-MessageInflater::Result MessageInflater::inflate(std::span<const uint8_t> payload, const Take &take)
-{
+    if (payload.empty())
+        return fin ? end_message() : Result::ok;
     if (!state_) {
         state_ = pool_.take(window_bits_);
         // RFC 7692 7.2.2: "Otherwise, the server MUST decompress each new message using ..."
         state_->start(history_.bytes());
     }
+    return inflate(payload, fin, take);
+}
+
+MessageInflater::Result MessageInflater::resume(const Take &take)
+{
+    is_paused_ = false;
+    return inflate(rest_, fin_, take);
+}
+
+MessageInflater::Result MessageInflater::inflate(std::span<const uint8_t> payload, bool fin,
+                                                 const Take &take)
+{
+    fin_ = fin;
+    const Result result = inflate_all(payload, take);
+    if (result == Result::ok)
+        return fin ? end_message() : Result::ok;
+    is_paused_ = result == Result::paused;
+    if (!is_paused_)
+        state_.reset();
+    return result;
+}
+
+MessageInflater::Result MessageInflater::inflate_all(std::span<const uint8_t> payload,
+                                                     const Take &take)
+{
     for (;;) {
         // One byte more than it may have, to see whether it has more.
         const uint64_t left = max_message_ - message_len_;
@@ -43,8 +60,13 @@ MessageInflater::Result MessageInflater::inflate(std::span<const uint8_t> payloa
             return result;
         if (step == Inflater::Step::corrupt)
             return Result::corrupt;
+        const bool pauses = std::exchange(pauses_, false);
         if (step == Inflater::Step::need)
             return Result::ok;
+        if (pauses) {
+            rest_ = payload;
+            return Result::paused;
+        }
     }
 }
 

@@ -21,7 +21,8 @@ class MessageInflater
         ok,
         too_big, // the message is longer than it may be
         corrupt, // it is no DEFLATE, or ends too early
-        stopped  // take has returned false
+        stopped, // take has returned false
+        paused   // pause() was called: resume() goes on
     };
     // Gets the next plain bytes, at most 16 KiB of them; false: no more are wanted.
     using Take = std::function<bool(std::span<const uint8_t>)>;
@@ -35,6 +36,14 @@ class MessageInflater
     // be fed.
     Result feed(std::span<const uint8_t> payload, bool fin, const Take &take);
 
+    // For take: it has enough for now, and the payload stays where it is until resume() has gone on.
+    void pause() { pauses_ = true; }
+    bool is_paused() const { return is_paused_; }
+    Result resume(const Take &take);
+
+    // Of messages, from now on.
+    void limit(uint64_t max_message) { max_message_ = max_message; }
+
     // Over the whole connection; unfinished messages count with what has come.
     uint64_t bytes_in() const { return bytes_in_; }
     uint64_t bytes_out() const { return bytes_out_; }
@@ -43,15 +52,20 @@ class MessageInflater
     size_t memory() const { return history_.memory(); }
 
   private:
-    Result inflate(std::span<const uint8_t> payload, const Take &take);
+    Result inflate(std::span<const uint8_t> payload, bool fin, const Take &take);
+    Result inflate_all(std::span<const uint8_t> payload, const Take &take);
     Result deliver(std::span<const uint8_t> plain, const Take &take);
     Result end_message();
 
     InflaterPool &pool_;
     const int window_bits_;
-    const uint64_t max_message_;
+    uint64_t max_message_;
     InflaterPool::Lease state_; // of the message that is coming
     uint64_t message_len_ = 0;  // plain bytes of it so far
+    bool pauses_ = false;       // pause() was called
+    bool is_paused_ = false;    // and the rest_ of a frame's payload waits
+    bool fin_ = false;          // of that frame
+    std::span<const uint8_t> rest_;
     History history_;
     uint64_t bytes_in_ = 0;
     uint64_t bytes_out_ = 0;

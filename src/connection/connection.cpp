@@ -42,6 +42,8 @@ Connection::Connection(Engine &engine, std::unique_ptr<Transport> &transport,
     handle_.control_callback = settings.control_callback;
     handle_.ondrain = settings.ondrain;
     handle_.onmissed = settings.onmissed;
+    handle_.onpart = settings.onpart;
+    handle_.onsession = settings.onsession;
     handle_.sockfd = transport_.fd();
     handle_.sa = &address_;
     handle_.ctx = &engine.context;
@@ -76,7 +78,7 @@ void Connection::serve() noexcept
 {
     try {
         if (open())
-            read_frames();
+            serve_open();
     } catch (const std::bad_alloc &) {
         engine_.log.write(LIBWEBSOCK_LOG_WARNING, "%s: out of memory", peer_.c_str());
         outbox_.drop("out of memory");
@@ -84,6 +86,15 @@ void Connection::serve() noexcept
     finish();
     engine_.registry.thread_ends(*this);
     side_is_done();
+}
+
+void Connection::serve_open()
+{
+    if (tls_) // the handshakes needed far more stack than anything from here on
+        release_unused_stack();
+    Reading reading = begin_reading();
+    if (!run_session(reading))
+        read_frames(reading);
 }
 
 // Called by the connection's thread when it has nothing more to do here, and by the worker that has

@@ -1,9 +1,10 @@
 // connection.h: one client's life, from the accepted socket to onclose.
 //
-// Its own thread opens it, reads and ends it (connection_open.cpp, connection_frames.cpp,
-// connection_end.cpp), workers run its callbacks (connection_events.cpp), and any thread may use
-// the public functions (connection.cpp). They share the Inbox (events to be run), the Outbox (what
-// is sent) and the RequestHook, which guard themselves.
+// Its own thread opens it, reads and ends it (connection_open.cpp, connection_reading.cpp,
+// connection_frames.cpp, connection_session.cpp, connection_end.cpp), workers run its callbacks
+// (connection_events.cpp), and any thread may use the public functions (connection.cpp). They share
+// the Inbox (events to be run), the Outbox (what is sent) and the RequestHook, which guard
+// themselves.
 //
 // References are held by the registry, from start() until both the connection's thread and the
 // worker that has run onclose are done; by the dispatcher, while it is queued, running or has a
@@ -12,12 +13,13 @@
 #pragma once
 
 #include "connection/ending.h"
-#include "connection/inbox.h"
 #include "connection/inflation.h"
+#include "connection/reading.h"
 #include "connection/request_hook.h"
+#include "connection/session.h"
+#include "inbox/inbox.h"
 #include "outbox/outbox.h"
 #include "protocol/assembly.h"
-#include "transport/silence.h"
 
 #include <memory>
 
@@ -71,6 +73,11 @@ class Connection final : public Outbox::Owner
     void expired() noexcept override { drop("the peer did not answer our Close frame"); }
     void resume_callbacks() noexcept override;
     void notify() noexcept override;
+    // For the API; errno values. By the session's thread, or it fails. event is what has come, or
+    // nullptr at the end of the connection.
+    int receive(bool in_parts, const Event *&event, int timeout_ms) EXCLUDES(session_mutex_);
+    int wake() EXCLUDES(session_mutex_);        // any thread
+    bool in_session() EXCLUDES(session_mutex_); // onsession has not returned
     // By Source::tell().
     void call_onmissed(const char *topic, uint64_t messages);
     void retain() noexcept override { references_.fetch_add(1, std::memory_order_relaxed); }
@@ -80,7 +87,8 @@ class Connection final : public Outbox::Owner
   private:
     using Refused = Registry::Refused;
 
-    static constexpr size_t kBatch = 32; // events queued, or run, in one go
+    static constexpr size_t kBatch = 32;              // events queued, or run, in one go
+    static constexpr size_t kMostParts = 1024 * 1024; // bytes that wait for onpart
 
     Connection(Engine &engine, std::unique_ptr<Transport> &transport, const sockaddr_storage &peer);
     ~Connection() = default;
@@ -88,6 +96,7 @@ class Connection final : public Outbox::Owner
 
     // connection.cpp
     void serve() noexcept;
+    void serve_open();
     void side_is_done();
     void leave_server();
 
@@ -102,19 +111,32 @@ class Connection final : public Outbox::Owner
                 const ExtraHeaders &extra = {});
     bool end_with(const std::string &response, Ending ending, TimePoint deadline);
 
-    // connection_frames.cpp
-    void read_frames();
-    enum class Read { bytes, timed_out, ended };
+    // connection_reading.cpp
+    enum class Next { data, timed_out, woken, ended };
+    enum class Read { bytes, timed_out, woken, ended };
+    Reading begin_reading() const;
+    Next next_data(Reading &reading, Decoded &data, TimePoint deadline);
+    Next wait_for_more(Reading &reading, size_t frame_len, TimePoint deadline, bool has_waited);
+    bool decide_on_parts(Decoder &decoder);
+    void deliver_parts(Decoder &decoder, bool parts);
     Read read_more(size_t frame_len, int timeout_ms);
     Transport::Received wait_for_bytes(size_t frame_len, int timeout_ms);
+    bool holds_much() const;
+    void give_memory_back();
     int wait_ms(bool in_message, int silence_ms);
     bool survives(Silence &silence);
-    bool take_frame(const Decoded &frame);
+
+    // connection_frames.cpp
+    void read_frames(Reading &reading);
     bool take_data(const Decoded &frame);
+    bool add_part(Opcode opcode, std::span<uint8_t> payload, bool fin, Ref<Chunk> chunk);
+    bool add_assembled_part(Opcode opcode, bool fin);
     bool add_assembled(Opcode opcode);
     bool add_message(Event event);
+    bool hand_out(Event event);
     bool take_control(const Decoded &frame);
     void take_too_large(const Decoded &frame);
+    Ref<Chunk> chunk_for_data() { return own_session_ ? Ref<Chunk>() : chunk_for_event(); }
     Ref<Chunk> chunk_for_event();
     bool callbacks_are_known() const;
     bool add_event(Event event);
@@ -125,6 +147,26 @@ class Connection final : public Outbox::Owner
     std::unique_ptr<SendCompression> agree_on_compression(const HookAnswer &hook,
                                                           std::string &answer);
     bool take_compressed(const Decoded &frame);
+    bool take_compressed_rest();
+    template<class Step> bool inflate(const Step &step);
+    template<class Step>
+    MessageInflater::Result timed(const Step &step, const MessageInflater::Take &take);
+    bool end_inflated_frame(MessageInflater::Result result);
+
+    // connection_session.cpp
+    bool run_session(Reading &reading);
+    void call_onsession() noexcept;
+    int own_session(Session *&session) EXCLUDES(session_mutex_);
+    int choose_parts(Decoder &decoder, bool in_parts);
+    Next receive_next(Session &session, TimePoint deadline);
+    Next queue_events_of_session(TimePoint deadline);
+    Next wait_for_callbacks(TimePoint deadline);
+    void gather_if_more_came();
+    void stop_gathering();
+    Transport::Received wait_in_session(size_t frame_len, int timeout_ms);
+    bool wait_calmly(TimePoint deadline);
+    void make_wake_fd() EXCLUDES(session_mutex_);
+    bool wait_until_woken(TimePoint deadline);
 
     // connection_end.cpp
     bool take_close(const ClosePayload &close_frame);
@@ -132,6 +174,7 @@ class Connection final : public Outbox::Owner
     void let_answers_go_first();
     void finish() noexcept;
     void find_who_cut_off() noexcept;
+    void find_close_info() noexcept;
     void report_ending() noexcept;
     void read_until_closed(TimePoint deadline) noexcept;
 
@@ -143,6 +186,7 @@ class Connection final : public Outbox::Owner
     bool end_batch(const Inbox::Taken &taken);
     void run_event(const Event &event) noexcept;
     void call_back(const Event &event);
+    void call_onpart(const Event &event, uint64_t offset, uint64_t len);
     void call_with_frame(const Event &event);
     void give_notice();
 
@@ -154,6 +198,13 @@ class Connection final : public Outbox::Owner
     // The connection's thread's alone:
     ReceiveBuffer buffer_;
     Assembly assembly_;
+    enum class Parts : uint8_t { undecided, no, yes };
+    Parts parts_ = Parts::undecided; // whether messages come in parts, to onpart
+    bool wants_parts_ = false;       // these two: when the 101 left; onopen may change it
+    bool wants_session_ = false;
+    uint64_t part_offset_ = 0;       // of the next part in its message
+    Session *own_session_ = nullptr; // that is running
+    Event received_;                 // what it has received last
     size_t assembled_bytes_ = 0;  // of the largest message that was, since the peer was last calm
     bool has_used_stack_ = false; // for inflating, since then
     std::unique_ptr<Inflation> inflation_; // nullptr: nothing comes compressed
@@ -169,6 +220,10 @@ class Connection final : public Outbox::Owner
     Inbox inbox_;
     libwebsock_client_state handle_{};
     Outbox outbox_;
+
+    std::atomic<bool> has_session_{false}; // it gathers by itself; set before the session begins
+    Mutex session_mutex_;
+    Session *session_ GUARDED_BY(session_mutex_) = nullptr; // the same as own_session_
 
     RequestHook hook_;
     std::unique_ptr<Transport> owned_transport_;

@@ -9,6 +9,12 @@
 
 namespace websock {
 
+namespace {
+
+constexpr size_t kMostInflatedPart = 64 * 1024; // about; bytes
+
+} // namespace
+
 // RFC 7692 5: "... both endpoints MUST use the algorithm described in Section 6 ..."
 // Fills in the value of the header that accepts the client's offer, and what is needed to receive.
 // nullptr: nothing will be compressed. Throws std::bad_alloc.
@@ -40,45 +46,88 @@ std::unique_ptr<SendCompression> Connection::agree_on_compression(const HookAnsw
 // RFC 7692 6.2: "... MUST use the following algorithm to receive ... a compressed message."
 bool Connection::take_compressed(const Decoded &frame)
 {
+    inflation_->frame = frame;
+    return inflate([&](const MessageInflater::Take &take) {
+        return inflation_->inflater.feed(frame.bytes(), frame.fin, take);
+    });
+}
+
+// Of the frame that a session has received a part of.
+bool Connection::take_compressed_rest()
+{
+    return inflate(
+        [&](const MessageInflater::Take &take) { return inflation_->inflater.resume(take); });
+}
+
+template<class Step> bool Connection::inflate(const Step &step)
+{
     Inflation &inflation = *inflation_;
+    const Decoded &frame = inflation.frame;
+    const bool in_parts = frame.kind == Decoded::part;
     const bool is_text = frame.message_opcode == Opcode::text;
     // RFC 6455 8.1: as with a message that is not compressed, at the offending byte.
-    const auto take = [&](std::span<const uint8_t> plain) {
+    const MessageInflater::Take take = [&](std::span<const uint8_t> plain) {
         if (is_text && !inflation.utf8.feed(plain))
             return false;
         assembly_.add(plain);
+        // A few bytes may become many: they are handed over on the way.
+        if (in_parts && assembly_.len() >= kMostInflatedPart)
+            inflation.inflater.pause();
         return true;
     };
-    has_used_stack_ = true;
-    MessageInflater::Result result;
-    {
-        const CompressionPools::Timer timer(inflation.pools->inflate);
-        result = inflation.inflater.feed(frame.bytes(), frame.fin, take);
+    MessageInflater::Result result = timed(step, take);
+    while (result == MessageInflater::Result::paused) {
+        if (!add_assembled_part(frame.message_opcode, false))
+            return false;
+        if (own_session_)
+            return true; // the rest when it is asked for: take_compressed_rest()
+        if (!queue_events())
+            return false;
+        if (outbox_.state() != Outbox::State::open)
+            return true; // nothing is delivered any more
+        result = timed([&](const auto &) { return inflation.inflater.resume(take); }, take);
     }
+    return end_inflated_frame(result);
+}
+
+template<class Step>
+MessageInflater::Result Connection::timed(const Step &step, const MessageInflater::Take &take)
+{
+    Inflation &inflation = *inflation_;
+    has_used_stack_ = true;
+    const CompressionPools::Timer timer(inflation.pools->inflate);
+    const MessageInflater::Result result = step(take);
     inflation.messages.store(inflation.inflater.messages(), std::memory_order_relaxed);
     inflation.bytes_before.store(inflation.inflater.bytes_in(), std::memory_order_relaxed);
     inflation.bytes_after.store(inflation.inflater.bytes_out(), std::memory_order_relaxed);
     inflation.memory.store(inflation.inflater.memory(), std::memory_order_relaxed);
-    switch (result) {
-    case MessageInflater::Result::ok:
-        break;
-    case MessageInflater::Result::too_big:
+    return result;
+}
+
+bool Connection::end_inflated_frame(MessageInflater::Result result)
+{
+    Inflation &inflation = *inflation_;
+    const Decoded &frame = inflation.frame;
+    const bool in_parts = frame.kind == Decoded::part;
+    if (result == MessageInflater::Result::too_big) {
         fail(WS_CLOSE_MESSAGE_TOO_BIG, "message is too big"); // RFC 6455 7.4.1
         return false;
-    case MessageInflater::Result::corrupt:
-        fail(WS_CLOSE_WRONG_TYPE, "compressed message is corrupt");
-        return false;
-    case MessageInflater::Result::stopped:
-        fail(WS_CLOSE_WRONG_TYPE, "text is not UTF-8");
+    }
+    if (result != MessageInflater::Result::ok) {
+        const bool is_corrupt = result == MessageInflater::Result::corrupt;
+        fail(WS_CLOSE_WRONG_TYPE,
+             is_corrupt ? "compressed message is corrupt" : "text is not UTF-8");
         return false;
     }
     if (!frame.fin)
-        return true;
-    if (is_text && !inflation.utf8.complete()) {
+        return !in_parts || add_assembled_part(frame.message_opcode, false);
+    if (frame.message_opcode == Opcode::text && !inflation.utf8.complete()) {
         fail(WS_CLOSE_WRONG_TYPE, "text ends inside a character");
         return false;
     }
     inflation.utf8.reset();
+    if (in_parts)
+        return add_assembled_part(frame.message_opcode, true);
     assembly_.add({}); // an empty message has memory, too: for its NUL
     // One read may bring many that get large. So none of them is inflated before there is room.
     const bool is_large = assembly_.len() >= Inflater::kStride;

@@ -85,8 +85,6 @@ void Connection::finish() noexcept
     // RFC 6455 5.5.1: "The server MUST close the underlying TCP connection immediately; ..."
     if (ending_.peer_is_told)
         outbox_.finish(deadline);
-    else
-        find_who_cut_off();
     report_ending();
     if (!upgraded_)
         engine_.registry.count_refused(ending_.refused);
@@ -131,14 +129,22 @@ void Connection::find_who_cut_off() noexcept
     }
 }
 
+// What onclose sees, and a session before it.
+void Connection::find_close_info() noexcept
+{
+    if (!ending_.peer_is_told)
+        find_who_cut_off();
+    if (ending_.by != Ending::peer_close)
+        ending_.close_info = close_info(WS_CLOSE_DIRTY, ending_.reason);
+}
+
 // Fills in what onclose sees, and writes the line of the log. An error is explained by the last
 // frames; a peer that has just gone needs no explanation.
 void Connection::report_ending() noexcept
 {
     const bool by_close = ending_.by == Ending::peer_close;
     const bool is_limited = ending_.log_level <= LIBWEBSOCK_LOG_INFO;
-    if (!by_close)
-        ending_.close_info = close_info(WS_CLOSE_DIRTY, ending_.reason);
+    find_close_info();
     const libwebsock_close_info &info = ending_.close_info;
     std::string closed, frames;
     try {

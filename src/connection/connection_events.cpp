@@ -27,7 +27,7 @@ void Connection::run(Progress &progress, std::vector<uint8_t> &spare) noexcept
     const bool gathers = in_order && !is_last; // onclose cannot send, nor be suspended
     for (size_t i = 0; i < taken.posts; ++i)
         engine_.dispatcher.post(*this, true); // concurrent_events is for callbacks that sleep
-    if (gathers)
+    if (gathers && !has_session_.load(std::memory_order_relaxed))
         outbox_.begin_batch(spare);
     run_batch(batch, progress);
     if (gathers && !end_batch(taken))
@@ -64,7 +64,7 @@ Inbox::Taken Connection::take_batch(std::array<Event, kBatch> &events, std::span
 void Connection::run_batch(std::span<Event> batch, Progress &progress) noexcept
 {
     is_late_.store(false, std::memory_order_relaxed);
-    Outbox::CallbackScope scope(outbox_);
+    CallbackScope scope(outbox_);
     while (!batch.empty() && (!inbox_.is_discarded() || batch.front().kind == Event::closed)) {
         progress.begin_event();
         scope.begin_event();
@@ -163,10 +163,14 @@ void Connection::call_back(const Event &event)
         libwebsock_message message{.opcode = static_cast<unsigned>(event.opcode),
                                    .payload_len = event.payload_len,
                                    .payload = reinterpret_cast<char *>(event.payload)};
-        if (handle_.onmessage)
+        if (handle_.onpart) // it was not known to be set when the message came
+            call_onpart(event, 0, event.payload_len);
+        else if (handle_.onmessage)
             handle_.onmessage(&handle_, &message);
         return;
     }
+    case Event::part:
+        return call_onpart(event, event.payload_len, event.part_len);
     case Event::too_large:
     case Event::control:
         return call_with_frame(event);
@@ -177,6 +181,17 @@ void Connection::call_back(const Event &event)
             handle_.onclose(&handle_);
         return;
     }
+}
+
+void Connection::call_onpart(const Event &event, uint64_t offset, uint64_t len)
+{
+    libwebsock_part part{.opcode = static_cast<unsigned>(event.opcode),
+                         .offset = offset,
+                         .len = static_cast<size_t>(len),
+                         .payload = reinterpret_cast<char *>(event.payload),
+                         .fin = event.fin ? 1 : 0};
+    if (handle_.onpart)
+        handle_.onpart(&handle_, &part);
 }
 
 void Connection::call_with_frame(const Event &event)

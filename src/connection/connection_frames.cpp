@@ -1,6 +1,6 @@
-// connection_frames.cpp: a connection's thread while the connection is open. It reads, decodes
-// frames, and queues them as events. Here a Ping is answered, a frame that is too large gets its
-// event (take_too_large), and a silent or slow peer is noticed. See connection.h.
+// connection_frames.cpp: what a connection's thread does with frames: it queues them as events, or
+// hands them to the session. Here a Ping is answered, and a frame that is too large gets its event
+// (take_too_large). How it reads them is in connection_reading.cpp. See connection.h.
 #include "connection/connection.h"
 
 #include "connection/engine.h"
@@ -11,143 +11,26 @@
 
 namespace websock {
 
-namespace {
-
-constexpr size_t kLargeMessage = 16 * 1024; // of fragments, or inflated
-
-} // namespace
-
-void Connection::read_frames()
+void Connection::read_frames(Reading &reading)
 {
-    if (tls_) // the handshakes needed far more stack than anything from here on
-        release_unused_stack();
-    const libwebsock_context &settings = engine_.settings;
-    Decoder decoder({settings.max_frame_payload, settings.max_message_payload},
-                    inflation_ != nullptr);
-    // The peer is pinged after half of the time it may be silent for.
-    const int silence_ms =
-        settings.idle_timeout_ms == 0 ? -1 : std::max(1, settings.idle_timeout_ms / 2);
-    Silence silence;
-    for (;;) {
-        const Decoded frame = decoder.decode(buffer_.unread());
-        if (frame.kind != Decoded::need_more)
-            trace_.add(buffer_.unread().front(), frame.payload_len, received_ms_);
-        if (frame.kind == Decoded::error)
-            return fail(frame.close_code, frame.reason);
-        if (frame.kind == Decoded::too_large)
-            return take_too_large(frame);
-        if (frame.kind == Decoded::frame) {
-            const bool goes_on = take_frame(frame);
-            buffer_.consume(frame.frame_len);
-            if (!goes_on)
-                return;
-            if (!decoder.in_message())
-                message_since_ms_ = 0;
-            continue;
-        }
-        if (!queue_events())
-            return;
-        const bool in_message = decoder.in_message() || !buffer_.unread().empty();
-        const int timeout_ms = wait_ms(in_message, silence_ms);
-        if (timeout_ms == 0)
-            return fail(WS_CLOSE_POLICY_VIOLATION, "message took too long");
-        const Read read = read_more(frame.frame_len, timeout_ms);
-        if (read == Read::ended)
-            return;
-        if (read == Read::bytes)
-            silence.broken();
-        else if (timeout_ms == silence_ms && !survives(silence))
+    Decoded data;
+    while (next_data(reading, data, kNever) == Next::data) {
+        if (!take_data(data))
             return;
     }
 }
 
-// Called after each half of idle_timeout_ms without a byte. False: the peer is given up.
-bool Connection::survives(Silence &silence)
-{
-    buffer_.relax();
-    const Silence::Verdict verdict = silence.judge(transport_.outgoing(), outbox_.has_pending());
-    if (verdict == Silence::Verdict::ping)
-        outbox_.ping();
-    if (verdict != Silence::Verdict::dead)
-        return true;
-    outbox_.drop("silent for " + std::to_string(engine_.settings.idle_timeout_ms) + " ms");
-    return false;
-}
-
-// How long to wait for more bytes: silence_ms (-1: for ever), or less if a message has begun to
-// arrive and has less time left. 0: it has none left.
-int Connection::wait_ms(bool in_message, int silence_ms)
-{
-    const int limit_ms = engine_.settings.message_timeout_ms;
-    if (!in_message || limit_ms == 0)
-        return silence_ms;
-    const int64_t now_ms = coarse_ms();
-    if (message_since_ms_ == 0)
-        message_since_ms_ = now_ms;
-    const int64_t left_ms = std::max<int64_t>(message_since_ms_ + limit_ms - now_ms, 0);
-    return silence_ms < 0 || left_ms < silence_ms ? static_cast<int>(left_ms) : silence_ms;
-}
-
-// Waits for bytes, which are added behind the unread ones.
-Connection::Read Connection::read_more(size_t frame_len, int timeout_ms)
-{
-    using Received = Transport::Received;
-    const Received received = wait_for_bytes(frame_len, timeout_ms);
-    const size_t n = received.len;
-    prefetch(this);
-    if (received.write_due)
-        outbox_.flush_transport();
-    if (n > 0) {
-        received_ms_ = coarse_ms();
-        buffer_.received(n, received_ms_);
-        if (const size_t given_up = buffer_.take_given_up(); given_up != 0)
-            engine_.trimmer.gave_up(given_up);
-        // This thread alone writes it, so no read-modify-write is needed.
-        bytes_in_.store(bytes_in_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
-    }
-    if (received.result == Received::bytes)
-        return Read::bytes; // even if there are none: the peer is alive
-    if (received.result == Received::timed_out)
-        return Read::timed_out;
-    ending_.by = received.result == Received::malformed ? Ending::us : Ending::peer_gone;
-    ending_.reason = received.result == Received::end ? "the peer closed without a Close frame"
-                                                      : transport_.why();
-    return Read::ended;
-}
-
-// As Transport::read. Once the peer has been silent for a while, a large buffer is given up, and
-// what large messages have left behind, and what inflating has used of the stack.
-Transport::Received Connection::wait_for_bytes(size_t frame_len, int timeout_ms)
-{
-    constexpr int kCalmMs = ReceiveBuffer::kCalmMs;
-    const bool is_large = buffer_.is_large() || assembled_bytes_ > kLargeMessage || has_used_stack_;
-    if (!is_large || (timeout_ms >= 0 && timeout_ms <= kCalmMs))
-        return transport_.read(buffer_.room(frame_len), timeout_ms);
-    const Transport::Received received = transport_.read(buffer_.room(frame_len), kCalmMs);
-    if (received.result != Transport::Received::timed_out)
-        return received;
-    buffer_.relax();
-    engine_.trimmer.gave_up(buffer_.take_given_up() + std::exchange(assembled_bytes_, 0));
-    if (std::exchange(has_used_stack_, false))
-        release_unused_stack();
-    return transport_.read(buffer_.room(frame_len), timeout_ms < 0 ? -1 : timeout_ms - kCalmMs);
-}
-
-// This and the next two: false if nothing more is to be read.
-bool Connection::take_frame(const Decoded &frame)
-{
-    // RFC 6455 6.2: "If a control frame ... is received, the frame MUST be handled ..."
-    if (is_control(frame.opcode))
-        return take_control(frame);
-    // Once we have sent our Close, no message is delivered any more. Browsers do the same.
-    return outbox_.state() != Outbox::State::open || take_data(frame);
-}
-
+// This and the others that take something: false if nothing more is to be read.
 // RFC 7692 6.2: "... MUST use the following algorithm to receive ... an uncompressed message."
 bool Connection::take_data(const Decoded &frame)
 {
     if (frame.compressed)
         return take_compressed(frame);
+    // A part without a byte is worth an event only at the end of its message. Without one it must
+    // not take the chunk, either: the last event may hold it.
+    if (frame.kind == Decoded::part)
+        return (frame.payload_len == 0 && !frame.fin) ||
+               add_part(frame.message_opcode, frame.bytes(), frame.fin, chunk_for_data());
     const bool fragment = !frame.fin || frame.opcode == Opcode::continuation;
     if (fragment)
         assembly_.add(frame.bytes());
@@ -159,7 +42,35 @@ bool Connection::take_data(const Decoded &frame)
                         .opcode = frame.message_opcode,
                         .payload_len = frame.payload_len,
                         .payload = frame.payload,
-                        .chunk = chunk_for_event()});
+                        .chunk = chunk_for_data()});
+}
+
+// Of a message that comes in parts.
+bool Connection::add_part(Opcode opcode, std::span<uint8_t> payload, bool fin, Ref<Chunk> chunk)
+{
+    Event event{.kind = Event::part,
+                .fin = fin,
+                .opcode = opcode,
+                .part_len = static_cast<uint32_t>(payload.size()),
+                .payload_len = part_offset_,
+                .payload = payload.data(),
+                .chunk = std::move(chunk)};
+    part_offset_ = fin ? 0 : part_offset_ + payload.size();
+    if (fin)
+        messages_in_.store(messages_in_.load(std::memory_order_relaxed) + 1,
+                           std::memory_order_relaxed);
+    return hand_out(std::move(event));
+}
+
+bool Connection::add_assembled_part(Opcode opcode, bool fin)
+{
+    if (assembly_.len() == 0 && !fin)
+        return true;
+    assembly_.add({}); // an empty part has memory, too
+    const size_t len = assembly_.len();
+    Ref<Chunk> chunk = assembly_.finish();
+    const std::span<uint8_t> payload(chunk->data(), len);
+    return add_part(opcode, payload, fin, std::move(chunk));
 }
 
 bool Connection::add_assembled(Opcode opcode)
@@ -174,14 +85,26 @@ bool Connection::add_assembled(Opcode opcode)
 bool Connection::add_message(Event event)
 {
     messages_in_.store(messages_in_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-    if (callbacks_are_known() && !handle_.onmessage)
+    if (!own_session_ && callbacks_are_known() && !handle_.onmessage && !handle_.onpart)
         return true;
-    return add_event(std::move(event));
+    return hand_out(std::move(event));
+}
+
+// To the session, which reads nothing more while it uses the payload and needs no chunk; or to
+// callbacks.
+bool Connection::hand_out(Event event)
+{
+    if (!own_session_)
+        return add_event(std::move(event));
+    received_ = std::move(event);
+    return true;
 }
 
 // A Ping is answered here, so that no callback can hold the Pong up.
 bool Connection::take_control(const Decoded &frame)
 {
+    if (own_session_)
+        stop_gathering(); // a Pong does not wait for the answers to what comes behind its Ping
     // RFC 6455 5.5.2: "Upon receipt of a Ping frame, an endpoint MUST send a Pong frame ..."
     if (frame.opcode == Opcode::ping)
         outbox_.pong(frame.bytes());

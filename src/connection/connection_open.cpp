@@ -147,6 +147,8 @@ bool Connection::upgrade(const HookAnswer &hook, TimePoint deadline)
         return false;
     }
     upgraded_ = true;
+    wants_parts_ = handle_.onpart != nullptr;
+    wants_session_ = handle_.onsession != nullptr;
     if (inflation_) {
         open_inflation_.store(inflation_.get(), std::memory_order_release);
         engine_.compression.connection_begins();

@@ -6,6 +6,7 @@
 #include "base/utf8.h"
 #include "compression/compression_pools.h"
 #include "compression/message_inflater.h"
+#include "protocol/frame.h"
 #include "protocol/permessage_deflate.h"
 
 #include <atomic>
@@ -28,6 +29,7 @@ struct Inflation {
     // The connection's thread's alone:
     MessageInflater inflater;
     Utf8Validator utf8; // of the text message that is coming
+    Decoded frame;      // what is being inflated, or was last
     // Written by that thread, read by any:
     std::atomic<uint64_t> messages{0};
     std::atomic<uint64_t> bytes_before{0};

@@ -79,11 +79,32 @@ void Dispatcher::post(Runnable &runnable, bool sleeps)
         ++workers_to_make_;
         maker_wake_.signal();
     }
-    if (monitor_parked_) {
-        monitor_parked_ = false;
-        update_coarse_now(); // the monitor did not while it was parked
-        monitor_wake_.signal();
-    }
+    unpark_monitor();
+}
+
+void Dispatcher::unpark_monitor()
+{
+    if (!monitor_parked_)
+        return;
+    monitor_parked_ = false;
+    update_coarse_now(); // the monitor did not while it was parked
+    monitor_wake_.signal();
+}
+
+void Dispatcher::watch(Watched &watched)
+{
+    Lock lock(mutex_);
+    watched.since_look = look_count_;
+    watched.is_watched = true;
+    watched_.push_back(watched);
+    unpark_monitor();
+}
+
+void Dispatcher::unwatch(Watched &watched)
+{
+    Lock lock(mutex_);
+    if (std::exchange(watched.is_watched, false))
+        watched_.erase(watched);
 }
 
 void Dispatcher::expire_at(Runnable &runnable, TimePoint when)

@@ -32,6 +32,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -68,6 +69,22 @@ class Dispatcher
     // has one such time: until it has come, further calls change nothing.
     void expire_at(Runnable &runnable, TimePoint when) EXCLUDES(mutex_);
     void forget(Runnable &runnable) EXCLUDES(mutex_);
+
+    // What a thread that is no worker does, and is to be told of once it takes long.
+    struct Watched {
+        explicit Watched(Runnable &of) : runnable(of) {}
+
+        Runnable &runnable;
+        // Guarded by mutex_:
+        bool is_watched = false;
+        uint64_t since_look = 0;
+        Watched *previous = nullptr;
+        Watched *next = nullptr;
+    };
+    // Calls runnable.late(), once, unless unwatch() comes within a millisecond or two. It is not
+    // watched yet.
+    void watch(Watched &watched) EXCLUDES(mutex_);
+    void unwatch(Watched &watched) EXCLUDES(mutex_);
 
     // Whether something waits for a worker. Any thread.
     bool has_waiting() const { return runs_queued_.load(std::memory_order_relaxed) > 0; }
@@ -127,11 +144,13 @@ class Dispatcher
     void look() REQUIRES(mutex_);
     void tell_expired() REQUIRES(mutex_);
     void tell_late() REQUIRES(mutex_);
+    size_t take_late(std::span<Runnable *> late) REQUIRES(mutex_);
     size_t estimate_stuck() REQUIRES(mutex_);
     bool is_stuck(Worker &worker) REQUIRES(mutex_);
     ThreadState state_in_run(Worker &worker) REQUIRES(mutex_);
     void call_for_workers(size_t count) REQUIRES(mutex_);
 
+    void unpark_monitor() REQUIRES(mutex_);
     void update_coarse_now() REQUIRES(mutex_)
     {
         coarse_now_ = Clock::now().time_since_epoch().count();
@@ -160,8 +179,9 @@ class Dispatcher
     uint64_t run_count_ GUARDED_BY(mutex_) = 0;     // runs that have begun
     LinkedList<Worker> on_time_ GUARDED_BY(mutex_); // runs that are not late, the oldest first
     size_t late_runs_ GUARDED_BY(mutex_) = 0;       // that are running, and were told so
-    size_t next_sampled_ GUARDED_BY(mutex_) = 0;    // where the next sample of workers begins
-    size_t stuck_ GUARDED_BY(mutex_) = 0;           // workers, as of the last sample
+    LinkedList<Watched> watched_ GUARDED_BY(mutex_);
+    size_t next_sampled_ GUARDED_BY(mutex_) = 0; // where the next sample of workers begins
+    size_t stuck_ GUARDED_BY(mutex_) = 0;        // workers, as of the last sample
     // The system does not tell who sleeps, so workers note it. Written by the monitor.
     std::atomic<bool> workers_note_sleep_{false};
     Cond monitor_wake_;

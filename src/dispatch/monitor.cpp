@@ -31,7 +31,7 @@ void Dispatcher::run_monitor()
     Lock lock(mutex_);
     int idle_ticks = 0;
     while (!helpers_end_) {
-        const bool is_idle = queue_.empty() && active_ == 0;
+        const bool is_idle = queue_.empty() && active_ == 0 && watched_.empty();
         idle_ticks = is_idle ? idle_ticks + 1 : 0;
         const TimePoint expiry = expiring_.front_expires_at();
         if (idle_ticks < kIdleTicks) {
@@ -92,26 +92,13 @@ void Dispatcher::tell_expired()
     }
 }
 
-// Tells those whose run has lasted for a whole tick.
+// Tells those whose run has lasted for a whole tick, or that have been watched for one.
 void Dispatcher::tell_late()
 {
     std::array<Runnable *, kToldAtOnce> late;
     size_t count = 0;
     do {
-        count = 0;
-        for (Worker *worker = on_time_.front(); worker && count < late.size();) {
-            Worker &each = *std::exchange(worker, worker->next);
-            if (look_count_ - each.run_began_at_look < kWholeTick)
-                break;
-            if (each.progress.event_since() == kNever)
-                continue; // between two events; the next look may find it in one
-            on_time_.erase(each);
-            each.on_time = false;
-            ++late_runs_;
-            each.cpu_time_when_late = cpu_time_of(each.id);
-            each.current->retain();
-            late[count++] = each.current;
-        }
+        count = take_late(late);
         mutex_.unlock();
         for (Runnable *runnable : std::span(late).first(count)) {
             runnable->late();
@@ -119,6 +106,34 @@ void Dispatcher::tell_late()
         }
         mutex_.lock();
     } while (count == late.size());
+}
+
+// As many as there are, and as fit in; with a reference to each.
+size_t Dispatcher::take_late(std::span<Runnable *> late)
+{
+    size_t count = 0;
+    for (Worker *worker = on_time_.front(); worker && count < late.size();) {
+        Worker &each = *std::exchange(worker, worker->next);
+        if (look_count_ - each.run_began_at_look < kWholeTick)
+            break;
+        if (each.progress.event_since() == kNever)
+            continue; // between two events; the next look may find it in one
+        on_time_.erase(each);
+        each.on_time = false;
+        ++late_runs_;
+        each.cpu_time_when_late = cpu_time_of(each.id);
+        each.current->retain();
+        late[count++] = each.current;
+    }
+    while (Watched *const watched = watched_.front()) {
+        if (count == late.size() || look_count_ - watched->since_look < kWholeTick)
+            break;
+        watched_.erase(*watched);
+        watched->is_watched = false;
+        watched->runnable.retain();
+        late[count++] = &watched->runnable;
+    }
+    return count;
 }
 
 // How many of the active workers will not come back by themselves: a few of them stand for all.

@@ -151,7 +151,7 @@ bool Outbox::joins_queue(size_t size)
     if (fits_batch(size))
         return true;
     const bool is_left = (left_to_flusher_ || turn_ != Turn::free) && size <= may_leave_bytes();
-    callback_.has_left_frame = callback_.has_left_frame || is_left;
+    RunningCallback::current.has_left_frame |= is_left;
     return is_left;
 }
 

@@ -10,6 +10,7 @@
 
 #include "dispatch/dispatcher.h"
 #include "dispatch/flusher.h"
+#include "outbox/callback_scope.h"
 #include "outbox/fragments.h"
 #include "outbox/message_queue.h"
 #include "outbox/send_compression.h"
@@ -75,9 +76,8 @@ class Outbox final : private Flusher::Blocked
     int open(std::string_view response, TimePoint deadline,
              std::unique_ptr<SendCompression> compression) EXCLUDES(mutex_);
 
-    // Sends one frame, and waits while the peer does not read. A CallbackScope's thread leaves
-    // the frame to the Flusher instead: up to max_queued_bytes in all, and one frame of any size
-    // in each callback.
+    // Sends one frame, and waits while the peer does not read. A CallbackScope's thread leaves it
+    // to the Flusher instead: up to max_queued_bytes in all, and one of any size in each callback.
     int send(bool fin, Opcode opcode, std::span<const uint8_t> payload, bool may_compress)
         EXCLUDES(mutex_);
 
@@ -116,20 +116,8 @@ class Outbox final : private Flusher::Blocked
     // For when Transport::read() has said that a write is due. Never waits.
     void flush_transport() EXCLUDES(mutex_);
 
-    // While one of these lives, its thread runs callbacks of this client.
-    class CallbackScope
-    {
-      public:
-        explicit CallbackScope(const Outbox &outbox) { callback_ = {&outbox, false}; }
-        ~CallbackScope() { callback_ = {}; }
-        CallbackScope(const CallbackScope &) = delete;
-        CallbackScope &operator=(const CallbackScope &) = delete;
-
-        void begin_event() { callback_.has_left_frame = false; }
-    };
-
-    // Whether the client has left so much unread of what its callbacks sent that no further
-    // callback should run.
+    bool in_callback() const { return RunningCallback::current.outbox == this; }
+    // The client has left so much unread of what callbacks sent that none should run.
     bool is_backed_up() EXCLUDES(mutex_);
     // Returns whether it is; if so, the owner is suspended: it must run no callbacks until
     // resume_callbacks(), which may come before this returns.
@@ -147,7 +135,8 @@ class Outbox final : private Flusher::Blocked
     // Writes what was gathered, without waiting. False: the owner is suspended, as by
     // suspend_if_backed_up(), and must not begin another batch before it is resumed.
     bool end_batch_or_suspend() EXCLUDES(mutex_);
-    // For a batch that takes long: what was gathered leaves now, and what follows at once.
+    void end_batch() EXCLUDES(mutex_); // nobody is suspended by it
+    // For a batch that takes long: what was gathered leaves now, and the rest at once.
     void stop_gathering() EXCLUDES(mutex_);
 
     // Waits until everything is written, but not beyond deadline, and tells the transport that
@@ -232,11 +221,11 @@ class Outbox final : private Flusher::Blocked
     void note_items(std::span<const Source::Item> items, SentHistory::Gap &gap) REQUIRES(mutex_);
 
     // outbox_callbacks.cpp
-    bool in_callback() const { return callback_.outbox == this; }
     size_t may_leave_bytes() const REQUIRES(mutex_);
     bool is_backed_up_locked() const REQUIRES(mutex_);
     bool suspend_locked() REQUIRES(mutex_);
     void stop_gathering_locked() REQUIRES(mutex_);
+    void end_batch_locked() REQUIRES(mutex_);
     void resume_owner_if_due() REQUIRES(mutex_);
 
     // outbox_turn.cpp
@@ -288,14 +277,6 @@ class Outbox final : private Flusher::Blocked
     void end_locked() REQUIRES(mutex_);
     bool wait_for_quiet(TimePoint deadline) REQUIRES(mutex_);
     void wake_quiet_waiters() REQUIRES(mutex_);
-
-    // The calling thread's. Without the model, a library loaded by dlopen(3) allocates it at first
-    // use, and glibc ends the process where it cannot.
-    struct Callback {
-        const Outbox *outbox = nullptr; // whose callbacks it runs
-        bool has_left_frame = false;    // of the present callback, to the Flusher
-    };
-    [[gnu::tls_model("initial-exec")]] static thread_local constinit Callback callback_;
 
     // In this order, so that what every message needs lies together.
     Mutex mutex_;

@@ -11,14 +11,14 @@ namespace websock {
 // if max_queued_bytes are less than twice as many.
 constexpr size_t kMaxBacklog = 64 * 1024;
 
-thread_local constinit Outbox::Callback Outbox::callback_;
+thread_local constinit RunningCallback RunningCallback::current;
 
 // Of a frame, to the Flusher. A callback that waits instead holds a worker up.
 size_t Outbox::may_leave_bytes() const
 {
     if (!in_callback())
         return 0;
-    return callback_.has_left_frame ? room() : SIZE_MAX;
+    return RunningCallback::current.has_left_frame ? room() : SIZE_MAX;
 }
 
 void Outbox::stop_gathering()
@@ -33,12 +33,23 @@ void Outbox::stop_gathering_locked()
     flush_if_due();
 }
 
+void Outbox::end_batch()
+{
+    Lock lock(mutex_);
+    end_batch_locked();
+}
+
 bool Outbox::end_batch_or_suspend()
 {
     Lock lock(mutex_);
+    end_batch_locked();
+    return !suspend_locked();
+}
+
+void Outbox::end_batch_locked()
+{
     stop_gathering_locked();
     lent_.store(nullptr, std::memory_order_relaxed);
-    return !suspend_locked();
 }
 
 bool Outbox::suspend_if_backed_up()

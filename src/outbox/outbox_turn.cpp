@@ -161,7 +161,7 @@ int Outbox::write(const Departing &out, std::span<const uint8_t> behind)
     const int error = write_out(frame, Effort::all, may_leave_bytes());
     if (error != EAGAIN)
         return error;
-    callback_.has_left_frame = true;
+    RunningCallback::current.has_left_frame = true;
     return 0;
 }
 

@@ -1,5 +1,5 @@
-// frame.cpp: the frame decoder and encoder, and the payload of Close frames.
-// Unmasking is in mask.cpp; what a frame means to a connection is not here.
+// frame.cpp: the frame decoder. Unmasking is in mask.cpp, the encoder in frame_encode.cpp; what a
+// frame means to a connection is not here.
 #include "protocol/frame.h"
 
 #include <algorithm>
@@ -98,8 +98,14 @@ Decoded Decoder::decode(std::span<uint8_t> bytes)
     if (!have_header_) {
         Decoded result = read_header(bytes);
         if (!have_header_) {
+            if (parts_ && !is_control(opcode_)) {
+                result.frame_len = 0; // it needs no room of its own
+            }
             return result;
         }
+    }
+    if (parts_ && !is_control(opcode_)) {
+        return next_part(bytes);
     }
     // RFC 6455 8.1: "... not, in fact, a valid UTF-8 stream, that endpoint MUST _Fail ..."
     if (!unmask_available(bytes)) {
@@ -145,7 +151,7 @@ Decoded Decoder::read_header(std::span<const uint8_t> bytes)
     header_len_ = static_cast<uint8_t>(2 + wanted + sizeof mask_);
     unmasked_ = 0;
     // RFC 6455 10.4: "... MUST protect themselves against exceeding those limits."
-    if (!is_control(opcode_) && payload_len_ > limits_.max_frame_payload) {
+    if (!parts_ && !is_control(opcode_) && payload_len_ > limits_.max_frame_payload) {
         Decoded result = describe();
         result.kind = Decoded::too_large;
         return result;
@@ -193,7 +199,7 @@ bool Decoder::may_be_reserved_bit_1(Opcode opcode) const
 // message_len_ never exceeds the limit, so the subtraction does not wrap around.
 bool Decoder::exceeds_message_limit() const
 {
-    return !is_control(opcode_) && !is_compressed() &&
+    return !parts_ && !is_control(opcode_) && !is_compressed() &&
            payload_len_ > limits_.max_message_payload - message_len_;
 }
 
@@ -214,7 +220,7 @@ Decoded Decoder::describe() const
     Decoded result;
     result.fin = fin_;
     result.opcode = opcode_;
-    result.payload_len = payload_len_;
+    result.payload_len = result.announced_len = payload_len_;
     // RFC 6455 5.4: "... the type for all fragments in a message MUST be either text, binary, ..."
     result.message_opcode = opcode_ == Opcode::continuation ? message_opcode_ : opcode_;
     result.compressed = is_compressed();
@@ -251,97 +257,66 @@ Decoded Decoder::finish(std::span<uint8_t> bytes)
     result.kind = Decoded::frame;
     result.payload = bytes.data() + header_len_ - sizeof mask_;
     result.payload[payload_len_] = 0; // where the last payload byte, or the key, was
-    have_header_ = false;
+    end_frame();
+    return result;
+}
 
-    // RFC 6455 5.4: "An endpoint MUST be capable of handling control frames in the middle ..."
-    if (is_control(opcode_)) {
+// As much of the payload as has come. It stays where it is, so that the bytes before it, which may
+// be in use by now, are not touched.
+Decoded Decoder::next_part(std::span<uint8_t> bytes)
+{
+    const uint64_t left = payload_len_ - unmasked_;
+    const size_t len = static_cast<size_t>(std::min<uint64_t>(bytes.size() - header_len_, left));
+    Decoded result = describe();
+    result.frame_len = 0; // it needs no room of its own
+    if (len == 0 && left > 0) {
         return result;
     }
+    uint8_t *const payload = bytes.data() + header_len_;
+    for (size_t done = 0; done < len;) {
+        const std::span<uint8_t> stride(payload + done, std::min<size_t>(len - done, kStride));
+        unmask(stride.data(), stride.data(), stride.size(), mask_,
+               static_cast<size_t>(unmasked_ % sizeof mask_));
+        if (checks_utf8() && !utf8_.feed(stride)) {
+            return failure(1007, "text is not UTF-8");
+        }
+        done += stride.size();
+        unmasked_ += stride.size();
+    }
+    const bool ends_frame = unmasked_ == payload_len_;
+    if (checks_utf8() && fin_ && ends_frame && !utf8_.complete()) {
+        return failure(1007, "text ends inside a character");
+    }
+    result.kind = Decoded::part;
+    result.begins_frame = header_len_ != 0;
+    result.fin = fin_ && ends_frame;
+    result.payload = payload;
+    result.payload_len = len;
+    result.frame_len = header_len_ + len;
+    header_len_ = 0;
+    if (ends_frame) {
+        end_frame();
+    }
+    return result;
+}
+
+void Decoder::end_frame()
+{
+    have_header_ = false;
+    // RFC 6455 5.4: "An endpoint MUST be capable of handling control frames in the middle ..."
+    if (is_control(opcode_)) {
+        return;
+    }
+    const Decoded frame = describe();
     // RFC 6455 6.2: "Subsequent data frames MUST be interpreted as belonging to a new ... message."
     in_message_ = !fin_;
     // RFC 6455 6.2: "... the endpoint MUST note the /type/ of the data ..."
-    message_opcode_ = result.message_opcode;
-    message_compressed_ = result.compressed;
-    message_len_ = fin_ || result.compressed ? 0 : message_len_ + payload_len_;
+    message_opcode_ = frame.message_opcode;
+    message_compressed_ = frame.compressed;
+    message_len_ = fin_ || frame.compressed || parts_ ? 0 : message_len_ + payload_len_;
     if (fin_) {
         utf8_.reset();
     }
-    return result;
-}
-
-// RFC 6455 6.1: "An endpoint MUST encapsulate the /data/ in a WebSocket frame ..."
-size_t encode_header(uint8_t *out, bool fin, Opcode opcode, uint64_t payload_len, bool compressed)
-{
-    // RFC 6455 5.2: "MUST be 0 unless an extension is negotiated ..."
-    // RFC 6455 6.1: "The opcode ... of the first frame containing the data MUST be set ..."
-    // RFC 6455 6.1: "The FIN bit ... of the last frame containing the data MUST be set to 1 ..."
-    out[0] = static_cast<uint8_t>((fin ? kFin : 0) | (compressed ? kReservedBit1 : 0) |
-                                  static_cast<uint8_t>(opcode));
-    // RFC 6455 5.1: "A server MUST NOT mask any frames that it sends to the client."
-    if (payload_len < kLength16) {
-        out[1] = static_cast<uint8_t>(payload_len);
-        return 2;
-    }
-    const size_t extended = payload_len <= 0xffff ? 2 : 8;
-    out[1] = extended == 2 ? kLength16 : kLength64;
-    for (size_t i = 0; i < extended; ++i) {
-        out[2 + i] = static_cast<uint8_t>(payload_len >> (8 * (extended - 1 - i)));
-    }
-    return 2 + extended;
-}
-
-// RFC 6455 7.4.1: "1005 ... MUST NOT be set as a status code in a Close control frame ..."
-// RFC 6455 7.4.1: "1006 ... MUST NOT be set as a status code in a Close control frame ..."
-// RFC 6455 7.4.1: "1015 ... MUST NOT be set as a status code in a Close control frame ..."
-bool is_sendable_close_code(uint16_t code)
-{
-    return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) ||
-           (code >= 3000 && code <= 4999);
-}
-
-ClosePayload parse_close(std::span<const uint8_t> payload)
-{
-    ClosePayload result;
-    if (payload.empty()) {
-        result.ok = true;
-        return result;
-    }
-    result.close_code = 1002;
-    // RFC 6455 5.5.1: "... the first two bytes of the body MUST be a 2-byte unsigned integer ..."
-    if (payload.size() == 1) {
-        result.error = "Close frame has half a code";
-        return result;
-    }
-    const uint16_t code = static_cast<uint16_t>(payload[0] << 8 | payload[1]);
-    if (!is_sendable_close_code(code)) {
-        result.error = "Close frame has code " + std::to_string(code) + ", which may not be sent";
-        return result;
-    }
-    const std::span<const uint8_t> reason = payload.subspan(2);
-    if (!is_valid_utf8(reason)) {
-        result.close_code = 1007;
-        result.error = "Close frame has a reason that is not UTF-8"; // RFC 6455 5.5.1
-        return result;
-    }
-    result.ok = true;
-    result.close_code = 0;
-    result.code = code;
-    result.reason = {reinterpret_cast<const char *>(reason.data()), reason.size()};
-    return result;
-}
-
-// RFC 6455 7.1.2: "... MUST send a Close ... whose status code is set to /code/ ..."
-size_t encode_close(uint8_t *out, uint16_t code, std::string_view reason)
-{
-    if (code == 1005) { // never sent: it stands for an empty payload
-        return 0;
-    }
-    const std::span text{reinterpret_cast<const uint8_t *>(reason.data()), reason.size()};
-    const size_t len = utf8_prefix(text, kMaxCloseReason);
-    out[0] = static_cast<uint8_t>(code >> 8);
-    out[1] = static_cast<uint8_t>(code & 0xff);
-    std::copy_n(text.begin(), len, out + 2);
-    return 2 + len;
 }
 
 } // namespace websock

@@ -44,6 +44,7 @@ struct Decoded {
     enum Kind : uint8_t {
         need_more, // not a whole frame yet: give these bytes again, with more after them
         frame,     // a whole frame
+        part,      // some of a data frame's payload; with deliver_parts(), and no frame of data
         too_large, // its header announces more than max_frame_payload
         error,     // the connection must fail with close_code
     };
@@ -51,11 +52,16 @@ struct Decoded {
     bool fin = false; // these three: as soon as the header is there
     Opcode opcode = Opcode::continuation;
     uint64_t payload_len = 0;
-    Opcode message_opcode =
-        Opcode::text;             // frame: these two: of the message a data frame belongs to
-    bool compressed = false;      // RFC 7692: its payload is to be inflated
-    size_t frame_len = 0;         // header and payload together; need_more: 0 while unknown
-    uint8_t *payload = nullptr;   // frame: unmasked, in place, NUL-terminated at payload_len
+    uint64_t announced_len = 0; // of the frame's payload, as its header says; error: 0
+    // These two, of a data frame: of its message.
+    Opcode message_opcode = Opcode::text;
+    bool compressed = false;  // RFC 7692: its payload is to be inflated
+    bool begins_frame = true; // part: it is the first one of its frame
+    // Header and payload together; need_more: 0 while unknown; part: all that was decoded.
+    size_t frame_len = 0;
+    // Unmasked, in place. frame: NUL-terminated at payload_len. part: payload_len bytes of it, and
+    // fin says that they end the message.
+    uint8_t *payload = nullptr;
     uint16_t close_code = 0;      // error: 1002, 1007 or 1009
     const char *reason = nullptr; // error: for the log and the Close frame, static
 
@@ -80,8 +86,20 @@ class Decoder
 
     Decoded decode(std::span<uint8_t> bytes);
 
-    // Whether the last whole data frame was a fragment that others must follow.
-    bool in_message() const { return in_message_; }
+    // From the next message on, data comes in parts, as much of it as there is; messages and data
+    // frames may be of any length. The bytes of a part are not given again.
+    void deliver_parts(bool parts) { parts_ = parts; }
+    bool delivers_parts() const { return parts_; }
+    // Whether no byte of the next message has been looked at.
+    bool is_between_messages() const
+    {
+        return !in_message_ && (!have_header_ || is_control(opcode_));
+    }
+    // Whether the next byte is the first one of a frame.
+    bool is_at_frame() const { return !have_header_; }
+
+    // Whether a message has begun of which more must come, in this frame or in others.
+    bool in_message() const { return in_message_ || (have_header_ && header_len_ == 0); }
 
   private:
     Decoded read_header(std::span<const uint8_t> bytes);
@@ -94,9 +112,12 @@ class Decoder
     bool checks_utf8() const { return is_text() && !is_compressed(); }
     bool unmask_available(std::span<uint8_t> bytes);
     Decoded finish(std::span<uint8_t> bytes);
+    Decoded next_part(std::span<uint8_t> bytes);
+    void end_frame();
 
     FrameLimits limits_;
     const bool compression_;
+    bool parts_ = false;
     Utf8Validator utf8_; // of the text message that is coming in
     bool in_message_ = false;
     bool message_compressed_ = false;
@@ -107,7 +128,7 @@ class Decoder
     bool fin_ = false;
     bool compressed_ = false; // its first reserved bit
     Opcode opcode_ = Opcode::text;
-    uint8_t header_len_ = 0; // mask key included
+    uint8_t header_len_ = 0; // mask key included; 0: it was delivered with a part
     uint8_t mask_[4] = {};
     uint64_t payload_len_ = 0;
     uint64_t unmasked_ = 0; // payload bytes unmasked so far

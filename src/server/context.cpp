@@ -270,7 +270,13 @@ bool Context::end_workers(TimePoint deadline, const Hurried &hurried)
 void Context::report_stuck(int ms)
 {
     try {
-        const std::string names = engine_.dispatcher.running_for(ms);
+        std::string names = engine_.dispatcher.running_for(ms);
+        engine_.registry.for_each([&names](Connection &connection) {
+            if (connection.in_session())
+                names.append(names.empty() ? "" : ", ")
+                    .append(connection.name())
+                    .append(" in onsession");
+        });
         engine_.log.write_here(LIBWEBSOCK_LOG_ERROR, "callbacks are still running: %s",
                                names.empty() ? "none of them for long" : names.c_str());
     } catch (const std::bad_alloc &) {

@@ -62,6 +62,43 @@ int echo_quietly(libwebsock_client_state *client, libwebsock_message *msg)
     return 0;
 }
 
+// Without memory for what arrives the connection ends, and a receive does not fail.
+std::atomic<size_t> failed_receives;
+
+int session_quietly(libwebsock_client_state *client)
+{
+    libwebsock_message msg;
+    int result;
+    while ((result = libwebsock_receive(client, &msg, -1)) == 1)
+        (void)echo_quietly(client, &msg);
+    failed_receives += result != 0;
+    return 0;
+}
+
+// Binary messages leave as they come, in fragments. Text is short, and comes as one part.
+int part_quietly(libwebsock_client_state *client, libwebsock_part *part)
+{
+    const unsigned opcode = part->offset == 0 ? part->opcode : unsigned{WS_OPCODE_CONTINUE};
+    int error =
+        libwebsock_send_fragment(client, part->payload, part->len,
+                                 static_cast<int>(opcode) | (part->fin ? WS_FRAGMENT_FIN : 0));
+    if (part->fin)
+        error |= libwebsock_send_all_text(client->ctx, "to all");
+    if (error != 0)
+        libwebsock_close_with_reason(client, WS_CLOSE_UNEXPECTED_ERROR, "out of memory");
+    return 0;
+}
+
+int session_in_parts_quietly(libwebsock_client_state *client)
+{
+    libwebsock_part part;
+    int result;
+    while ((result = libwebsock_receive_part(client, &part, -1)) == 1)
+        (void)part_quietly(client, &part);
+    failed_receives += result != 0;
+    return 0;
+}
+
 void allocate_nothing(libwebsock_context *context)
 {
     context->onopen = open_quietly;
@@ -166,15 +203,24 @@ bool survives(Server &server, const Misfortune &misfortune, size_t &lost)
     return has_failed;
 }
 
-} // namespace
+// How the server gets messages, if not by onmessage.
+struct Style {
+    int (*onsession)(libwebsock_client_state *) = nullptr;
+    int (*onpart)(libwebsock_client_state *, libwebsock_part *) = nullptr;
+};
 
-TEST_CASE("each allocation of a connection's life may fail")
+void check_each(const Style &style)
 {
-    opened = closed = 0;
-    Server server({.settings = allocate_nothing});
+    opened = closed = failed_receives = 0;
+    Server server({.settings = [&](libwebsock_context *context) {
+        allocate_nothing(context);
+        context->onsession = style.onsession;
+        context->onpart = style.onpart;
+    }});
     live_well(server.port());
     // OpenSSL makes about a thousand during a TLS handshake: a sample of them is enough.
-    const size_t step = over_tls() ? scaled(20, 3) : 1;
+    const bool is_first = !style.onsession && !style.onpart; // that handshake is always the same
+    const size_t step = over_tls() ? (is_first ? scaled(20, 3) : 200) : 1;
     size_t lost = 0;
     size_t nth = 1;
     for (; survives(server, {.nth = nth}, lost); nth += step)
@@ -186,6 +232,26 @@ TEST_CASE("each allocation of a connection's life may fail")
             CAPTURE(nth_behind);
     CHECK(lost > 10); // otherwise failures had no effect
     CHECK(eventually([&] { return all_is_over(server); }));
+    CHECK(failed_receives == 0);
+}
+
+} // namespace
+
+TEST_CASE("each allocation of a connection's life may fail") { check_each({}); }
+
+TEST_CASE("each allocation of the life of a session may fail")
+{
+    check_each({.onsession = session_quietly});
+}
+
+TEST_CASE("each allocation of the life of a session that receives parts may fail")
+{
+    check_each({.onsession = session_in_parts_quietly});
+}
+
+TEST_CASE("each allocation of the life of a client that onpart serves may fail")
+{
+    check_each({.onpart = part_quietly});
 }
 
 // The first worker is busy, so a second one starts and makes its own first allocations here.

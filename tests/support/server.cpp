@@ -101,6 +101,20 @@ int on_request(libwebsock_client_state *client, const libwebsock_request *reques
     return scene.behaviour.onrequest(scene, client, request);
 }
 
+int on_part(libwebsock_client_state *client, libwebsock_part *part)
+{
+    Scene &scene = scene_of(client->ctx);
+    scene.behaviour.onpart(scene, client, part);
+    return 0;
+}
+
+int on_session(libwebsock_client_state *client)
+{
+    Scene &scene = scene_of(client->ctx);
+    scene.behaviour.onsession(scene, client);
+    return 0;
+}
+
 void on_log(libwebsock_context *context, int level, const char *text)
 {
     scene_of(context).log.add(level, text);
@@ -261,6 +275,8 @@ Server::Server(Behaviour behaviour) : scene_(std::make_unique<Scene>())
     context_->onpong = on_pong;
     context_->control_callback = on_control;
     context_->onrequest = wanted.onrequest ? on_request : nullptr;
+    context_->onpart = wanted.onpart ? on_part : nullptr;
+    context_->onsession = wanted.onsession ? on_session : nullptr;
     context_->onlog = on_log;
     context_->handle_signals = 0; // Ctrl-C ends the tests, not a server
     context_->drain_timeout_ms = 20000;

@@ -138,6 +138,9 @@ struct Behaviour {
     bool bind = true;                          // 127.0.0.1, any port
     bool start = true;                         // run libwebsock_wait
     Transport transport = default_transport(); // to bind with
+    // If these are unset, the server has none.
+    std::function<void(Scene &, libwebsock_client_state *, libwebsock_part *)> onpart = {};
+    OnClient onsession = {};
 };
 
 // libwebsock_bind, or, with TLS, libwebsock_bind_ssl with default_certificate().

@@ -1,5 +1,5 @@
 // inbox.cpp: see inbox.h.
-#include "connection/inbox.h"
+#include "inbox/inbox.h"
 
 #include <algorithm>
 #include <iterator>
@@ -21,6 +21,12 @@ constexpr size_t kEventCost = 2 * sizeof(Event);
 
 } // namespace
 
+void Inbox::limit(size_t max_bytes)
+{
+    Lock lock(mutex_);
+    max_bytes_ = max_bytes;
+}
+
 Inbox::Put Inbox::put(std::vector<Event> &events, TimePoint deadline)
 {
     Lock lock(mutex_);
@@ -29,7 +35,7 @@ Inbox::Put Inbox::put(std::vector<Event> &events, TimePoint deadline)
         return Put::done;
     }
     bool in_time = true;
-    while (bytes_ >= max_bytes_ && !drops_overflow_ && !cut_off_ && in_time)
+    while (is_full() && in_time)
         in_time = wait_for_room(deadline);
     if (cut_off_) {
         events.clear();
@@ -47,6 +53,15 @@ Inbox::Put Inbox::put(std::vector<Event> &events, TimePoint deadline)
     }
     idle_.store(false, std::memory_order_relaxed); // read by this thread alone
     return claim_post() ? Put::schedule : Put::done;
+}
+
+bool Inbox::has_room(TimePoint deadline)
+{
+    Lock lock(mutex_);
+    bool in_time = true;
+    while (is_full() && in_time)
+        in_time = wait_for_room(deadline);
+    return !is_full();
 }
 
 // Makes places for count more. The places of events that were taken are used again once they are
@@ -184,7 +199,9 @@ Inbox::Taken Inbox::take(std::span<Event> into)
     while (taken.count < most && !empty() && payload < kTakenPayload) {
         Event &event = into[taken.count++] = std::move(queue_[head_++]);
         opened_ = opened_ || event.kind == Event::open;
-        payload += event.payload ? event.payload_len : 0;
+        payload += event.kind == Event::part ? event.part_len
+                   : event.payload           ? event.payload_len
+                                             : 0;
         taken.bytes += kEventCost;
         if (concurrent_)
             taken.chunk = event.chunk;

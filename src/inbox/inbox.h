@@ -23,12 +23,13 @@ namespace websock {
 // What a callback is to be called for. Made by the connection's thread, run by a worker.
 struct Event {
     // closed is the last one: onclose. notice: see Inbox::put_notice().
-    enum Kind : uint8_t { request, open, message, too_large, control, notice, closed };
+    enum Kind : uint8_t { request, open, message, part, too_large, control, notice, closed };
     Kind kind = closed;
     bool fin = true;
     Opcode opcode = Opcode::text;
+    uint32_t part_len = 0; // part: of its payload; payload_len is its offset in the message then
     uint64_t payload_len = 0;
-    uint8_t *payload = nullptr; // in chunk, NUL-terminated; nullptr if there is none
+    uint8_t *payload = nullptr; // in chunk; NUL-terminated, but for a part; nullptr: there is none
     Ref<Chunk> chunk{};
 };
 
@@ -44,6 +45,9 @@ class Inbox
     {
     }
 
+    // From now on: max_bytes. By the connection's thread.
+    void limit(size_t max_bytes) EXCLUDES(mutex_);
+
     // Nothing is queued and nothing runs but a notice, if at all; what has run happened before
     // this. Stays so until the connection's thread puts something in.
     bool idle() const { return idle_.load(std::memory_order_acquire); }
@@ -53,6 +57,10 @@ class Inbox
     // the connection to the dispatcher. Throws std::bad_alloc, with nothing put in.
     enum class Put { done, schedule, cut };
     Put put(std::vector<Event> &events, TimePoint deadline) EXCLUDES(mutex_);
+
+    // Waits until put() would not wait, at most until deadline. False: it would. By the thread that
+    // puts events in.
+    bool has_room(TimePoint deadline) EXCLUDES(mutex_);
 
     // Puts in the last event. It has its place from the start, so this cannot fail. True: the
     // connection must be posted.
@@ -106,6 +114,10 @@ class Inbox
     size_t runnable(size_t most) const REQUIRES(mutex_);
     bool claim_post() REQUIRES(mutex_);
     bool wait_for_room(TimePoint deadline) REQUIRES(mutex_);
+    bool is_full() const REQUIRES(mutex_)
+    {
+        return bytes_ >= max_bytes_ && !drops_overflow_ && !cut_off_;
+    }
     bool empty() const REQUIRES(mutex_) { return head_ == queue_.size(); }
     bool notice_is_next() const REQUIRES(mutex_) { return notice_ && opened_; }
 
@@ -129,7 +141,7 @@ class Inbox
     std::atomic<bool> discarded_{false};
     const bool concurrent_;
     const size_t most_running_;
-    const size_t max_bytes_;
+    size_t max_bytes_ GUARDED_BY(mutex_);
     Cond room_; // there is room again, all have run, or nobody is to wait any more
 };
 

@@ -1,6 +1,6 @@
 // inbox_test.cpp: which events of a connection may run at a time, and how often it is
 // posted for them. That it all comes about is in thread_test.cpp.
-#include "connection/inbox.h"
+#include "inbox/inbox.h"
 
 #include <doctest/doctest.h>
 

@@ -1,0 +1,147 @@
+// session_promises_test.cpp: what a session may rely on: while callbacks run beside it, once it has
+// closed, and when the server stops and it does not return.
+#include "tests/support/server.h"
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <string>
+#include <thread>
+
+using namespace test;
+
+namespace {
+
+// What receive came to: the text, or what it returned and errno.
+std::string received(libwebsock_client_state *client, int timeout_ms = -1)
+{
+    libwebsock_message msg{};
+    const int result = libwebsock_receive(client, &msg, timeout_ms);
+    if (result == 1)
+        return std::string(msg.payload, static_cast<size_t>(msg.payload_len));
+    return result == 0 ? "closed" : "error " + std::to_string(errno);
+}
+
+std::string error(int number) { return "error " + std::to_string(number); }
+
+void echo_until_closed(Scene &, libwebsock_client_state *client)
+{
+    libwebsock_message msg{};
+    while (libwebsock_receive(client, &msg, -1) == 1) {
+        if (msg.opcode == WS_OPCODE_TEXT)
+            libwebsock_send_text_with_length(client, msg.payload, msg.payload_len);
+        else
+            libwebsock_send_binary(client, msg.payload, msg.payload_len);
+    }
+}
+
+} // namespace
+
+TEST_CASE("a pong leaves before the answer to what comes behind the ping, whatever a callback does")
+{
+    std::atomic<size_t> begun = 0;
+    Server server({.oncontrol =
+                       [&](Scene &, auto *, auto *) {
+                           ++begun;
+                           std::this_thread::sleep_for(std::chrono::milliseconds(2)); // its work
+                       },
+                   .onsession = echo_until_closed});
+    Client client = Client::open(server.port());
+    for (size_t round = 0; round < 20; ++round) {
+        client.send_frame(true, WS_OPCODE_PING, "first");
+        CHECK(client.receive_frame().opcode == WS_OPCODE_PONG);
+        CHECK(eventually([&] { return begun == 2 * round + 1; }));
+        client.send_raw(encode_frame(true, WS_OPCODE_PING, "second") +
+                        encode_frame(true, WS_OPCODE_TEXT, "text"));
+        CHECK(client.receive_frame().opcode == WS_OPCODE_PONG);
+        CHECK(client.receive_frame().opcode == WS_OPCODE_TEXT);
+        CHECK(eventually([&] { return begun == 2 * round + 2; }));
+    }
+}
+
+TEST_CASE("a session that has closed gets nothing more of a compressed message")
+{
+    Server server({.settings = [](libwebsock_context *context) { context->compression = 1; },
+                   .onsession =
+                       [](Scene &scene, libwebsock_client_state *client) {
+                           libwebsock_part part{};
+                           CHECK(libwebsock_receive_part(client, &part, -1) == 1);
+                           CHECK(libwebsock_close(client) == 0);
+                           CHECK(libwebsock_receive_part(client, &part, -1) == 0);
+                           scene.gate.open();
+                       }});
+    Client client(server.port(), {.extensions = "permessage-deflate"});
+    client.handshake();
+    client.send_compressed(WS_OPCODE_BINARY, std::string(1'000'000, 'x'));
+    CHECK(client.receive_close().code == WS_CLOSE_NORMAL);
+    client.send_close(WS_CLOSE_NORMAL);
+    CHECK(server.gate().wait());
+}
+
+TEST_CASE("a receive keeps its time-out while control_callback is behind with what has come")
+{
+    Gate gate;
+    std::atomic<bool> has_begun = false;
+    std::atomic<size_t> timed_out = 0;
+    Server server(
+        {.settings = [](libwebsock_context *context) { context->max_queued_bytes = 4096; },
+         .oncontrol =
+             [&](Scene &, auto *, auto *) {
+                 has_begun = true;
+                 gate.wait();
+             },
+         .onsession =
+             [&](Scene &, libwebsock_client_state *client) {
+                 while (received(client, 50) == error(ETIMEDOUT))
+                     timed_out += has_begun;
+             }});
+    Client client = Client::open(server.port());
+    std::string pings;
+    for (size_t i = 0; i < 2000; ++i)
+        pings += encode_frame(true, WS_OPCODE_PING, std::string(100, '.'));
+    client.send_raw(pings);
+    const Clock::time_point deadline = Clock::now() + std::chrono::seconds(2);
+    while (timed_out < 10 && Clock::now() < deadline)
+        std::this_thread::yield();
+    CHECK(timed_out >= 10);
+    gate.open();
+    client.reset();
+}
+
+TEST_CASE("once a send has ended the connection, receive returns 0 at once, whatever has come")
+{
+    const std::string much(8'000'000, 'm'); // more than the system takes
+    Server server({.settings = [](libwebsock_context *context) { context->send_timeout_ms = 100; },
+                   .onsession =
+                       [&](Scene &scene, libwebsock_client_state *client) {
+                           CHECK(received(client) == "first");
+                           while (libwebsock_send_text(client, much.c_str()) == 0) {
+                           }
+                           CHECK(errno == ETIMEDOUT);
+                           CHECK(received(client, 0) == "closed");
+                           CHECK(client->close_info->code == WS_CLOSE_DIRTY);
+                           scene.gate.open();
+                       }});
+    Client client = Client::open(server.port());
+    client.send_raw(encode_frame(true, WS_OPCODE_TEXT, "first") +
+                    encode_frame(true, WS_OPCODE_TEXT, "second"));
+    CHECK(server.gate().wait());
+}
+
+TEST_CASE("a session that does not return is named in the log when the server stops")
+{
+    std::atomic<bool> has_begun = false;
+    Server server({.settings = [](libwebsock_context *context) { context->drain_timeout_ms = 200; },
+                   .onsession =
+                       [&](Scene &scene, libwebsock_client_state *) {
+                           has_begun = true;
+                           scene.gate.wait();
+                       }});
+    Client client = Client::open(server.port());
+    CHECK(eventually([&] { return has_begun.load(); }));
+    CHECK(server.stop_and_join() == ETIMEDOUT);
+    CHECK(server.log().has(LIBWEBSOCK_LOG_ERROR,
+                           {"still running", client.address(), "in onsession"}));
+    server.gate().open();
+    (void)server.events().wait(Kind::close);
+}
