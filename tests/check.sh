@@ -47,10 +47,14 @@ exec /usr/bin/python3 -B tests/run.py --time-limit 500 --jobs 4 \
     "Redis, ThreadSanitizer:doctest:build/tsan/tests/redis/unit" \
     "Redis, AddressSanitizer:doctest:build/asan/tests/redis/unit" \
     "conformance:doctest:build/tests/conformance/run" \
+    "conformance of sessions:doctest:env TEST_STYLE=session build/tests/conformance/run" \
+    "conformance in parts:doctest:env TEST_STYLE=parts build/tests/conformance/run" \
+    "streams:unittest:$py tests/interop/streams_test.py -b" \
     "install:unittest:$py tests/install_test.py" \
     "examples:unittest:$py tests/examples.py" \
     "Redis:doctest:build/tests/redis/unit" \
     "cluster:unittest:$py tests/interop/cluster_test.py -b" \
+    "files of the demo:unittest:$py tests/interop/transfer_test.py -b" \
     "clang, the rest:command:make --no-print-directory $jobs CC=clang CXX=clang++ WERROR=-Werror BUILD=build/clang $rest syntax" \
     "environment, ThreadSanitizer:unittest:env BUILD=build/tsan $py tests/interop/environment_test.py -b" \
     "environment:unittest:$py tests/interop/environment_test.py -b" \

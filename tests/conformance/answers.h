@@ -26,6 +26,9 @@ class Answers
     // For when a Close frame comes that is not among those wanted: nothing can follow it.
     void expect_complete() const;
 
+    // A message that is broken off.
+    bool wants_fragment() const { return data_ < wanted_.size() && !wanted_[data_].fin; }
+
     bool wants_close() const { return !wanted_.empty() && wanted_.back().opcode == kClose; }
 
   private:

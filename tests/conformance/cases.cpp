@@ -147,6 +147,13 @@ Case closes(std::string section, std::string sentence, std::string in, std::vect
             .messages = std::move(messages)};
 }
 
+Case waits(std::string section, std::string sentence, std::string in, std::vector<Frame> out)
+{
+    Case wanted = echoes(std::move(section), std::move(sentence), std::move(in), std::move(out));
+    wanted.ending = {Ending::left};
+    return wanted;
+}
+
 std::vector<Case> offering(const std::string &extensions, std::vector<Case> cases)
 {
     for (Case &one : cases)

@@ -91,6 +91,7 @@ struct Ending {
         open,   // the connection goes on as before
         failed, // the server sends a Close with this code and ends; onclose is told 1006
         closed, // the connection ends; onclose is told this code and reason
+        left,   // the server waits for more; the client ends its side, and onclose is told 1006
     };
     Kind kind = open;
     unsigned code = 0;
@@ -126,6 +127,9 @@ Case fails_behind(std::string section, std::string sentence, std::string before,
 // A Close frame from the client, perhaps among other frames, and the answers.
 Case closes(std::string section, std::string sentence, std::string in, std::vector<Frame> out,
             unsigned code, std::string reason = "");
+
+// The beginning of a message, with which nothing is wrong.
+Case waits(std::string section, std::string sentence, std::string in, std::vector<Frame> out = {});
 
 // The same cases, of a client that offers this.
 std::vector<Case> offering(const std::string &extensions, std::vector<Case> cases);

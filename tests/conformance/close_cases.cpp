@@ -1,6 +1,7 @@
 // close_cases.cpp: RFC 6455 1.4, 5.5.1 and 7: Close frames, their codes and reasons, and what
 // comes after them, from either side; and that nothing is read after an error.
 #include "exchange.h"
+#include "styles.h"
 
 #include <doctest/doctest.h>
 

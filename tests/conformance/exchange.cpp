@@ -3,11 +3,12 @@
 
 #include "answers.h"
 #include "replay.h"
+#include "styles.h"
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <atomic>
-#include <cstring>
 #include <mutex>
 #include <stdexcept>
 #include <thread>
@@ -29,45 +30,6 @@ unsigned long long bytes_read_by(test::Server &server)
     stats.size = sizeof stats;
     libwebsock_stats(server.context(), &stats);
     return stats.bytes_in;
-}
-
-void close_as_told(libwebsock_client_state *client, const char *code_and_reason)
-{
-    char *reason = nullptr;
-    const unsigned long code = std::strtoul(code_and_reason, &reason, 10);
-    libwebsock_close_with_reason(client, static_cast<unsigned short>(code),
-                                 *reason == ' ' ? reason + 1 : reason);
-    (void)libwebsock_send_text(client, "too late");
-}
-
-void break_off(libwebsock_client_state *client)
-{
-    (void)libwebsock_send_fragment(client, kBrokenOff, std::strlen(kBrokenOff), WS_OPCODE_TEXT);
-    (void)libwebsock_close(client);
-    (void)libwebsock_send_fragment(client, "last", 4, WS_OPCODE_CONTINUE | WS_FRAGMENT_FIN);
-}
-
-void answer(test::Scene &scene, libwebsock_client_state *client, libwebsock_message *msg)
-{
-    const std::string_view text(msg->payload);
-    if (text.starts_with(kCloseCommand))
-        close_as_told(client, msg->payload + std::strlen(kCloseCommand));
-    else if (text == kBreakOffCommand)
-        break_off(client);
-    else
-        test::echo(scene, client, msg);
-}
-
-test::Behaviour behaviour()
-{
-    return {.settings =
-                [](libwebsock_context *context) {
-                    context->max_message_payload = kMaxMessage;
-                    context->compression = 1;
-                    context->compression_window_bits = 12;
-                },
-            .onmessage = answer,
-            .max_frame_payload = kMaxFrame};
 }
 
 } // namespace
@@ -119,8 +81,11 @@ class Lane::Talk
                 take(answers, wanted);
             return was_over ? client_.has_input() : over_;
         });
-        while (ends ? !over_ : !answers.complete())
+        const bool leaves = wanted.ending.kind == Ending::left;
+        while (ends && !leaves ? !over_ : !answers.complete())
             take(answers, wanted);
+        if (ends && leaves)
+            return leave();
         // RFC 6455 5.5.1: "After both sending and receiving ... MUST close the ... TCP connection."
         // RFC 6455 5.5.1: "The server MUST close the underlying TCP connection immediately; ..."
         // RFC 6455 7.1.7: "... the server MUST _Close the WebSocket Connection_, ..."
@@ -140,10 +105,12 @@ class Lane::Talk
   private:
     void take(Answers &answers, const Case &wanted)
     {
-        const Frame frame = client_.receive_frame();
+        Frame frame = client_.receive_frame();
         if (frame.opcode != kClose)
-            return answers.take(frame);
+            return is_whole(frame) ? answers.take(frame) : void();
         over_ = true;
+        if (answers.wants_fragment())
+            answers.take(unfinished_);
         if (answers.wants_close())
             return answers.take(frame);
         if (wanted.ending.kind == Ending::open)
@@ -154,16 +121,45 @@ class Lane::Talk
             throw std::runtime_error("unexpected: " + name_of(frame));
     }
 
+    // What comes back of an unfinished message may come until the end.
+    void leave()
+    {
+        client_.half_close();
+        if (client_.drain() != test::End::eof)
+            throw std::runtime_error("no orderly end");
+    }
+
+    // A server that echoes parts sends a message in fragments, which are put together here. If the
+    // client's message goes wrong, fragments of it may have come back by then: they are dropped.
+    bool is_whole(Frame &frame)
+    {
+        if (style() != Style::parts || (frame.opcode & 0x8) != 0)
+            return true;
+        const bool begins = frame.opcode != kContinuation;
+        if (begins == in_fragments_)
+            throw std::runtime_error("no fragment of a message: " + name_of(frame));
+        in_fragments_ = !frame.fin;
+        if (begins)
+            unfinished_ = frame;
+        else
+            unfinished_.payload += frame.payload;
+        unfinished_.fin = frame.fin;
+        frame = unfinished_;
+        return frame.fin;
+    }
+
     test::Server &server_;
     Client client_;
-    bool over_ = false; // the server's Close frame has come
+    bool over_ = false;     // the server's Close frame has come
+    Frame unfinished_ = {}; // what has come of a message in fragments
+    bool in_fragments_ = false;
 };
 
 test::Server &Lane::server()
 {
     if (!server_ || clients_++ == kClientsOfServer) {
         server_.reset();
-        server_ = std::make_unique<test::Server>(behaviour());
+        server_ = std::make_unique<test::Server>(behaviour_of_cases());
         clients_ = 1;
         messages_ = closes_ = 0;
     }
@@ -249,9 +245,10 @@ void Lane::expect_messages(const std::vector<Message> &wanted)
 
 void Lane::expect_close(const Ending &ending)
 {
-    const unsigned code = ending.kind == Ending::failed ? WS_CLOSE_DIRTY : ending.code;
+    const bool is_dirty = ending.kind == Ending::failed || ending.kind == Ending::left;
+    const unsigned code = is_dirty ? WS_CLOSE_DIRTY : ending.code;
     const test::Event event = server_->events().wait(Kind::close, ++closes_);
-    const bool any_reason = ending.kind == Ending::failed || ending.reason_is_ours;
+    const bool any_reason = is_dirty || ending.reason_is_ours;
     const bool same_reason = any_reason ? !event.text.empty() : event.text == ending.reason;
     if (event.code != code || !same_reason)
         throw std::runtime_error("onclose was told " + std::to_string(event.code) + " " +
@@ -265,6 +262,14 @@ Thoroughness default_thoroughness(Ending::Kind kind)
     // Each delivery has a connection of its own, which takes about ten times as long with TLS.
     return test::over_tls() ? Thoroughness{.cuts = 10, .bytewise = 300}
                             : Thoroughness{.cuts = 64, .bytewise = 300};
+}
+
+Thoroughness in_this_style(const Thoroughness &thoroughness)
+{
+    if (style() == Style::callbacks)
+        return thoroughness;
+    return {.cuts = std::min<size_t>(thoroughness.cuts, 3),
+            .bytewise = std::min<size_t>(thoroughness.bytewise, 40)};
 }
 
 void in_lanes(size_t count, const std::function<void(size_t lane, size_t index)> &work,
@@ -302,10 +307,11 @@ void try_cases_with(const std::vector<Case> &cases, const Choice &choose)
     std::vector<Lane> lanes(kLanes);
     auto work = [&](size_t lane, size_t index) {
         const Case &wanted = cases[index];
-        if (wanted.steps.size() == 1 && wanted.extensions.empty())
+        const bool has_own_decoding = style() != Style::session; // that has the one of callbacks
+        if (has_own_decoding && wanted.steps.size() == 1 && wanted.extensions.empty())
             if (const std::string wrong = replay(wanted); !wrong.empty())
                 throw std::runtime_error("decoder: " + wrong);
-        lanes[lane].try_case(wanted, choose(wanted));
+        lanes[lane].try_case(wanted, in_this_style(choose(wanted)));
     };
     auto describe = [&](size_t index) {
         return cases[index].section + ": " + cases[index].sentence;

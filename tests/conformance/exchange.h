@@ -1,4 +1,5 @@
-// exchange.h: tries cases over real sockets, against a server that echoes. Compared are every
+// exchange.h: tries cases over real sockets, against a server that echoes, in the style that
+// styles.h tells of. Compared are every
 // frame, down to its bytes (the client refuses masks, reserved bits and lengths that could be
 // shorter), every message that onmessage gets, and what onclose is told.
 //
@@ -16,15 +17,6 @@
 #include <vector>
 
 namespace conformance {
-
-// At the message "/close CODE REASON" the server does not echo, but closes; then it tries to
-// send a message all the same.
-inline constexpr const char *kCloseCommand = "/close ";
-
-// At this message it sends the first fragment of another, closes with 1000, and then tries to
-// send the last fragment.
-inline constexpr const char *kBreakOffCommand = "/break off";
-inline constexpr const char *kBrokenOff = "first";
 
 // A server that cases are tried against one after the other, and how many of its callbacks
 // have been compared.
@@ -59,6 +51,10 @@ void send_in_pieces(test::Server &server, test::Client &client, const std::strin
 
 // For a case that ends this way.
 Thoroughness default_thoroughness(Ending::Kind kind);
+
+// With callbacks all of it. Less in the other styles, which share most of the code; how parts are
+// cut is tried by replay().
+Thoroughness in_this_style(const Thoroughness &thoroughness);
 
 // Tries all cases, kLanes at a time, and reports to doctest what is wrong. Every case of one
 // step goes through replay() first.

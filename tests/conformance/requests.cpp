@@ -3,6 +3,7 @@
 
 #include "exchange.h"
 #include "protocol/handshake.h"
+#include "styles.h"
 
 #include <doctest/doctest.h>
 
@@ -111,14 +112,15 @@ void try_request(test::Server &server, const Request &wanted, const Cuts &cuts)
 
 void try_requests(const std::vector<Request> &requests, bool compression)
 {
-    const Thoroughness thoroughness = {.cuts = test::over_tls() ? 4u : 40u, .bytewise = 300};
-    const test::Behaviour behaviour = {.settings =
-                                           [=](libwebsock_context *context) {
-                                               context->compression = compression;
-                                               context->compression_window_bits = 12;
-                                           },
-                                       .onmessage = test::echo,
-                                       .onrequest = answer_request};
+    const Thoroughness thoroughness =
+        in_this_style({.cuts = test::over_tls() ? 4u : 40u, .bytewise = 300});
+    const test::Behaviour behaviour = in_style({.settings =
+                                                    [=](libwebsock_context *context) {
+                                                        context->compression = compression;
+                                                        context->compression_window_bits = 12;
+                                                    },
+                                                .onmessage = test::echo,
+                                                .onrequest = answer_request});
     std::vector<std::unique_ptr<test::Server>> servers(kLanes);
     std::vector<size_t> tried(kLanes);
     for (auto &server : servers)

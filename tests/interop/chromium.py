@@ -187,6 +187,12 @@ class Page:
             await self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left",
                             clickCount=1)
 
+    async def choose_file(self, selector, path):
+        answer = await self.call("Runtime.evaluate",
+                                 expression=f"document.querySelector('{selector}')")
+        await self.call("DOM.setFileInputFiles", files=[path],
+                        objectId=answer["result"]["objectId"])
+
     async def fill_in(self, selector, text):
         """Replaces the content of the field."""
         await self.click(selector)

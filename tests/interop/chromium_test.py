@@ -2,8 +2,11 @@
 # The demo's page as a person uses it, in Chromium. Leaves a picture of it in
 # demo-page.png in the build directory.
 
+import hashlib
 import io
+import os
 import socket
+import tempfile
 import unittest
 
 from PIL import Image
@@ -15,7 +18,7 @@ from chromium import HEIGHT, NOT_SECURE, WIDTH, Chromium, DevTools
 from deadline import DEADLINE
 from echo_lengths import echo_lengths
 from over_tls import TLS_1_3, over_tls
-from raw_socket import TEXT, UPGRADE, frame, request
+from raw_socket import BINARY, TEXT, UPGRADE, frame, request
 
 FITS = "document.documentElement.scrollWidth === document.documentElement.clientWidth"
 CHART = "document.querySelector('#rtt-chart').toDataURL()"
@@ -55,6 +58,31 @@ WORKERS_BUSY = "Number(document.querySelector('#stats-workers').dataset.value)"
 WAITED = "Number(document.querySelector('#slow-state').dataset.waited)"  # seconds
 PRICE_RATE = "Number(document.querySelector('#prices-rate').textContent.replaceAll(',', ''))"
 ASLEEP = "Number(document.querySelector('#prices-state').dataset.asleep)"  # seconds
+# Every state of the page's two bars, and of what the server and the browser say meanwhile; and the
+# bytes of each file that the page offers to save.
+BARS = """(() => {
+    window.bars = {"transfer-up": [], "transfer-back": [], left: []};
+    window.saved = [];
+    const note = () => {
+        for (const id of ["transfer-up", "transfer-back"]) {
+            window.bars[id].push(document.getElementById(id).value);
+        }
+        window.bars.left.push(document.querySelector("#transfer-state").textContent);
+    };
+    addEventListener("DOMContentLoaded", () => new MutationObserver(note).observe(
+        document.querySelector(".transfer"),
+        {attributes: true, characterData: true, childList: true, subtree: true}));
+    const make = URL.createObjectURL;
+    URL.createObjectURL = (blob) => {
+        window.saved.push(blob);
+        return make(blob);
+    };
+})()"""
+SAVED_HASH = """(async () => {
+    const bytes = await window.saved.at(-1).arrayBuffer();
+    const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+    return Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
+})()"""
 SLOW_READER_RUNS = "document.querySelector('#slow-state').classList.contains('running')"
 
 
@@ -248,7 +276,7 @@ class ShowTest(Case):
                         .map((section) => section.getBoundingClientRect().top)""")
                     self.assertTrue(await page.value(FITS))
                     self.assertEqual(tops, sorted(tops))
-                    self.assertEqual(len(tops), 5)
+                    self.assertEqual(len(tops), 6)
 
     async def test_everything_can_be_reached_with_the_tab_key_and_shows_that(self):
         page = await self.open_page()
@@ -353,6 +381,56 @@ class PricesTest(Case):
         await page.until(says("#prices-state", "were replaced by newer ones"))
         self.assertTrue(await page.value(says("#prices-slow", "Stop reading")))
         self.assertTrue(await page.value(says("#spoken", "were replaced by newer ones")))
+
+
+class TransferTest(Case):
+    def file_of(self, data):
+        file = self.enterContext(tempfile.NamedTemporaryFile(prefix="websock-"))
+        file.write(data)
+        file.flush()
+        return file.name
+
+    async def test_a_file_goes_there_and_back_and_the_page_shows_how_far_it_is(self):
+        data = os.urandom((5 << 20) + 4711)
+        page = await self.open_page(script=BARS)
+        await page.choose_file("#transfer-file", self.file_of(data))
+        await page.click("#transfer-run")
+        await page.until(says("#transfer-state", "5.0 MiB went there and back in"))
+        self.assertTrue(await page.value(says("#transfer-state", "the same bytes")))
+        self.assertTrue(await page.value(says("#spoken", "the same bytes")))
+        self.assertEqual(await page.value(SAVED_HASH), hashlib.sha256(data).hexdigest())
+        bars = await page.value("window.bars")
+        for bar in ("transfer-up", "transfer-back"):
+            self.assertGreater(len({value for value in bars[bar] if 0 < value < 1}), 2, bar)
+            self.assertEqual(bars[bar][-1], 1)
+        self.assertTrue([text for text in bars["left"] if "have not left the browser" in text])
+        await page.until("document.querySelector('#stats-connections').textContent === '4'")
+
+    async def test_noise_and_an_empty_file_do_too(self):
+        page = await self.open_page()
+        await page.click("#transfer-random")
+        await page.until(says("#transfer-state", "16.0 MiB went there and back in"))
+        await page.choose_file("#transfer-file", self.file_of(b""))
+        await page.click("#transfer-run")
+        await page.until(says("#transfer-state", "0 B went there and back in"))
+        self.assertTrue(await page.value(says("#transfer-run", "Send it")))
+
+    async def test_the_page_says_that_the_server_has_enough_of_them(self):
+        page = await self.open_page()
+        self.occupy("/transfer", 4, frame(BINARY, b"x"), b"complete")
+        await page.click("#transfer-random")
+        await page.until(says("#transfer-state",
+                              "The server refused it: 4 files are here already."))
+
+
+class TooLargeFileTest(Case):
+    options = ("--max-file", "1000000")
+
+    async def test_the_page_says_that_the_server_does_not_take_so_large_a_file(self):
+        page = await self.open_page()
+        await page.click("#transfer-random")
+        await page.until(says("#transfer-state",
+                              "The server ended it: a file may have 1000000 bytes."))
 
 
 class DroppedReaderTest(Case):

@@ -56,3 +56,12 @@ class TlsServer(_Server):
         certificate = certificate or certificates.server()
         super().__init__([BUILD / "tests" / "tls_server", "--key", certificate.key,
                           "--cert", certificate.chain, *options])
+
+
+class StreamServer(_Server):
+    """tests/support/stream_server.c, which sends and gets large messages."""
+
+    def __init__(self, file, certificate=None):
+        self.tls = certificate is not None
+        files = [certificate.key, certificate.chain] if certificate else []
+        super().__init__([BUILD / "tests" / "stream_server", file, *files])

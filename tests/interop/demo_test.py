@@ -41,6 +41,7 @@ class OptionsTest(unittest.TestCase):
                 (["--max-frame", "many"], "not a number of bytes: many"),
                 (["--max-frame=-1"], "not a number of bytes: -1"),
                 (["--max-frame", "0"], "not a number of bytes: 0"),
+                (["--max-file", "0"], "not a number of bytes: 0"),
                 (["--send-timeout", "0"], "not a number of seconds from 1 to 3600: 0"),
                 (["--send-timeout=soon"], "not a number of seconds from 1 to 3600: soon"),
                 (["--origin", "other.org"], "not an origin like https://example.org: other.org"),
@@ -75,7 +76,7 @@ class FilesTest(Case):
                            ("/server.c", "demo/server.c"), ("/block.c", "demo/block.c"),
                            ("/slow.c", "demo/slow.c"), ("/chat.c", "demo/chat.c"),
                            ("/people.c", "demo/people.c"), ("/cluster.c", "demo/cluster.c"),
-                           ("/prices.c", "demo/prices.c")):
+                           ("/prices.c", "demo/prices.c"), ("/transfer.c", "demo/transfer.c")):
             with self.subTest(path=path):
                 answer = self.ask(request(path))
                 self.assertEqual(answer.status, 200)
