@@ -6,17 +6,20 @@ import dataclasses
 
 FLOORS = ("thread floor", "epoll floor")
 OURS, OURS_TLS, NGINX_TLS = "libwebsock", "libwebsock TLS", "nginx TLS"
+OURS_SESSION = "libwebsock session"
 OURS_TOPICS, FAN_OUT_FLOOR = "libwebsock topics", "fan-out floor"
+UPLOAD_FLOOR, DOWNLOAD_FLOOR = "upload floor", "download floor"
 BEAST_SYNC = "Beast sync"
 PEERS = ("libwebsockets", BEAST_SYNC, "Beast async", "websocketpp", "node ws")
 FEW = (*FLOORS, OURS)
+STYLES = (*FEW, OURS_SESSION)
 PLAIN = (*FEW, *PEERS)
-ALL = (*FLOORS, OURS, OURS_TLS, *PEERS)
+ALL = (*FLOORS, OURS, OURS_SESSION, OURS_TLS, *PEERS)
 TLS = (NGINX_TLS, OURS_TLS)
 FAN_OUT = (FAN_OUT_FLOOR, OURS_TOPICS, OURS)
 
 # bench.json has the ratio to each of these that took part; the table the case's own.
-BASES = (*FLOORS, FAN_OUT_FLOOR, OURS, NGINX_TLS)
+BASES = (*FLOORS, FAN_OUT_FLOOR, UPLOAD_FLOOR, DOWNLOAD_FLOOR, OURS, NGINX_TLS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +57,19 @@ class Memory:
         return f"{'idle' if self.kept else 'given back'}, {self.connections} connections"
 
 
+@dataclasses.dataclass(frozen=True)
+class Bulk:
+    """A large message on each connection, all at once. size: bytes of each."""
+
+    name: str
+    connections: int
+    upload: bool
+    servers: tuple
+    floor: str
+    size: tuple = (1 << 30, 1 << 28)
+    rounds: tuple = (3, 1)
+
+
 def handshakes(name, *options):
     return Case(name, 16, "server_us", program="churn", options=options, servers=(TLS, TLS),
                 against=(NGINX_TLS,))
@@ -84,7 +100,8 @@ def stale(send_buffer_bytes, quick=0):
 CASES = (
     Case("echo 20 B, 64 connections", 64, "server_us", servers=(ALL, ALL), rounds=(5, 2),
          seconds=(2.5, 1)),
-    Case("echo 20 B, 1000 connections", 1000, "server_us"),
+    Case("echo 20 B, 16 connections", 16, "server_us", servers=(STYLES, STYLES), rounds=(5, 0)),
+    Case("echo 20 B, 1000 connections", 1000, "server_us", servers=((*STYLES, *PEERS), STYLES)),
     Case("echo 1 KiB, 64 connections", 64, "server_us", payload=1024),
     Case("echo 1 KiB, 1000 connections", 1000, "server_us", payload=1024, rounds=(3, 0)),
     Case("echo 20 B, 16 x 32 deep", 16, "per_second", depth=32, servers=(ALL, ALL)),
@@ -123,6 +140,14 @@ MEMORY = (
     Memory(5000, (OURS_TLS,), rounds=(3, 0)),
     Memory(10000, ("thread floor", OURS, BEAST_SYNC), rounds=(3, 0)),
     Memory(5000, (OURS,), kept=False, rounds=(2, 1)),
+)
+UPLOADS = (UPLOAD_FLOOR, "onpart", "receive_part")
+DOWNLOADS = (DOWNLOAD_FLOOR, "send_file", "send_file, session")
+BULK = (
+    Bulk("bulk, 1 in", 1, True, UPLOADS, UPLOAD_FLOOR),
+    Bulk("bulk, 1 out", 1, False, DOWNLOADS, DOWNLOAD_FLOOR),
+    Bulk("bulk, 50 in", 50, True, (*UPLOADS, "onpart, slow"), UPLOAD_FLOOR,
+         size=(1 << 25, 1 << 23)),
 )
 # (threads, topics); full and QUICK.
 PUBLISH = "publish"

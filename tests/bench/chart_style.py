@@ -1,7 +1,7 @@
 # chart_style.py: how all charts look: size, colors and fonts, and what gnuplot is told first.
 # The charts themselves are charts.py's and scatter.py's.
 
-from cases import FLOORS, OURS, OURS_TLS
+from cases import FLOORS, OURS, OURS_SESSION, OURS_TLS
 
 WIDTH = 1200  # pixels
 INK, PALE, SOFT = "#333333", "#e3e3e3", "#777777"
@@ -25,7 +25,7 @@ def kind_of(name):
     """The kind of server, which decides its color."""
     if name in FLOORS:
         return "floor"
-    return {OURS: "ours", OURS_TLS: "TLS"}.get(name, "peer")
+    return {OURS: "ours", OURS_SESSION: "ours", OURS_TLS: "TLS"}.get(name, "peer")
 
 
 def escape(text):
@@ -35,4 +35,4 @@ def escape(text):
 
 
 def label(name):
-    return "{/:Bold " + escape(name) + "}" if name in (OURS, OURS_TLS) else escape(name)
+    return "{/:Bold " + escape(name) + "}" if name in (OURS, OURS_SESSION, OURS_TLS) else escape(name)

@@ -16,6 +16,16 @@ static int echo(libwebsock_client_state *client, libwebsock_message *msg)
     return libwebsock_send_binary(client, msg->payload, (size_t)msg->payload_len);
 }
 
+static int echo_session(libwebsock_client_state *client)
+{
+    libwebsock_message msg;
+
+    while (libwebsock_receive(client, &msg, -1) == 1) {
+        echo(client, &msg);
+    }
+    return 0;
+}
+
 static int block_and_echo(libwebsock_client_state *client, libwebsock_message *msg)
 {
     block_thread(work.block_ms);
@@ -119,6 +129,7 @@ int main(int argc, char **argv)
     ctx->onframetoolarge = NULL;
     ctx->onlog = NULL;
     ctx->onmessage = onmessage();
+    ctx->onsession = work.session ? echo_session : NULL;
     ctx->send_buffer_bytes = work.send_buffer_bytes;
     ctx->compression = work.compression;
     if (work.compression_level > 0) {

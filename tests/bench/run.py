@@ -14,6 +14,7 @@ import sys
 
 import charts
 from aead import aead_rate, compare_with_bound, print_bound
+from bulk import run_bulk
 from cases import ALL, CASES, MEMORY, MICRO, NGINX_TLS, OURS, PUBLISH, PUBLISHERS, \
     WARM_UP_SECONDS
 from compression import run_compression
@@ -135,6 +136,7 @@ def main():
     report["cases"] = run_cases(args, failures)
     print()
     report["memory"] = run_memory(args, failures)
+    report["bulk"] = run_bulk(args, failures)
     report["compression"] = run_compression(args, failures)
     if args.only in PUBLISH:
         print(flush=True)

@@ -12,6 +12,7 @@ import time
 
 CLIENT_CPU, SERVER_CPU = 0, 1
 START_SECONDS = 10
+BULK_FILE = "bulk.bin"  # in the build directory
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PEERS = ROOT / "tests" / "bench" / "peers"
 
@@ -35,11 +36,25 @@ def fan_out_floor(name, program):
     return Server(name, [], command, built(program))
 
 
-def libwebsock(name, options, arguments, sends_to_all="fanout"):
+def libwebsock(name, options, arguments, **instead):
+    """instead: the words by which the server does that work, where they are not the work's."""
     def command(build, _request, _answer, work):
-        done = sends_to_all if work == "fanout" else work
+        done = instead.get(work, work)
         return [f"{build}/echo_server", done, *arguments(build)]
     return Server(name, options, command, built("echo_server"))
+
+
+def bulk_floor(name, what):
+    def command(build, _request, _answer, _work):
+        return [f"{build}/bulk_floor", what, f"{build}/{BULK_FILE}"]
+    return Server(name, ["--raw"], command, built("bulk_floor"))
+
+
+def bulk(name, style):
+    """libwebsock with large messages; styles are in bulk_server.c."""
+    def command(build, _request, _answer, _work):
+        return [f"{build}/bulk_server", style, f"{build}/{BULK_FILE}"]
+    return Server(name, [], command, built("bulk_server"))
 
 
 def peer(name, program):
@@ -75,8 +90,16 @@ SERVERS = {server.name: server for server in (
     floor("epoll floor", "epoll_floor"),
     libwebsock("libwebsock", [], lambda _: ()),
     fan_out_floor("fan-out floor", "fanout_floor"),
-    libwebsock("libwebsock topics", [], lambda _: (), sends_to_all="topics"),
+    libwebsock("libwebsock topics", [], lambda _: (), fanout="topics"),
+    libwebsock("libwebsock session", [], lambda _: (), echo="session"),
     libwebsock("libwebsock TLS", ["--tls"], lambda build: certificate(build)),
+    bulk_floor("upload floor", "upload"),
+    bulk_floor("download floor", "download"),
+    bulk("onpart", "parts"),
+    bulk("onpart, slow", "slow_parts"),
+    bulk("receive_part", "part_session"),
+    bulk("send_file", "file"),
+    bulk("send_file, session", "file_session"),
     peer("libwebsockets", "libwebsockets"),
     peer("Beast sync", "beast_sync"),
     peer("Beast async", "beast_async"),

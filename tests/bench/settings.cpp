@@ -16,7 +16,7 @@ namespace {
                  "usage: %s --port PORT [--server-pid PID] [--raw] [--text]\n"
                  "    [--tls|--resumed] [--connections N] [--payload BYTES] [--depth N]\n"
                  "    [--seconds S] [--warmup S] [--until secured|opened|closed]\n"
-                 "    [--rate MESSAGES_PER_SECOND] [--deaf N]\n"
+                 "    [--rate MESSAGES_PER_SECOND] [--deaf N] [--bytes N] [--upload]\n"
                  "    [--message ticker|json2k|json64k|random2k] [--compressed] [--hold]\n",
                  program);
     std::exit(2);
@@ -65,6 +65,8 @@ Settings parse_settings(int argc, char **argv, Settings settings)
         {"deaf", required_argument, nullptr, 'D'},
         {"message", required_argument, nullptr, 'M'},
         {"compressed", no_argument, nullptr, 'z'},
+        {"bytes", required_argument, nullptr, 'B'},
+        {"upload", no_argument, nullptr, 'U'},
         {"hold", no_argument, nullptr, 'h'},
         {nullptr, 0, nullptr, 0},
     };
@@ -118,6 +120,12 @@ Settings parse_settings(int argc, char **argv, Settings settings)
             continue;
         case 'z':
             settings.compressed = true;
+            continue;
+        case 'B':
+            settings.bytes = static_cast<uint64_t>(value(1, kMostBytes));
+            continue;
+        case 'U':
+            settings.upload = true;
             continue;
         case 'h':
             settings.hold = true;

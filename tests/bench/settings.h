@@ -33,6 +33,8 @@ struct Settings {
     size_t deaf = 0;                // more connections, which are never read
     std::string message = "json2k"; // of the clients of compression; see texts.h
     bool compressed = false;        // permessage-deflate is offered, and must be accepted
+    bool upload = false;            // the large message goes to the server; else it comes
+    uint64_t bytes = 1 << 30;       // of a large message
     bool hold = false; // measures nothing; connections are used, then kept until stdin ends
 };
 
@@ -40,6 +42,7 @@ inline constexpr size_t kMostConnections = 200000;
 inline constexpr size_t kMostPayload = 16 << 20;
 inline constexpr size_t kMostDepth = 256;
 inline constexpr double kMostSeconds = 120;
+inline constexpr double kMostBytes = 1e12;
 inline constexpr double kMostRate = 1e6;
 
 // Prints the options and exits with 2 if it does not understand the command line.

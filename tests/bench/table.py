@@ -1,6 +1,7 @@
 # table.py: what run.py prints of its figures, and what they mean.
 
 from cases import FAN_OUT_FLOOR, FLOORS, NGINX_TLS, OURS
+from figures import ratios
 from memory import KINDS
 
 SHORT = {FLOORS[0]: "thread", FLOORS[1]: "epoll", FAN_OUT_FLOOR: "floor", OURS: "ours",
@@ -29,11 +30,14 @@ compression: permessage-deflate with context takeover, all defaults but for the 
 inflates and compares every answer. x plain: to the same server without it. ratio: bytes of the
 messages to those that the server sent for them, frames' headers included. KiB: what the server's
 RSS has grown by for each of 200 connections that have had more than 32 KiB and are idle.
+bulk: one large message on each connection, through a server that never has all of it. The floors
+are a blocking thread for each connection with a buffer of 64 KiB. peak: the server's VmHWM; each:
+what it has gained since it started, for each connection. slow: onpart takes 1 ms each time.
 given back: the server's Private memory before, with and after so many connections."""
 
 
 def row(*cells):
-    print("{:<32} {:<14} {:>8} {:>5} {:>9} {:>8} {:>8} {:>8} {:>9}  {}".format(*cells).rstrip(),
+    print("{:<32} {:<18} {:>8} {:>5} {:>9} {:>8} {:>8} {:>8} {:>9}  {}".format(*cells).rstrip(),
           flush=True)
 
 
@@ -59,14 +63,40 @@ def print_memory(case, results):
     for name, result in results.items():
         if case.kept:
             kinds = ", ".join(f"{kind} {result[kind]['median']:.1f}" for kind in KINDS)
-            print(f"{case.name:<32} {name:<14} KiB: {kinds}"
+            print(f"{case.name:<32} {name:<18} KiB: {kinds}"
                   f" (sum \u00b1{result['sum']['spread']:.0%})", flush=True)
             continue
         middle = {key: figure["median"] for key, figure in result.items()}
-        print(f"{case.name:<32} {name:<14} KiB: before {middle['before']:.0f}, with"
+        print(f"{case.name:<32} {name:<18} KiB: before {middle['before']:.0f}, with"
               f" {middle['with']:.0f}, after {middle['after']:.0f}"
               f" ({middle['after_by_before']:.2f} x before, {middle['seconds']:.0f} s later)",
               flush=True)
+
+
+def bulk_row(*cells):
+    print("{:<14} {:<18} {:>8} {:>5} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}".format(*cells),
+          flush=True)
+
+
+def print_bulk_heading():
+    bulk_row("case", "server", "MiB/s", "\u00b1", "x floor", "CPU s/GiB", "x floor", "peak KiB",
+             "KiB each", "cores s/c")
+
+
+def print_bulk(case, results):
+    for name, result in results.items():
+        def figure(key, digits=0, result=result):
+            return f"{result[key]['median']:.{digits}f}"
+
+        def by_floor(key, name=name):
+            found = ratios(results, name, key).get(case.floor)
+            return f"{found['median']:.2f}" if found else "-"
+
+        bulk_row(case.name, name, figure("mib_per_second"),
+                 f"{result['mib_per_second']['spread']:.0%}", by_floor("mib_per_second"),
+                 figure("server_s", 3), by_floor("server_s"), figure("peak_kib"),
+                 figure("grown_kib_each"),
+                 f"{figure('server_cores', 2)}/{figure('client_cores', 2)}")
 
 
 def compression_row(*cells):

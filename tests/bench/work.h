@@ -1,8 +1,8 @@
 /* work.h: the command line of every WebSocket server in the benchmark, and what else they
  * share, in C and C++: PROGRAM WORK, where WORK is echo, fanout (each message goes to all
  * clients), topics (the same, by a topic if the server has them), or block=MILLISECONDS
- * before each echo. libwebsock also has prices=BYTES: 500 prices change ten times a second
- * each, for all clients, and BYTES is its send_buffer_bytes.
+ * before each echo. libwebsock also has session (echo by onsession), and prices=BYTES: 500
+ * prices change ten times a second each, for all clients, and BYTES is its send_buffer_bytes.
  * BENCH_COMPRESSION=LEVEL in the environment turns permessage-deflate on, as the library has it
  * by default but for the level; 0 is its own. For libwebsock, LEVEL/HISTORY also sets how many
  * bytes of history a client has. */
@@ -22,6 +22,7 @@ struct bench_work {
     int fanout;
     int topics; /* and fanout is set, too */
     int block_ms;
+    int session;
     int prices;
     size_t send_buffer_bytes;
     int compression;
@@ -31,11 +32,12 @@ struct bench_work {
 
 static inline struct bench_work parse_work(int argc, char **argv)
 {
-    struct bench_work work = {0, 0, 0, 0, 0, 0, 0, 0};
+    struct bench_work work = {0, 0, 0, 0, 0, 0, 0, 0, 0};
     const char *word = argc > 1 ? argv[1] : "";
     const char *level = getenv("BENCH_COMPRESSION");
 
     work.topics = strcmp(word, "topics") == 0;
+    work.session = strcmp(word, "session") == 0;
     work.fanout = work.topics || strcmp(word, "fanout") == 0;
     if (strncmp(word, "block=", 6) == 0) {
         work.block_ms = atoi(word + 6);
@@ -49,7 +51,8 @@ static inline struct bench_work parse_work(int argc, char **argv)
     if (level && strchr(level, '/')) {
         work.compression_history = (size_t)strtoul(strchr(level, '/') + 1, NULL, 10);
     }
-    if (!work.fanout && !work.prices && work.block_ms <= 0 && strcmp(word, "echo") != 0) {
+    if (!work.fanout && !work.prices && !work.session && work.block_ms <= 0 &&
+        strcmp(word, "echo") != 0) {
         fprintf(stderr, "usage: %s echo|fanout|topics|block=MILLISECONDS\n", argv[0]);
         exit(2);
     }
