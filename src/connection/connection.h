@@ -116,7 +116,8 @@ class Connection final : public Outbox::Owner
     enum class Read { bytes, timed_out, woken, ended };
     Reading begin_reading() const;
     Next next_data(Reading &reading, Decoded &data, TimePoint deadline);
-    Next wait_for_more(Reading &reading, size_t frame_len, TimePoint deadline, bool has_waited);
+    Next wait_for_more(Reading &reading, size_t frame_len, TimePoint deadline);
+    bool survives_silence(Reading &reading);
     bool decide_on_parts(Decoder &decoder);
     void deliver_parts(Decoder &decoder, bool parts);
     Read read_more(size_t frame_len, int timeout_ms);

@@ -38,7 +38,7 @@ Reading Connection::begin_reading() const
 Connection::Next Connection::next_data(Reading &reading, Decoded &data, TimePoint deadline)
 {
     Decoder &decoder = reading.decoder;
-    for (bool has_waited = false;;) {
+    for (;;) {
         buffer_.consume(std::exchange(reading.in_use, 0));
         if (own_session_ && !new_events_.empty()) {
             if (const Next next = queue_events_of_session(deadline); next != Next::data)
@@ -72,16 +72,14 @@ Connection::Next Connection::next_data(Reading &reading, Decoded &data, TimePoin
         }
         if (!queue_events())
             return Next::ended;
-        const Next next = wait_for_more(reading, data.frame_len, deadline, has_waited);
+        const Next next = wait_for_more(reading, data.frame_len, deadline);
         if (next != Next::data)
             return next;
-        has_waited = true;
     }
 }
 
 // data: there may be more bytes.
-Connection::Next Connection::wait_for_more(Reading &reading, size_t frame_len, TimePoint deadline,
-                                           bool has_waited)
+Connection::Next Connection::wait_for_more(Reading &reading, size_t frame_len, TimePoint deadline)
 {
     const bool in_message = reading.decoder.in_message() || !buffer_.unread().empty();
     const int quiet_ms =
@@ -93,25 +91,34 @@ Connection::Next Connection::wait_for_more(Reading &reading, size_t frame_len, T
     }
     if (deadline != kNever) {
         const int left_ms = ms_until(deadline);
-        if (left_ms == 0 && has_waited)
+        if (left_ms == 0 && reading.has_waited)
             return Next::timed_out;
         timeout_ms = timeout_ms < 0 ? left_ms : std::min(timeout_ms, left_ms);
     }
+    if (own_session_ && own_session_->woken.exchange(false))
+        return Next::woken;
+    reading.has_waited = true;
+    const int64_t before_ms = own_session_ ? coarse_ms() : 0;
     const Read read = read_more(frame_len, timeout_ms);
     if (read == Read::ended)
         return Next::ended;
-    if (read == Read::woken)
-        return Next::woken;
     if (read == Read::bytes) {
         reading.silent_ms = 0;
         reading.silence.broken();
         return Next::data;
     }
-    reading.silent_ms += timeout_ms;
+    reading.silent_ms += own_session_ ? static_cast<int>(coarse_ms() - before_ms) : timeout_ms;
+    if (!survives_silence(reading))
+        return Next::ended;
+    return read == Read::woken ? Next::woken : Next::data;
+}
+
+bool Connection::survives_silence(Reading &reading)
+{
     if (reading.silence_ms < 0 || reading.silent_ms < reading.silence_ms)
-        return Next::data;
+        return true;
     reading.silent_ms = 0;
-    return survives(reading.silence) ? Next::data : Next::ended;
+    return survives(reading.silence);
 }
 
 // Before a message, whether it comes in parts. Callbacks may choose that until onopen has returned.

@@ -102,6 +102,7 @@ int Connection::receive(bool in_parts, const Event *&event, int timeout_ms)
         return EINTR;
     if (message_since_ms_ != 0) // the peer is not to blame that nobody read
         message_since_ms_ += coarse_ms() - session->returned_ms;
+    session->reading.has_waited = false;
     session->receiving = true;
     const Next next = receive_next(*session, timeout_ms < 0 ? kNever : in_ms(timeout_ms));
     session->receiving = false;
@@ -121,6 +122,8 @@ int Connection::receive(bool in_parts, const Event *&event, int timeout_ms)
     stop_gathering();
     session->ended = true;
     find_close_info();
+    if (!ending_.peer_is_told)
+        outbox_.end(); // so that no send succeeds any more
     return 0;
 }
 
@@ -220,7 +223,7 @@ int Connection::wake()
         return EPERM;
     session_->woken = true;
     const uint64_t one = 1;
-    // Fails only if it is readable already, or if there is none.
+    // Does not block. Fails only if it is readable already, or if there is none.
     [[maybe_unused]] const ssize_t n = write(session_->wake_fd.get(), &one, sizeof one);
     return 0;
 }
@@ -229,18 +232,18 @@ int Connection::wake()
 Transport::Received Connection::wait_in_session(size_t frame_len, int timeout_ms)
 {
     stop_gathering();
-    if (timeout_ms >= 0 && timeout_ms <= kSliceMs)
-        return transport_.read(buffer_.room(frame_len), timeout_ms);
+    const bool is_short = timeout_ms >= 0 && timeout_ms <= kSliceMs;
     const TimePoint deadline = timeout_ms < 0 ? kNever : in_ms(timeout_ms);
     const int64_t began_ms = coarse_ms();
     // Who has waited for long may do so again. But with TLS there may be something to be read
     // although the socket has nothing.
-    for (bool polls = own_session_->waited_long && !tls_;; polls = true) {
+    for (bool polls = own_session_->waited_long && !is_short && !tls_;; polls = true) {
         if (polls && !wait_calmly(deadline))
             return {.result = Transport::Received::timed_out};
         // With TLS, what can be read may be less than a record.
-        const Transport::Received received = transport_.read(buffer_.room(frame_len), kSliceMs);
-        if (received.result == Transport::Received::timed_out)
+        const Transport::Received received =
+            transport_.read(buffer_.room(frame_len), is_short ? 0 : kSliceMs);
+        if (received.result == Transport::Received::timed_out && timeout_ms != 0)
             continue;
         own_session_->waited_long = coarse_ms() - began_ms > kSliceMs;
         return received;
@@ -253,7 +256,10 @@ bool Connection::wait_calmly(TimePoint deadline)
 {
     if (!own_session_->wake_fd)
         make_wake_fd();
-    const TimePoint calm = holds_much() ? in_ms(ReceiveBuffer::kCalmMs) : kNever;
+    const bool may_give_back = holds_much() || own_session_->spare.capacity() > 0;
+    const int64_t calm_ms = received_ms_ + ReceiveBuffer::kCalmMs - coarse_ms();
+    const TimePoint calm =
+        may_give_back ? in_ms(static_cast<int>(std::max<int64_t>(calm_ms, 0))) : kNever;
     if (wait_until_woken(std::min(deadline, calm)))
         return true;
     if (deadline <= calm || own_session_->woken)

@@ -17,9 +17,10 @@ struct Reading {
 
     Decoder decoder;
     Silence silence;
-    const int silence_ms; // after so long without a byte, the peer is looked at; -1: never
-    int silent_ms = 0;    // of that, so much was waited for in vain
-    size_t in_use = 0;    // unread bytes, in front, that were handed out
+    const int silence_ms;    // after so long without a byte, the peer is looked at; -1: never
+    int silent_ms = 0;       // of that, so much was waited for in vain
+    size_t in_use = 0;       // unread bytes, in front, that were handed out
+    bool has_waited = false; // for bytes, since the session's receive began
 };
 
 } // namespace websock

@@ -20,7 +20,6 @@ struct Session {
     bool ended = false;          // nothing more will come
     int64_t returned_ms = 0;     // coarse_ms() when the last receive returned
     bool waited_long = false;    // the last time that it waited
-    bool waits_long = false;     // the last one that waited did so for more than a slice
     int gathered = 0;            // receives since answers have been gathered; 0: they are not
     std::vector<uint8_t> spare;  // for what is gathered
     Dispatcher::Watched watched; // while it is

@@ -20,9 +20,12 @@ class PlainTransport final : public Transport
 
     Received read(std::span<uint8_t> into, int timeout_ms) override
     {
-        set_receive_timeout(timeout_ms);
+        // As a time-out of the socket, 0 would mean none; and any is a tick of the system late.
+        const int flags = timeout_ms == 0 ? MSG_DONTWAIT : 0;
+        if (timeout_ms != 0)
+            set_receive_timeout(timeout_ms);
         for (;;) {
-            const ssize_t n = recv(fd_.get(), into.data(), into.size(), 0);
+            const ssize_t n = recv(fd_.get(), into.data(), into.size(), flags);
             if (n > 0)
                 return {.result = Received::bytes, .len = static_cast<size_t>(n)};
             if (n == 0)

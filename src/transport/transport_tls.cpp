@@ -63,11 +63,12 @@ Transport::Received TlsTransport::read(std::span<uint8_t> into, int timeout_ms)
     why_.clear();
     int left_ms = timeout_ms;
     const TimePoint deadline = timeout_ms < 0 ? kNever : in_ms(timeout_ms);
-    for (Received received{.result = Received::bytes};;) {
+    bool has_looked = false; // once, even if there is no time to wait
+    for (Received received{.result = Received::bytes};; has_looked = true) {
         decrypt(into, received);
         if (received.result != Received::bytes || received.len > 0 || received.write_due)
             return received;
-        if (timeout_ms >= 0 && ms_until(deadline) == 0)
+        if (has_looked && timeout_ms >= 0 && ms_until(deadline) == 0)
             return {.result = Received::timed_out};
         received = receive(left_ms);
         if (received.result == Received::end) {

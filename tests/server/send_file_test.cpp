@@ -155,7 +155,7 @@ TEST_CASE("a file is compressed for clients that accept that, unless the caller 
                    .keep_handles = true});
     Client client(server.port(), {.extensions = "permessage-deflate"});
     client.handshake();
-    for (const unsigned flags : {0, LIBWEBSOCK_UNCOMPRESSED}) {
+    for (const unsigned flags : {0U, static_cast<unsigned>(LIBWEBSOCK_UNCOMPRESSED)}) {
         const uint64_t before = client.bytes_received();
         std::thread sender([&] {
             CHECK(send(server.handle(), file, 0, content.size(), WS_OPCODE_TEXT | flags) == 0);

@@ -22,6 +22,17 @@ std::string received(libwebsock_client_state *client, int timeout_ms = -1)
     return result == 0 ? "closed" : "error " + std::to_string(errno);
 }
 
+// Does it every few milliseconds until it is done. False: that is not in time.
+template<class Action> bool repeat_until(const std::atomic<bool> &done, const Action &action)
+{
+    const Clock::time_point deadline = Clock::now() + std::chrono::seconds(5);
+    while (!done && Clock::now() < deadline) {
+        action();
+        std::this_thread::sleep_for(std::chrono::milliseconds(3)); // the pace
+    }
+    return done;
+}
+
 std::string error(int number) { return "error " + std::to_string(number); }
 
 void echo_until_closed(Scene &, libwebsock_client_state *client)
@@ -106,6 +117,68 @@ TEST_CASE("a receive keeps its time-out while control_callback is behind with wh
     CHECK(timed_out >= 10);
     gate.open();
     client.reset();
+}
+
+TEST_CASE("a wake is noticed although the client sends Pings all the time")
+{
+    std::atomic<bool> noticed{false};
+    Server server(
+        {.keep_handles = true, .onsession = [&](Scene &, libwebsock_client_state *client) {
+             libwebsock_send_text(client, "begun");
+             CHECK(received(client) == error(EINTR));
+             noticed = true;
+         }});
+    Client client = Client::open(server.port());
+    CHECK(client.receive_text() == "begun");
+    size_t pings = 0;
+    CHECK(repeat_until(noticed, [&] {
+        client.send_frame(true, WS_OPCODE_PING, "");
+        if (++pings == 20)
+            CHECK(libwebsock_wake(server.handle()) == 0);
+    }));
+}
+
+TEST_CASE("a receive keeps its time-out although fragments without a byte come all the time")
+{
+    std::atomic<bool> timed_out{false};
+    Server server({.onsession = [&](Scene &, libwebsock_client_state *client) {
+        CHECK(received(client, 50) == error(ETIMEDOUT));
+        timed_out = true;
+    }});
+    Client client = Client::open(server.port());
+    client.send_frame(false, WS_OPCODE_TEXT, "begun");
+    CHECK(repeat_until(timed_out, [&] { client.send_frame(false, WS_OPCODE_CONTINUE, ""); }));
+}
+
+TEST_CASE("a silent client is dropped although its session is woken all the time")
+{
+    std::atomic<bool> dropped{false};
+    Server server({.settings = [](libwebsock_context *context) { context->idle_timeout_ms = 300; },
+                   .keep_handles = true,
+                   .onsession =
+                       [&](Scene &, libwebsock_client_state *client) {
+                           std::string result;
+                           do {
+                               result = received(client, 5);
+                           } while (result == error(EINTR) || result == error(ETIMEDOUT));
+                           CHECK(result == "closed");
+                           dropped = true;
+                       }});
+    Client client = Client::open(server.port()); // it answers no Ping
+    CHECK(repeat_until(dropped, [&] { (void)libwebsock_wake(server.handle()); }));
+}
+
+TEST_CASE("once receive has returned 0, no send succeeds")
+{
+    Server server({.onsession = [](Scene &scene, libwebsock_client_state *client) {
+        CHECK(received(client) == "closed");
+        CHECK(error_of(libwebsock_send_text(client, "too late")) == ENOTCONN);
+        scene.gate.open();
+    }});
+    Client client = Client::open(server.port());
+    SUBCASE("the client has shut down its side only") { client.half_close(); }
+    SUBCASE("it has gone") { client.reset(); }
+    CHECK(server.gate().wait());
 }
 
 TEST_CASE("once a send has ended the connection, receive returns 0 at once, whatever has come")
