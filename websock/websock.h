@@ -900,7 +900,7 @@ int libwebsock_receive_part(libwebsock_client_state *client, libwebsock_part *pa
                             int timeout_ms);
 
 /* Makes the session's receive, or its next one, fail with EINTR: something else is to be done. Any
- * thread. Does not wait; the session notices after 20 ms at the latest. Returns 0, or -1: EINVAL client is NULL; EPERM it has no session, or that
+ * thread. Does not wait; the session notices at once, its first wake after 100 ms at the latest. Returns 0, or -1: EINVAL client is NULL; EPERM it has no session, or that
  * has not begun or has returned. */
 int libwebsock_wake(libwebsock_client_state *client);
 

@@ -95,7 +95,7 @@ Connection::Next Connection::wait_for_more(Reading &reading, size_t frame_len, T
             return Next::timed_out;
         timeout_ms = timeout_ms < 0 ? left_ms : std::min(timeout_ms, left_ms);
     }
-    if (own_session_ && own_session_->woken.exchange(false))
+    if (own_session_ && own_session_->take_wake())
         return Next::woken;
     reading.has_waited = true;
     const int64_t before_ms = own_session_ ? coarse_ms() : 0;
@@ -197,7 +197,7 @@ Connection::Read Connection::read_more(size_t frame_len, int timeout_ms)
     if (received.result == Received::bytes)
         return Read::bytes; // even if there are none: the peer is alive
     if (received.result == Received::timed_out)
-        return own_session_ && own_session_->woken.exchange(false) ? Read::woken : Read::timed_out;
+        return own_session_ && own_session_->take_wake() ? Read::woken : Read::timed_out;
     ending_.by = received.result == Received::malformed ? Ending::us : Ending::peer_gone;
     ending_.reason = received.result == Received::end ? "the peer closed without a Close frame"
                                                       : transport_.why();

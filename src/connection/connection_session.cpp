@@ -18,9 +18,11 @@ namespace websock {
 namespace {
 
 // A receive waits so long in recv(2), which only bytes can wake, and then in poll(2) for the socket
-// and wake_fd. So a busy client needs one system call a message, and a wake is late by this at
-// most.
-constexpr int kSliceMs = 20;
+// and wake_fd, which costs some 3 us more. So a busy client needs one system call a message, and
+// the first wake of a session may be noticed so late. Who has been woken once is always polled.
+constexpr int kSliceMs = 100;
+// For callbacks that are behind, nothing wakes a receive.
+constexpr int kLookMs = 20;
 // Receives whose answers leave together, if the messages came together.
 constexpr int kMostGathered = 32;
 
@@ -98,15 +100,16 @@ int Connection::receive(bool in_parts, const Event *&event, int timeout_ms)
     if (const int error = is_open ? choose_parts(session->reading.decoder, in_parts) : 0;
         error != 0)
         return error;
-    if (session->woken.exchange(false))
+    if (session->take_wake())
         return EINTR;
     if (message_since_ms_ != 0) // the peer is not to blame that nobody read
         message_since_ms_ += coarse_ms() - session->returned_ms;
     session->reading.has_waited = false;
-    session->receiving = true;
+    session->receiving.store(true, std::memory_order_relaxed); // only chooses an error
     const Next next = receive_next(*session, timeout_ms < 0 ? kNever : in_ms(timeout_ms));
-    session->receiving = false;
-    session->returned_ms = coarse_ms();
+    session->receiving.store(false, std::memory_order_relaxed);
+    if (message_since_ms_ != 0)
+        session->returned_ms = coarse_ms();
     switch (next) {
     case Next::data:
         event = &received_;
@@ -176,9 +179,9 @@ Connection::Next Connection::queue_events_of_session(TimePoint deadline)
 
 Connection::Next Connection::wait_for_callbacks(TimePoint deadline)
 {
-    while (!inbox_.has_room(std::min(deadline, in_ms(kSliceMs)))) {
+    while (!inbox_.has_room(std::min(deadline, in_ms(kLookMs)))) {
         stop_gathering();
-        if (own_session_->woken.exchange(false))
+        if (own_session_->take_wake())
             return Next::woken;
         if (deadline <= Clock::now())
             return Next::timed_out;
@@ -232,21 +235,24 @@ int Connection::wake()
 Transport::Received Connection::wait_in_session(size_t frame_len, int timeout_ms)
 {
     stop_gathering();
+    Session &session = *own_session_;
     const bool is_short = timeout_ms >= 0 && timeout_ms <= kSliceMs;
+    const bool polls = is_short || session.waited_long || session.was_woken;
     const TimePoint deadline = timeout_ms < 0 ? kNever : in_ms(timeout_ms);
     const int64_t began_ms = coarse_ms();
-    // Who has waited for long may do so again. But with TLS there may be something to be read
-    // although the socket has nothing.
-    for (bool polls = own_session_->waited_long && !is_short && !tls_;; polls = true) {
-        if (polls && !wait_calmly(deadline))
-            return {.result = Transport::Received::timed_out};
-        // With TLS, what can be read may be less than a record.
+    // With TLS there may be something to be read although the socket has nothing, and what the
+    // socket has may be less than a record.
+    bool reads = !polls || tls_ || timeout_ms == 0;
+    for (int read_ms = polls ? 0 : kSliceMs;; read_ms = 0, reads = true) {
         const Transport::Received received =
-            transport_.read(buffer_.room(frame_len), is_short ? 0 : kSliceMs);
-        if (received.result == Transport::Received::timed_out && timeout_ms != 0)
-            continue;
-        own_session_->waited_long = coarse_ms() - began_ms > kSliceMs;
-        return received;
+            reads ? transport_.read(buffer_.room(frame_len), read_ms)
+                  : Transport::Received{.result = Transport::Received::timed_out};
+        if (received.result != Transport::Received::timed_out || timeout_ms == 0) {
+            session.waited_long = coarse_ms() - began_ms > kSliceMs;
+            return received;
+        }
+        if (!wait_calmly(deadline))
+            return received;
     }
 }
 
@@ -282,7 +288,7 @@ bool Connection::wait_until_woken(TimePoint deadline)
     const int wake_fd = own_session_->wake_fd.get();
     while (!own_session_->woken) {
         // Without a descriptor for that, look now and then.
-        const TimePoint until = wake_fd < 0 ? std::min(deadline, in_ms(kSliceMs)) : deadline;
+        const TimePoint until = wake_fd < 0 ? std::min(deadline, in_ms(kLookMs)) : deadline;
         const bool readable = wait_readable_or(transport_.fd(), wake_fd, until);
         if (readable || (until == deadline && Clock::now() >= deadline))
             return readable;

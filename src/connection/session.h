@@ -15,11 +15,20 @@ namespace websock {
 struct Session {
     Session(Runnable &connection, Reading &where) : reading(where), watched(connection) {}
 
+    // Whether it has been woken since this was last asked. By the connection's thread.
+    bool take_wake()
+    {
+        const bool taken = woken.load(std::memory_order_relaxed) && woken.exchange(false);
+        was_woken = was_woken || taken;
+        return taken;
+    }
+
     // The connection's thread's alone:
     Reading &reading;
     bool ended = false;          // nothing more will come
-    int64_t returned_ms = 0;     // coarse_ms() when the last receive returned
+    int64_t returned_ms = 0;     // coarse_ms() when a receive last returned within a message
     bool waited_long = false;    // the last time that it waited
+    bool was_woken = false;      // ever
     int gathered = 0;            // receives since answers have been gathered; 0: they are not
     std::vector<uint8_t> spare;  // for what is gathered
     Dispatcher::Watched watched; // while it is
