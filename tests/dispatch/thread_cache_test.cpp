@@ -104,6 +104,7 @@ TEST_CASE("if a thread cannot be made, run fails, and the threads that are there
     CHECK(cache.run(too_large, Jobs::job, &jobs) != 0);
     CHECK(jobs.running() == 1);
     jobs.let_return();
+    cache.stop(); // before jobs is destroyed
 }
 
 #ifdef THREAD_CREATION_CAN_BE_HELD
