@@ -30,12 +30,12 @@ struct Session {
     bool waited_long = false;    // the last time that it waited
     bool was_woken = false;      // ever
     int gathered = 0;            // receives since answers have been gathered; 0: they are not
-    std::vector<uint8_t> spare;  // for what is gathered
-    Dispatcher::Watched watched; // while it is
-    // Any thread's, while it holds Connection's session_mutex_:
+    std::vector<uint8_t> spare;  // lent to the outbox while answers are gathered
+    Dispatcher::Watched watched; // while answers are gathered; its fields are the dispatcher's
+    // Other threads use these while they hold Connection's session_mutex_:
     std::atomic<bool> receiving{false}; // written by the connection's thread
-    std::atomic<bool> woken{false};     // the next receive returns at once, or the one there is
-    UniqueFd wake_fd;                   // an eventfd, once a receive has waited for long
+    std::atomic<bool> woken{false};     // set by others: the next receive returns at once
+    UniqueFd wake_fd; // an eventfd, once a receive has polled; set under the mutex
 };
 
 } // namespace websock

@@ -3,11 +3,11 @@
 // is no DEFLATE is in conformance/corrupt_cases.cpp.
 #include "tests/support/deflate_stream.h"
 #include "tests/support/hostile.h"
+#include "tests/support/peak_memory.h"
 
 #include <doctest/doctest.h>
 
 #include <atomic>
-#include <fstream>
 #include <string>
 #include <thread>
 #include <utility>
@@ -60,38 +60,7 @@ std::string digits(unsigned seed, size_t bytes)
     return out;
 }
 
-// The most memory that this process has had since it was made, in bytes.
-class Peak
-{
-  public:
-    Peak()
-    {
-        std::ofstream("/proc/self/clear_refs") << 5; // from here on
-        before_ = read();
-    }
-    size_t grown_by() const { return read() - before_; }
-
-  private:
-    static size_t read()
-    {
-        std::ifstream status("/proc/self/status");
-        std::string word;
-        size_t kib = 0;
-        while (status >> word && word != "VmHWM:") {
-        }
-        status >> kib;
-        return kib * kKiB;
-    }
-
-    size_t before_ = 0;
-};
-
-// A sanitizer keeps what was freed.
-void check_peak(const Peak &peak, size_t most)
-{
-    if (!kSanitized)
-        CHECK(peak.grown_by() / kKiB <= most / kKiB);
-}
+void check_peak(const Peak &peak, size_t most) { CHECK(peak.grown_by() / kKiB <= most / kKiB); }
 
 } // namespace
 

@@ -1,5 +1,6 @@
 // session_promises_test.cpp: what a session may rely on: while callbacks run beside it, once it has
 // closed, and when the server stops and it does not return.
+#include "tests/server/session.h"
 #include "tests/support/server.h"
 
 #include <doctest/doctest.h>
@@ -12,16 +13,6 @@ using namespace test;
 
 namespace {
 
-// What receive came to: the text, or what it returned and errno.
-std::string received(libwebsock_client_state *client, int timeout_ms = -1)
-{
-    libwebsock_message msg{};
-    const int result = libwebsock_receive(client, &msg, timeout_ms);
-    if (result == 1)
-        return std::string(msg.payload, static_cast<size_t>(msg.payload_len));
-    return result == 0 ? "closed" : "error " + std::to_string(errno);
-}
-
 // Does it every few milliseconds until it is done. False: that is not in time.
 template<class Action> bool repeat_until(const std::atomic<bool> &done, const Action &action)
 {
@@ -31,19 +22,6 @@ template<class Action> bool repeat_until(const std::atomic<bool> &done, const Ac
         std::this_thread::sleep_for(std::chrono::milliseconds(3)); // the pace
     }
     return done;
-}
-
-std::string error(int number) { return "error " + std::to_string(number); }
-
-void echo_until_closed(Scene &, libwebsock_client_state *client)
-{
-    libwebsock_message msg{};
-    while (libwebsock_receive(client, &msg, -1) == 1) {
-        if (msg.opcode == WS_OPCODE_TEXT)
-            libwebsock_send_text_with_length(client, msg.payload, msg.payload_len);
-        else
-            libwebsock_send_binary(client, msg.payload, msg.payload_len);
-    }
 }
 
 } // namespace

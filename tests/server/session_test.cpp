@@ -1,5 +1,6 @@
 // session_test.cpp: the blocking style: onsession, libwebsock_receive, libwebsock_wake. Over real
 // sockets, with TLS or without.
+#include "tests/server/session.h"
 #include "tests/support/server.h"
 
 #include <doctest/doctest.h>
@@ -9,33 +10,6 @@
 #include <thread>
 
 using namespace test;
-
-namespace {
-
-// What receive came to: the text, or what it returned and errno.
-std::string received(libwebsock_client_state *client, int timeout_ms = -1)
-{
-    libwebsock_message msg{};
-    const int result = libwebsock_receive(client, &msg, timeout_ms);
-    if (result == 1)
-        return std::string(msg.payload, static_cast<size_t>(msg.payload_len));
-    return result == 0 ? "closed" : "error " + std::to_string(errno);
-}
-
-std::string error(int number) { return "error " + std::to_string(number); }
-
-void echo_until_closed(Scene &, libwebsock_client_state *client)
-{
-    libwebsock_message msg{};
-    while (libwebsock_receive(client, &msg, -1) == 1) {
-        if (msg.opcode == WS_OPCODE_TEXT)
-            libwebsock_send_text_with_length(client, msg.payload, msg.payload_len);
-        else
-            libwebsock_send_binary(client, msg.payload, msg.payload_len);
-    }
-}
-
-} // namespace
 
 TEST_CASE("a session receives messages one after the other, on a thread of its own")
 {

@@ -3,12 +3,12 @@
 #pragma once
 
 #include "tests/support/hostile.h"
+#include "tests/support/peak_memory.h"
 
 #include <doctest/doctest.h>
 
 #include <atomic>
 #include <cstdint>
-#include <fstream>
 #include <functional>
 #include <string>
 
@@ -87,33 +87,6 @@ inline Behaviour in_style(Style style, Seen &seen,
         behaviour.onsession = [&, style](Scene &, auto *client) { serve(style, seen, client); };
     return behaviour;
 }
-
-// The most memory that this process has had since this was made, in bytes. 0 where a sanitizer
-// keeps what was freed.
-class Peak
-{
-  public:
-    Peak()
-    {
-        std::ofstream("/proc/self/clear_refs") << 5; // from here on
-        before_ = read();
-    }
-    size_t grown_by() const { return kSanitized ? 0 : read() - before_; }
-
-  private:
-    static size_t read()
-    {
-        std::ifstream status("/proc/self/status");
-        std::string word;
-        size_t kib = 0;
-        while (status >> word && word != "VmHWM:") {
-        }
-        status >> kib;
-        return kib * kKiB;
-    }
-
-    size_t before_ = 0;
-};
 
 inline std::string repeated(const std::string &bytes, size_t count)
 {
