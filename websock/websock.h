@@ -130,8 +130,18 @@ typedef struct libwebsock_frame {
  * for example, it no longer reads a Close frame, and code is always WS_CLOSE_DIRTY. */
 typedef struct libwebsock_close_info {
     unsigned short code;
-    char reason[124]; /* NUL-terminated UTF-8 */
+    char reason[124];         /* NUL-terminated UTF-8 */
+    int ended_by;             /* LIBWEBSOCK_ENDED_BY_*: who was the first to end it */
+    unsigned short sent_code; /* of our Close frame; 0: none was sent, WS_CLOSE_NO_CODE: without a
+                               * code */
+    char sent_reason[124];    /* NUL-terminated UTF-8 */
 } libwebsock_close_info;
+
+#define LIBWEBSOCK_ENDED_BY_PEER 1 /* it sent a Close, closed the socket, or vanished */
+#define LIBWEBSOCK_ENDED_BY_PROGRAM                                                                \
+    2                                 /* a function that closes was called, or libwebsock_stop;    \
+                                       * onsession has returned, or a callback threw */
+#define LIBWEBSOCK_ENDED_BY_LIBRARY 3 /* because of the peer's error, a limit, a time-out */
 
 /* The HTTP request that opened a connection. Read-only. Valid as long as the client handle. */
 typedef struct libwebsock_request {
@@ -244,7 +254,7 @@ typedef struct libwebsock_publication {
                       * told; onmissed does not count it */
     libwebsock_client_state *publisher; /* the client it comes from, for no_echo, or NULL; of
                                          * onpublished: always NULL */
-    int flags; /* 0, or LIBWEBSOCK_UNCOMPRESSED */
+    int flags;                          /* 0, or LIBWEBSOCK_UNCOMPRESSED */
 } libwebsock_publication;
 
 /* A server: its callbacks, settings, listeners and clients. Made by libwebsock_init. Set the
@@ -397,8 +407,8 @@ struct libwebsock_context {
 
     /* Large messages, and the blocking style. Both are NULL by default. */
 
-    /* A part of a message has come: libwebsock_onpart(3). If this is set, messages come in parts, in
-     * order, each as soon as it is there, and onmessage is not called. max_frame_payload and
+    /* A part of a message has come: libwebsock_onpart(3). If this is set, messages come in parts,
+     * in order, each as soon as it is there, and onmessage is not called. max_frame_payload and
      * max_message_payload do not apply; message_timeout_ms is how long a message may make no
      * progress. When a message is cut off, onclose alone tells. Also for one client: onrequest and
      * onopen may set it, or set it to NULL. What comes before an onopen that is the first to set it
@@ -406,9 +416,9 @@ struct libwebsock_context {
     int (*onpart)(libwebsock_client_state *client, libwebsock_part *part);
     /* Serves a client in the blocking style: libwebsock_receive(3). Runs after onopen, on the
      * connection's own thread, with a stack of connection_stack_bytes; asks for messages with
-     * libwebsock_receive, so onmessage and onpart are not called. When it returns, the connection is
-     * closed with 1000, and onclose runs. Also for one client: onrequest may set it, and onopen may
-     * change it. */
+     * libwebsock_receive, so onmessage and onpart are not called. When it returns, the connection
+     * is closed with 1000, and onclose runs. Also for one client: onrequest may set it, and onopen
+     * may change it. */
     int (*onsession)(libwebsock_client_state *client);
 };
 
@@ -448,12 +458,12 @@ typedef struct libwebsock_statistics {
     unsigned long long refused_for_newer; /* at max_handshakes, made room for newer ones */
 
     /* Topics: libwebsock_topics(7). */
-    unsigned long long topics;       /* now */
-    unsigned long long topic_bytes;  /* memory of them and their logs, now */
-    unsigned long long publications; /* messages that entered a log */
-    unsigned long long deliveries;   /* messages that were written to a subscriber */
-    unsigned long long replaced;     /* messages replaced by a newer one with the same key */
-    unsigned long long missed;       /* messages that left a log before a subscriber got them */
+    unsigned long long topics;          /* now */
+    unsigned long long topic_bytes;     /* memory of them and their logs, now */
+    unsigned long long publications;    /* messages that entered a log */
+    unsigned long long deliveries;      /* messages that were written to a subscriber */
+    unsigned long long replaced;        /* messages replaced by a newer one with the same key */
+    unsigned long long missed;          /* messages that left a log before a subscriber got them */
     unsigned long long closed_behind;   /* subscribers closed with 1013 because of that */
     unsigned long long blocked_writers; /* clients that have more to get than they read, now */
 
@@ -487,14 +497,14 @@ typedef struct libwebsock_compression_info {
     int client_window_bits;      /* the same for messages from the client */
     int server_context_takeover; /* 1: messages to the client may refer to earlier ones. 0: not */
     int client_context_takeover; /* the same for messages from the client */
-    unsigned long long messages_in;      /* that came compressed */
-    unsigned long long bytes_in_before;  /* as they came */
-    unsigned long long bytes_in_after;   /* inflated */
-    unsigned long long messages_out;     /* that were sent compressed */
-    unsigned long long bytes_out_before; /* as you sent them */
-    unsigned long long bytes_out_after;  /* compressed */
+    unsigned long long messages_in;               /* that came compressed */
+    unsigned long long bytes_in_before;           /* as they came */
+    unsigned long long bytes_in_after;            /* inflated */
+    unsigned long long messages_out;              /* that were sent compressed */
+    unsigned long long bytes_out_before;          /* as you sent them */
+    unsigned long long bytes_out_after;           /* compressed */
     unsigned long long messages_out_uncompressed; /* that were sent as they are */
-    size_t memory;                       /* held for this client between messages, now */
+    size_t memory;                                /* held for this client between messages, now */
 } libwebsock_compression_info;
 
 /* --- Contexts: libwebsock_init(3), libwebsock_bind(3), libwebsock_wait(3) --- */
@@ -633,16 +643,16 @@ int libwebsock_send_binary(libwebsock_client_state *client, const void *data, si
 int libwebsock_send_fragment(libwebsock_client_state *client, const void *data, size_t len,
                              int flags);
 
-/* Sends len bytes of a file, from offset on, as one message: in frames of 64 KiB, read as they leave.
- * opcode is WS_OPCODE_TEXT or WS_OPCODE_BINARY; with | LIBWEBSOCK_UNCOMPRESSED the message is not
- * compressed. Blocks like a send. Messages that others send meanwhile wait for the end of it (up to
- * max_queued_bytes; libwebsock_send_all_* and topics close a client that has no room for more, as
- * ever); control frames do not wait. fd stays yours; its position does not change. Also fails with
- * EBUSY: another message is being sent in fragments, and this one has more than 64 KiB; ERANGE: the
- * file has fewer bytes; ESPIPE, EBADF, EISDIR and the like: it cannot be read at an offset. Up to
- * here, nothing was sent, nor if what fails is the first 64 KiB. If reading fails later (EIO), or
- * text is not UTF-8 (EILSEQ), the connection is closed with 1011: the message cannot be finished.
- * libwebsock_send_file(3). */
+/* Sends len bytes of a file, from offset on, as one message: in frames of 64 KiB, read as they
+ * leave. opcode is WS_OPCODE_TEXT or WS_OPCODE_BINARY; with | LIBWEBSOCK_UNCOMPRESSED the message
+ * is not compressed. Blocks like a send. Messages that others send meanwhile wait for the end of it
+ * (up to max_queued_bytes; libwebsock_send_all_* and topics close a client that has no room for
+ * more, as ever); control frames do not wait. fd stays yours; its position does not change. Also
+ * fails with EBUSY: another message is being sent in fragments, and this one has more than 64 KiB;
+ * ERANGE: the file has fewer bytes; ESPIPE, EBADF, EISDIR and the like: it cannot be read at an
+ * offset. Up to here, nothing was sent, nor if what fails is the first 64 KiB. If reading fails
+ * later (EIO), or text is not UTF-8 (EILSEQ), the connection is closed with 1011: the message
+ * cannot be finished. libwebsock_send_file(3). */
 int libwebsock_send_file(libwebsock_client_state *client, unsigned int opcode, int fd,
                          unsigned long long offset, unsigned long long len);
 
@@ -747,8 +757,8 @@ size_t libwebsock_topic_subscribers(libwebsock_context *ctx, const char *topic);
 /* Filled in by libwebsock_topic_stats. Set size to sizeof(libwebsock_topic_statistics) first. */
 typedef struct libwebsock_topic_statistics {
     size_t size;
-    unsigned long long epoch;  /* of this log: another one if the topic was dropped meanwhile */
-    unsigned long long offset; /* of the newest message; the first one has 1. 0: there was none */
+    unsigned long long epoch;    /* of this log: another one if the topic was dropped meanwhile */
+    unsigned long long offset;   /* of the newest message; the first one has 1. 0: there was none */
     unsigned long long messages; /* in the log */
     unsigned long long bytes;    /* of memory */
     unsigned long long subscribers;
@@ -811,9 +821,9 @@ int libwebsock_use_backplane(libwebsock_context *ctx, const libwebsock_backplane
 typedef struct libwebsock_delivery {
     size_t size;
     const char *topic;
-    unsigned long long epoch;  /* of the log, not 0. Another one: the log was lost, and begins
-                                * anew */
-    unsigned long long offset; /* of the message; the first one of an epoch has 1 */
+    unsigned long long epoch;   /* of the log, not 0. Another one: the log was lost, and begins
+                                 * anew */
+    unsigned long long offset;  /* of the message; the first one of an epoch has 1 */
     unsigned long long follows; /* the offset of the message before it, if some between them were
                                  * replaced by their keys. 0: offset - 1 */
     /* NULL, an end: the log has been handed over up to offset; what of that has not come is lost.
@@ -852,6 +862,60 @@ int libwebsock_close(libwebsock_client_state *client);
 int libwebsock_close_with_reason(libwebsock_client_state *client, unsigned short code,
                                  const char *reason);
 
+/* Cuts the connection off, without a closing handshake: what was sent and has not left is lost, and
+ * what has come and has not run is not run. Then onclose runs, with close_info->reason why (UTF-8,
+ * of which 123 bytes fit; NULL: "aborted by the program"), which is also logged. In onrequest, the
+ * request gets no answer. Any thread; does not wait. Returns 0, or -1: EINVAL client is NULL;
+ * EILSEQ why is not UTF-8; ENOTCONN the connection has ended. */
+int libwebsock_abort(libwebsock_client_state *client, const char *why);
+
+/* --- Later, and from elsewhere: libwebsock_post(3), libwebsock_after(3) --- */
+
+/* Has fn(client, arg) called on a worker, among the client's events: once what came before has run,
+ * and never at the same time as another callback of the client, not even with concurrent_events. It
+ * may do what a callback may, but for changing the client's callbacks. Posts of one thread run in
+ * order. If the connection ends first, by libwebsock_abort or at the drain deadline for example, fn
+ * may not be called at all: arg stays yours, so free it in onclose, or use libwebsock_post_with,
+ * which calls free_arg(arg) on a worker, once: when fn has returned, or will not be called. Any
+ * thread; does not wait. Returns 0, or -1, and then neither is called: EINVAL client or fn is NULL;
+ * ENOTCONN the connection is not open yet, or has ended; ENOBUFS 65536 posts of this client wait;
+ * ENOMEM. */
+int libwebsock_post(libwebsock_client_state *client,
+                    void (*fn)(libwebsock_client_state *client, void *arg), void *arg);
+int libwebsock_post_with(libwebsock_client_state *client,
+                         void (*fn)(libwebsock_client_state *client, void *arg), void *arg,
+                         void (*free_arg)(void *arg));
+
+/* Has fn(client, arg) called in ms milliseconds (after), or then and whenever so much more time has
+ * passed (every), as libwebsock_post does. client NULL: for the program itself, during
+ * libwebsock_wait; each such timer has a worker of its own while it runs. A timer ends with its
+ * client, before onclose, or with the context's last client when that stops. every does not drift;
+ * if fn is still running, or waits for a worker, when it is due again, that turn is left out.
+ * Returns the timer's number, which no other has for a very long time, or 0: EINVAL ctx or fn is
+ * NULL, the client belongs to another context, ms is negative, or 0 in every; ENOTCONN the client
+ * is not open yet, or has ended; ESHUTDOWN the context has stopped; ENOMEM; EPERM it serves in
+ * another process. */
+unsigned long long libwebsock_after(libwebsock_context *ctx, libwebsock_client_state *client,
+                                    int ms, void (*fn)(libwebsock_client_state *client, void *arg),
+                                    void *arg);
+unsigned long long libwebsock_every(libwebsock_context *ctx, libwebsock_client_state *client,
+                                    int ms, void (*fn)(libwebsock_client_state *client, void *arg),
+                                    void *arg);
+
+/* Both in one: first in first_ms, then every every_ms (0: only once). When the timer is over, and
+ * fn does not run any more, free_arg(arg) is called once, unless it is NULL: on a worker, or in
+ * libwebsock_cancel, or in the function that ends the context. */
+unsigned long long libwebsock_start_timer(libwebsock_context *ctx, libwebsock_client_state *client,
+                                          int first_ms, int every_ms,
+                                          void (*fn)(libwebsock_client_state *client, void *arg),
+                                          void *arg, void (*free_arg)(void *arg));
+
+/* Ends a timer: fn is not called any more. Does not wait: a turn of every that is running goes on.
+ * Any thread, also fn itself. Returns 0, or -1: ENOENT there is no such timer: it has run, or runs
+ * for the last time, or its client has ended; EINVAL ctx is NULL; EPERM it serves in another
+ * process. */
+int libwebsock_cancel(libwebsock_context *ctx, unsigned long long timer);
+
 /* --- Client handles: libwebsock_retain(3) --- */
 
 /* Keeps the handle valid memory, even after onclose and libwebsock_free, until
@@ -859,6 +923,35 @@ int libwebsock_close_with_reason(libwebsock_client_state *client, unsigned short
  * with ENOTCONN. retain returns client. NULL is allowed in both. */
 libwebsock_client_state *libwebsock_retain(libwebsock_client_state *client);
 void libwebsock_release(libwebsock_client_state *client);
+
+/* 1: messages can be sent. 0: it is not open yet, is closing or has ended; also if client is NULL.
+ * It may end at any moment after that. Any thread. */
+int libwebsock_is_open(const libwebsock_client_state *client);
+
+/* A descriptor that becomes readable, and stays so, when the connection has ended: for a thread
+ * that waits in poll(2) for something else on behalf of the client. It belongs to the library: only
+ * poll it. Valid as long as the handle. Any thread. Returns it, or -1: EINVAL client is NULL;
+ * EMFILE, ENFILE or ENOMEM. */
+int libwebsock_gone_fd(libwebsock_client_state *client);
+
+/* Sets client->data. free_data(data) is called, unless it is NULL, when the handle is freed: after
+ * onclose and the last libwebsock_release, on the thread that this happens on; or when this is
+ * called again, for what was set before, unless data is the same. By the client's callbacks, one at
+ * a time. Does nothing if client is NULL. */
+void libwebsock_set_data(libwebsock_client_state *client, void *data,
+                         void (*free_data)(void *data));
+
+/* Which of the context's settings has another value for this client. */
+#define LIBWEBSOCK_LIMIT_MESSAGE 1     /* max_message_payload */
+#define LIBWEBSOCK_LIMIT_FRAME 2       /* max_frame_payload */
+#define LIBWEBSOCK_LIMIT_QUEUED 3      /* max_queued_bytes */
+#define LIBWEBSOCK_LIMIT_IDLE_MS 4     /* idle_timeout_ms */
+#define LIBWEBSOCK_LIMIT_CONCURRENCY 5 /* messages that may run at a time; 1: in order */
+
+/* Only in onrequest or onopen. In onopen, messages that have come already may have got past the old
+ * limit. Returns 0, or -1: EINVAL client is NULL, or which or n is out of range (see the settings);
+ * EPERM this is not its onrequest or onopen. libwebsock_set_limit(3). */
+int libwebsock_set_limit(libwebsock_client_state *client, int which, unsigned long long n);
 
 /* The peer's address as text, "127.0.0.1:54321" or "[::1]:54321" or "unix". Valid as long as
  * the handle. NULL: EINVAL client is NULL. */
@@ -896,12 +989,12 @@ int libwebsock_client_compression(libwebsock_client_state *client,
 int libwebsock_receive(libwebsock_client_state *client, libwebsock_message *msg, int timeout_ms);
 
 /* The same for a part of a message, as onpart would get it. */
-int libwebsock_receive_part(libwebsock_client_state *client, libwebsock_part *part,
-                            int timeout_ms);
+int libwebsock_receive_part(libwebsock_client_state *client, libwebsock_part *part, int timeout_ms);
 
 /* Makes the session's receive, or its next one, fail with EINTR: something else is to be done. Any
- * thread. Does not wait; the session notices at once, its first wake after 100 ms at the latest. Returns 0, or -1: EINVAL client is NULL; EPERM it has no session, or that
- * has not begun or has returned. */
+ * thread. Does not wait; the session notices at once, its first wake after 100 ms at the latest.
+ * Returns 0, or -1: EINVAL client is NULL; EPERM it has no session, or that has not begun or has
+ * returned. */
 int libwebsock_wake(libwebsock_client_state *client);
 
 /* --- Requests: libwebsock_onrequest(3) ---

@@ -36,4 +36,20 @@ int libwebsock_close_with_reason(libwebsock_client_state *client, unsigned short
     return checked([&] { return close_with(client, code, reason); });
 }
 
+int libwebsock_abort(libwebsock_client_state *client, const char *why)
+{
+    return checked([&] {
+        if (!client)
+            return EINVAL;
+        const std::string_view text = why ? why : "aborted by the program";
+        if (!is_valid_utf8(bytes_of(text.data(), text.size())))
+            return EILSEQ;
+        Connection &connection = *Connection::of(client);
+        if (connection.outbox().state() == Outbox::State::ended)
+            return ENOTCONN;
+        connection.abandon(text, Outbox::By::program);
+        return 0;
+    });
+}
+
 } // extern "C"

@@ -34,4 +34,22 @@ const libwebsock_request *libwebsock_client_request(const libwebsock_client_stat
                : nullptr;
 }
 
+int libwebsock_is_open(const libwebsock_client_state *client)
+{
+    return client && Connection::of(client)->outbox().state() == Outbox::State::open ? 1 : 0;
+}
+
+int libwebsock_gone_fd(libwebsock_client_state *client)
+{
+    int fd = -1;
+    (void)checked([&] { return client ? Connection::of(client)->gone_fd(fd) : EINVAL; });
+    return fd;
+}
+
+void libwebsock_set_data(libwebsock_client_state *client, void *data, void (*free_data)(void *))
+{
+    if (client)
+        Connection::of(client)->set_data(data, free_data);
+}
+
 } // extern "C"

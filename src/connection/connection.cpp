@@ -6,6 +6,7 @@
 #include "transport/socket.h"
 
 #include <cerrno>
+#include <climits>
 #include <new>
 
 namespace websock {
@@ -31,7 +32,8 @@ Connection::Connection(Engine &engine, std::unique_ptr<Transport> &transport,
                engine.settings.max_queued_bytes, engine.settings.send_buffer_bytes,
                engine.settings.close_trace_frames},
               engine.dispatcher, engine.flusher, *this),
-      number_(next_number()), peer_(printable_address(peer)), address_(peer)
+      number_(next_number()), peer_(printable_address(peer)), address_(peer),
+      limits_(engine.settings)
 {
     const libwebsock_context &settings = engine.settings;
     handle_.onopen = settings.onopen;
@@ -50,6 +52,12 @@ Connection::Connection(Engine &engine, std::unique_ptr<Transport> &transport,
     handle_.close_info = &ending_.close_info;
     handle_.priv = this;
     owned_transport_ = std::move(transport);
+}
+
+Connection::~Connection()
+{
+    if (free_data_)
+        free_data_(data_);
 }
 
 int Connection::start()
@@ -123,35 +131,88 @@ int Connection::queue_or_close(const Ref<Message> &message)
         inbox_.drop_overflow();
         engine_.log.write(LIBWEBSOCK_LOG_INFO,
                           "%s: closed with 1008: more than %zu bytes wait for it", peer_.c_str(),
-                          engine_.settings.max_queued_bytes);
+                          limits_.queued.load());
     }
     return error;
 }
 
-int Connection::close(uint16_t code, std::string_view reason)
+int Connection::close(uint16_t code, std::string_view reason, Outbox::By by)
 {
-    const int error = outbox_.close(code, reason);
+    const int error = outbox_.close(code, reason, by);
     inbox_.drop_overflow();
     return error;
 }
 
-void Connection::drop(std::string_view reason)
+int Connection::set_limit(int which, uint64_t n)
 {
-    outbox_.drop(reason);
+    if (!outbox_.in_callback() || !may_set_limits_)
+        return EPERM;
+    switch (which) {
+    case LIBWEBSOCK_LIMIT_MESSAGE:
+    case LIBWEBSOCK_LIMIT_FRAME:
+        if (!is_payload_limit(n))
+            return EINVAL;
+        (which == LIBWEBSOCK_LIMIT_FRAME ? limits_.frame : limits_.message) =
+            static_cast<size_t>(n);
+        break;
+    case LIBWEBSOCK_LIMIT_QUEUED:
+        if (n == 0 || n > SIZE_MAX)
+            return EINVAL;
+        limits_.queued = static_cast<size_t>(n);
+        outbox_.limit_queue(static_cast<size_t>(n));
+        break;
+    case LIBWEBSOCK_LIMIT_IDLE_MS:
+        if (n > INT_MAX)
+            return EINVAL;
+        limits_.idle_ms = static_cast<int>(n);
+        break;
+    case LIBWEBSOCK_LIMIT_CONCURRENCY:
+        if (n == 0 || n > INT_MAX)
+            return EINVAL;
+        inbox_.limit_running(static_cast<size_t>(n));
+        break;
+    default:
+        return EINVAL;
+    }
+    limits_.version.fetch_add(1, std::memory_order_release);
+    return 0;
+}
+
+int Connection::start_timer(const Timers::Spec &spec, ProgramFunction &function, uint64_t &number)
+{
+    const Outbox::State state = outbox_.state();
+    if (state == Outbox::State::opening || state == Outbox::State::ended)
+        return ENOTCONN;
+    return engine_.timers.add(spec, function, number);
+}
+
+void Connection::set_data(void *data, ProgramFunction::FreeArg free_data)
+{
+    const auto free_last = free_data_;
+    void *const last = data_;
+    handle_.data = data_ = data;
+    free_data_ = free_data;
+    if (free_last && last != data)
+        free_last(last);
+}
+
+void Connection::drop(std::string_view reason, Outbox::By by)
+{
+    outbox_.drop(reason, by);
     inbox_.cut_off();
     hook_.abandon();
 }
 
-void Connection::abandon(std::string_view reason)
+void Connection::abandon(std::string_view reason, Outbox::By by)
 {
     inbox_.discard();
-    drop(reason);
+    drop(reason, by);
 }
 
 void Connection::go_away()
 {
     if (outbox_.state() == Outbox::State::opening)
-        drop("the server is stopping");
+        drop("the server is stopping", Outbox::By::program);
     else
         (void)close(WS_CLOSE_GOING_AWAY, "");
 }

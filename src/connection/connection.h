@@ -12,11 +12,14 @@
 // the Engine, so a handle may outlive it.
 #pragma once
 
+#include "connection/client_limits.h"
 #include "connection/ending.h"
+#include "connection/gone_signal.h"
 #include "connection/inflation.h"
 #include "connection/reading.h"
 #include "connection/request_hook.h"
 #include "connection/session.h"
+#include "dispatch/timers.h"
 #include "inbox/inbox.h"
 #include "outbox/outbox.h"
 #include "protocol/assembly.h"
@@ -27,7 +30,7 @@ namespace websock {
 
 struct Engine;
 
-class Connection final : public Outbox::Owner
+class Connection final : public Outbox::Owner, public Timers::Owner
 {
   public:
     // Takes the transport over, unless it throws std::bad_alloc.
@@ -49,7 +52,8 @@ class Connection final : public Outbox::Owner
 
     // For the API; errno values.
     Outbox &outbox() { return outbox_; }
-    int close(uint16_t code, std::string_view reason); // see Outbox::close
+    int close(uint16_t code, std::string_view reason, // see Outbox::close
+              Outbox::By by = Outbox::By::program);
     RequestHook &hook() { return hook_; }
     uint64_t number() const { return number_; } // no other connection of this process has it
     const Request &request() const { return request_; }
@@ -59,10 +63,17 @@ class Connection final : public Outbox::Owner
     const libwebsock_tls_info *public_tls() const { return tls_ ? &public_tls_ : nullptr; }
     int queue_or_close(const Ref<Message> &message); // of send_all; see Outbox::queue_or_close
 
+    // Has the call run among the client's events. 0, or what libwebsock_post fails with.
+    int post(Call &call, size_t most_waiting);
+    int start_timer(const Timers::Spec &spec, ProgramFunction &function, uint64_t &number);
+    void set_data(void *data, ProgramFunction::FreeArg free_data);
+    int gone_fd(int &fd) { return gone_.fd(fd); }
+    int set_limit(int which, uint64_t n);
+
     // Cuts the connection off. Events that were received before still run, then onclose.
-    void drop(std::string_view reason);
+    void drop(std::string_view reason, Outbox::By by = Outbox::By::library);
     // Cuts it off. Only the callback that is running now ends, then onclose runs.
-    void abandon(std::string_view reason);
+    void abandon(std::string_view reason, Outbox::By by = Outbox::By::library);
     // The server stops: 1001 for an open connection, the end for others.
     void go_away();
 
@@ -73,6 +84,7 @@ class Connection final : public Outbox::Owner
     void expired() noexcept override { drop("the peer did not answer our Close frame"); }
     void resume_callbacks() noexcept override;
     void notify() noexcept override;
+    bool take(Call &call) noexcept override { return post(call, SIZE_MAX) == 0; }
     // For the API; errno values. By the session's thread, or it fails. event is what has come, or
     // nullptr at the end of the connection.
     int receive(bool in_parts, const Event *&event, int timeout_ms) EXCLUDES(session_mutex_);
@@ -91,7 +103,7 @@ class Connection final : public Outbox::Owner
     static constexpr size_t kMostParts = 1024 * 1024; // bytes that wait for onpart
 
     Connection(Engine &engine, std::unique_ptr<Transport> &transport, const sockaddr_storage &peer);
-    ~Connection() = default;
+    ~Connection();
     friend class Registry;
 
     // connection.cpp
@@ -114,10 +126,11 @@ class Connection final : public Outbox::Owner
     // connection_reading.cpp
     enum class Next { data, timed_out, woken, ended };
     enum class Read { bytes, timed_out, woken, ended };
-    Reading begin_reading() const;
+    Reading begin_reading();
     Next next_data(Reading &reading, Decoded &data, TimePoint deadline);
     Next wait_for_more(Reading &reading, size_t frame_len, TimePoint deadline);
     bool survives_silence(Reading &reading);
+    void take_limits(Reading &reading);
     bool decide_on_parts(Decoder &decoder);
     void deliver_parts(Decoder &decoder, bool parts);
     Read read_more(size_t frame_len, int timeout_ms);
@@ -187,6 +200,8 @@ class Connection final : public Outbox::Owner
     bool end_batch(const Inbox::Taken &taken);
     void run_event(const Event &event) noexcept;
     void call_back(const Event &event);
+    void call_onrequest();
+    void call_onopen();
     void call_onpart(const Event &event, uint64_t offset, uint64_t len);
     void call_with_frame(const Event &event);
     void give_notice();
@@ -242,15 +257,25 @@ class Connection final : public Outbox::Owner
     bool upgraded_ = false; // the 101 has left
     Ending ending_;
 
+    ClientLimits limits_;
+    // Set once onopen has returned; before that, it may still change them.
+    std::atomic<bool> limits_are_final_{false};
+
     std::atomic<bool> is_late_{false}; // the current run takes long; set by the monitor
 
     // The workers' alone, one after the other:
-    bool opened_ = false; // onopen was called
+    bool opened_ = false;         // onopen was called
+    bool may_set_limits_ = false; // onrequest or onopen runs
     // Not with concurrent_events: a batch that waits until the client has read, and the events
     // of it that have not run.
     Inbox::Taken suspended_;
     std::vector<Event> not_run_;
 
+    // The callbacks' and set_data()'s, one after the other:
+    void *data_ = nullptr;
+    ProgramFunction::FreeArg free_data_ = nullptr;
+
+    GoneSignal gone_;
     Registry::Entry entry_; // guarded by the registry's lock
 };
 

@@ -15,12 +15,17 @@ namespace {
 constexpr int kGoodbyeMs = 1000; // for a peer that has nothing left to do but to close
 constexpr int kAnswersMs = 1000; // our Close waits so long for the callbacks of what came before it
 
+static_assert(static_cast<int>(Outbox::By::peer) == LIBWEBSOCK_ENDED_BY_PEER &&
+              static_cast<int>(Outbox::By::program) == LIBWEBSOCK_ENDED_BY_PROGRAM &&
+              static_cast<int>(Outbox::By::library) == LIBWEBSOCK_ENDED_BY_LIBRARY);
+
 // What a peer reports when something has gone wrong: 1002 to 1015, but for "no code".
 bool is_bad(unsigned code) { return code >= 1002 && code < 3000 && code != 1005; }
 
 libwebsock_close_info close_info(uint16_t code, std::string_view reason)
 {
-    libwebsock_close_info info{.code = code, .reason = {}};
+    libwebsock_close_info info{};
+    info.code = code;
     const std::span<const uint8_t> text(reinterpret_cast<const uint8_t *>(reason.data()),
                                         reason.size());
     reason.copy(info.reason, utf8_prefix(text, sizeof info.reason - 1));
@@ -49,7 +54,8 @@ bool Connection::take_close(const ClosePayload &close_frame)
     }
     let_answers_go_first();
     // RFC 6455 5.5.1: "... the endpoint MUST send a Close frame in response."
-    (void)outbox_.close(close_frame.code, "", false); // no effect if ours was sent first
+    (void)outbox_.close(close_frame.code, "", Outbox::By::peer,
+                        false); // no effect if ours was sent first
     ending_ = {.by = Ending::peer_close,
                .peer_is_told = true,
                .log_level = is_bad(close_frame.code) ? LIBWEBSOCK_LOG_INFO : LIBWEBSOCK_LOG_DEBUG,
@@ -63,7 +69,7 @@ void Connection::fail(uint16_t code, std::string_view reason)
 {
     Ending failed{.peer_is_told = true, .reason = std::to_string(code).append(": ").append(reason)};
     let_answers_go_first();
-    if (outbox_.close(code, reason, false) == ENOMEM)
+    if (outbox_.close(code, reason, Outbox::By::library, false) == ENOMEM)
         return outbox_.drop(reason);
     ending_ = std::move(failed);
 }
@@ -93,6 +99,7 @@ void Connection::finish() noexcept
     // Before onclose, and for good: the outbox is not open any more.
     if (Source *const source = outbox_.source())
         source->end();
+    gone_.send();
     // A peer that never became a client has no callback to come, and should not wait for a worker.
     if (!upgraded_ && inbox_.idle())
         side_is_done();
@@ -134,8 +141,20 @@ void Connection::find_close_info() noexcept
 {
     if (!ending_.peer_is_told)
         find_who_cut_off();
+    libwebsock_close_info &info = ending_.close_info;
     if (ending_.by != Ending::peer_close)
-        ending_.close_info = close_info(WS_CLOSE_DIRTY, ending_.reason);
+        info = close_info(WS_CLOSE_DIRTY, ending_.reason);
+    Outbox::End end;
+    try {
+        outbox_.get_end(end);
+        (void)end.reason.copy(info.sent_reason, sizeof info.sent_reason - 1);
+    } catch (const std::bad_alloc &) {
+        // It has no reason then.
+    }
+    info.sent_code = end.code;
+    if (end.by == Outbox::By::nobody)
+        end.by = ending_.by == Ending::us ? Outbox::By::library : Outbox::By::peer;
+    info.ended_by = static_cast<int>(end.by);
 }
 
 // Fills in what onclose sees, and writes the line of the log. An error is explained by the last

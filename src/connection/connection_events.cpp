@@ -15,7 +15,7 @@ namespace websock {
 void Connection::run(Progress &progress, std::vector<uint8_t> &spare) noexcept
 {
     // With concurrent_events other workers may be in a batch of their own.
-    const bool in_order = engine_.settings.concurrent_events == 0;
+    const bool in_order = !inbox_.is_concurrent();
     if (!in_order && pause_if_backed_up())
         return;
     std::array<Event, kBatch> events;
@@ -46,7 +46,7 @@ void Connection::run(Progress &progress, std::vector<uint8_t> &spare) noexcept
 // What is to be run: the rest of a batch that was suspended, or else a new one.
 Inbox::Taken Connection::take_batch(std::array<Event, kBatch> &events, std::span<Event> &batch)
 {
-    if (engine_.settings.concurrent_events == 0 && suspended_.count > 0) {
+    if (!inbox_.is_concurrent() && suspended_.count > 0) {
         Inbox::Taken suspended = std::exchange(suspended_, {});
         batch = std::span(events).first(not_run_.size());
         std::move(not_run_.begin(), not_run_.end(), batch.begin());
@@ -74,6 +74,10 @@ void Connection::run_batch(std::span<Event> batch, Progress &progress) noexcept
         const bool pauses = is_late_.load(std::memory_order_relaxed) || outbox_.is_backed_up();
         if (pauses && !batch.empty() && keep_for_later(batch))
             return;
+    }
+    for (const Event &event : batch) { // discarded
+        if (event.kind == Event::call)
+            event.called().drop();
     }
 }
 
@@ -114,7 +118,7 @@ bool Connection::pause_if_backed_up()
 
 void Connection::resume_callbacks() noexcept
 {
-    if (engine_.settings.concurrent_events == 0 || inbox_.go_on())
+    if (!inbox_.is_concurrent() || inbox_.go_on())
         engine_.dispatcher.post(*this);
 }
 
@@ -122,6 +126,22 @@ void Connection::notify() noexcept
 {
     if (inbox_.put_notice())
         engine_.dispatcher.post(*this);
+}
+
+int Connection::post(Call &call, size_t most_waiting)
+{
+    switch (inbox_.put_call(call, most_waiting)) {
+    case Inbox::PutCall::early_or_late:
+        return ENOTCONN;
+    case Inbox::PutCall::full:
+        return ENOBUFS;
+    case Inbox::PutCall::schedule:
+        engine_.dispatcher.post(*this);
+        return 0;
+    case Inbox::PutCall::done:
+        return 0;
+    }
+    return 0;
 }
 
 void Connection::late() noexcept
@@ -143,6 +163,7 @@ void Connection::run_event(const Event &event) noexcept
     } catch (...) {
         log_thrown("not a std::exception");
     }
+    may_set_limits_ = false;
     hook_.finish(500);
     (void)close(WS_CLOSE_UNEXPECTED_ERROR, "");
 }
@@ -151,14 +172,9 @@ void Connection::call_back(const Event &event)
 {
     switch (event.kind) {
     case Event::request:
-        hook_.begin();
-        return hook_.finish(engine_.settings.onrequest(&handle_, &public_request_));
+        return call_onrequest();
     case Event::open:
-        opened_ = true;
-        engine_.registry.count_opened();
-        if (handle_.onopen)
-            handle_.onopen(&handle_);
-        return;
+        return call_onopen();
     case Event::message: {
         libwebsock_message message{.opcode = static_cast<unsigned>(event.opcode),
                                    .payload_len = event.payload_len,
@@ -176,11 +192,34 @@ void Connection::call_back(const Event &event)
         return call_with_frame(event);
     case Event::notice:
         return give_notice();
+    case Event::call:
+        return event.called().run(&handle_);
     case Event::closed:
+        engine_.timers.forget(*this);
         if (opened_ && handle_.onclose)
             handle_.onclose(&handle_);
         return;
     }
+}
+
+void Connection::call_onrequest()
+{
+    hook_.begin();
+    may_set_limits_ = true;
+    const int returned = engine_.settings.onrequest(&handle_, &public_request_);
+    may_set_limits_ = false;
+    hook_.finish(returned);
+}
+
+void Connection::call_onopen()
+{
+    opened_ = true;
+    engine_.registry.count_opened();
+    may_set_limits_ = true;
+    if (handle_.onopen)
+        handle_.onopen(&handle_);
+    may_set_limits_ = false;
+    limits_are_final_.store(true, std::memory_order_release);
 }
 
 void Connection::call_onpart(const Event &event, uint64_t offset, uint64_t len)
@@ -203,7 +242,8 @@ void Connection::call_with_frame(const Event &event)
     if (event.kind == Event::too_large) {
         if (handle_.onframetoolarge)
             handle_.onframetoolarge(&handle_, &frame);
-        (void)close(WS_CLOSE_MESSAGE_TOO_BIG, "frame too large"); // unless the callback has closed
+        // Unless the callback has closed.
+        (void)close(WS_CLOSE_MESSAGE_TOO_BIG, "frame too large", Outbox::By::library);
         return;
     }
     if (handle_.control_callback)

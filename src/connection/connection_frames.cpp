@@ -144,7 +144,7 @@ void Connection::take_too_large(const Decoded &frame)
 Ref<Chunk> Connection::chunk_for_event()
 {
     const Ref<Chunk> &chunk = buffer_.chunk();
-    const bool in_order = engine_.settings.concurrent_events == 0;
+    const bool in_order = !inbox_.is_concurrent();
     if (in_order && !new_events_.empty() && new_events_.back().chunk.get() == chunk.get())
         return std::move(new_events_.back().chunk);
     return chunk;

@@ -14,6 +14,7 @@ namespace websock {
 namespace {
 
 constexpr size_t kLargeMessage = 16 * 1024; // of fragments, or inflated
+constexpr int kLookAtLimitsMs = 1000;       // how often, while onopen may still change them
 
 bool begins_message(uint8_t first_byte)
 {
@@ -23,15 +24,26 @@ bool begins_message(uint8_t first_byte)
 
 } // namespace
 
-Reading Connection::begin_reading() const
+Reading Connection::begin_reading()
 {
-    const libwebsock_context &settings = engine_.settings;
+    Reading reading({}, inflation_ != nullptr);
+    take_limits(reading);
+    return reading;
+}
+
+void Connection::take_limits(Reading &reading)
+{
+    reading.limits_version = limits_.version.load(std::memory_order_acquire);
+    reading.decoder.limit({limits_.frame, limits_.message});
+    if (inflation_ && !reading.decoder.delivers_parts())
+        inflation_->inflater.limit(limits_.message);
     // The peer is pinged after half of the time it may be silent for.
-    const int silence_ms =
-        settings.idle_timeout_ms == 0 ? -1 : std::max(1, settings.idle_timeout_ms / 2);
-    return {{settings.max_frame_payload, settings.max_message_payload},
-            inflation_ != nullptr,
-            silence_ms};
+    const int idle_ms = limits_.idle_ms;
+    reading.silence_ms = idle_ms == 0 ? -1 : std::max(1, idle_ms / 2);
+    if (reading.limits_version == 0)
+        return;
+    inbox_.limit(parts_ == Parts::yes ? std::min<size_t>(limits_.queued, kMostParts)
+                                      : limits_.queued.load());
 }
 
 // The bytes of the data are unread until this is called again.
@@ -44,6 +56,8 @@ Connection::Next Connection::next_data(Reading &reading, Decoded &data, TimePoin
             if (const Next next = queue_events_of_session(deadline); next != Next::data)
                 return next;
         }
+        if (reading.limits_version != limits_.version.load(std::memory_order_acquire))
+            take_limits(reading);
         if (parts_ == Parts::undecided && !decide_on_parts(decoder))
             return Next::ended;
         data = decoder.decode(buffer_.unread());
@@ -89,6 +103,8 @@ Connection::Next Connection::wait_for_more(Reading &reading, size_t frame_len, T
         fail(WS_CLOSE_POLICY_VIOLATION, "message took too long");
         return Next::ended;
     }
+    if (!limits_are_final_.load(std::memory_order_acquire))
+        timeout_ms = timeout_ms < 0 ? kLookAtLimitsMs : std::min(timeout_ms, kLookAtLimitsMs);
     if (deadline != kNever) {
         const int left_ms = ms_until(deadline);
         if (left_ms == 0 && reading.has_waited)
@@ -137,7 +153,7 @@ bool Connection::decide_on_parts(Decoder &decoder)
     }
     parts_ = handle_.onpart ? Parts::yes : Parts::no;
     if (parts_ == Parts::yes) {
-        inbox_.limit(std::min(engine_.settings.max_queued_bytes, kMostParts));
+        inbox_.limit(std::min<size_t>(limits_.queued, kMostParts));
         deliver_parts(decoder, true);
     }
     return true;
@@ -147,7 +163,7 @@ void Connection::deliver_parts(Decoder &decoder, bool parts)
 {
     decoder.deliver_parts(parts);
     if (inflation_)
-        inflation_->inflater.limit(parts ? UINT64_MAX : engine_.settings.max_message_payload);
+        inflation_->inflater.limit(parts ? UINT64_MAX : limits_.message.load());
 }
 
 // Called after each half of idle_timeout_ms without a byte. False: the peer is given up.
@@ -159,7 +175,7 @@ bool Connection::survives(Silence &silence)
         outbox_.ping();
     if (verdict != Silence::Verdict::dead)
         return true;
-    outbox_.drop("silent for " + std::to_string(engine_.settings.idle_timeout_ms) + " ms");
+    outbox_.drop("silent for " + std::to_string(limits_.idle_ms) + " ms");
     return false;
 }
 

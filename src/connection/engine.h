@@ -10,6 +10,7 @@
 #include "dispatch/heap_trimmer.h"
 #include "dispatch/log.h"
 #include "dispatch/thread_cache.h"
+#include "dispatch/timers.h"
 #include "protocol/message.h"
 #include "transport/handshake_gate.h"
 
@@ -45,6 +46,7 @@ struct Engine {
     HeapTrimmer trimmer{dispatcher};
     CompressionTrimmer compression{dispatcher};
     Flusher flusher;
+    Timers timers{dispatcher, log};
     Dispatcher dispatcher; // last: its threads use the others
 };
 

@@ -10,17 +10,15 @@
 namespace websock {
 
 struct Reading {
-    Reading(const FrameLimits &limits, bool compression, int most_silence_ms)
-        : decoder(limits, compression), silence_ms(most_silence_ms)
-    {
-    }
+    Reading(const FrameLimits &limits, bool compression) : decoder(limits, compression) {}
 
     Decoder decoder;
     Silence silence;
-    const int silence_ms;    // after so long without a byte, the peer is looked at; -1: never
-    int silent_ms = 0;       // of that, so much was waited for in vain
-    size_t in_use = 0;       // unread bytes, in front, that were handed out
-    bool has_waited = false; // for bytes, since the session's receive began
+    int silence_ms = -1;         // after so long without a byte, the peer is looked at; -1: never
+    int silent_ms = 0;           // of that, so much was waited for in vain
+    size_t in_use = 0;           // unread bytes, in front, that were handed out
+    unsigned limits_version = 0; // of the ClientLimits that count
+    bool has_waited = false;     // for bytes, since the session's receive began
 };
 
 } // namespace websock

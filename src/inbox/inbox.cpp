@@ -27,6 +27,22 @@ void Inbox::limit(size_t max_bytes)
     max_bytes_ = max_bytes;
 }
 
+void Inbox::limit_running(size_t most)
+{
+    Lock lock(mutex_);
+    new_most_running_ = most;
+    if (running_ == 0)
+        take_new_limit();
+}
+
+void Inbox::take_new_limit()
+{
+    if (new_most_running_ == 0)
+        return;
+    most_running_ = std::exchange(new_most_running_, 0);
+    concurrent_.store(most_running_ > 1, std::memory_order_relaxed);
+}
+
 Inbox::Put Inbox::put(std::vector<Event> &events, TimePoint deadline)
 {
     Lock lock(mutex_);
@@ -42,6 +58,8 @@ Inbox::Put Inbox::put(std::vector<Event> &events, TimePoint deadline)
         return Put::cut;
     }
     make_room(events.size());
+    put_ += events.size();
+    takes_calls_ = takes_calls_ || events.front().kind == Event::open;
     bytes_ += events.size() * kEventCost;
     for (const Event &event : events)
         bytes_ += event.chunk && event.chunk->add_holder() ? event.chunk->cost() : 0;
@@ -82,6 +100,7 @@ bool Inbox::put_closed()
 {
     Lock lock(mutex_);
     closed_ = true;
+    takes_calls_ = false;
     return claim_post();
 }
 
@@ -94,11 +113,26 @@ bool Inbox::put_notice()
     return claim_post();
 }
 
+Inbox::PutCall Inbox::put_call(Call &call, size_t most)
+{
+    Lock lock(mutex_);
+    if (!takes_calls_)
+        return PutCall::early_or_late;
+    if (calls_.size() >= most)
+        return PutCall::full;
+    calls_.push(call, put_);
+    return claim_post() ? PutCall::schedule : PutCall::done;
+}
+
 void Inbox::wait_until_run(TimePoint deadline)
 {
     Lock lock(mutex_);
+    const uint64_t calls_before = calls_over_ + calls_.size() + (call_runs_ ? 1 : 0);
+    const auto some_are_left = [&]() REQUIRES(mutex_) {
+        return !empty() || (running_ > 0 && !call_runs_) || calls_over_ < calls_before;
+    };
     bool in_time = true;
-    while ((!empty() || running_ > 0) && !cut_off_ && in_time)
+    while (some_are_left() && !cut_off_ && in_time)
         in_time = wait_for_room(deadline);
 }
 
@@ -135,6 +169,7 @@ void Inbox::discard()
     }
     queue_.clear();
     head_ = 0;
+    taken_ = put_;
     notice_ = false;
     room_.broadcast();
 }
@@ -142,13 +177,13 @@ void Inbox::discard()
 // How many may begin now, up to most.
 size_t Inbox::runnable(size_t most) const
 {
-    if (notice_is_next())
+    if (notice_is_next() || call_is_next())
         return running_ == 0 ? 1 : 0;
     if (empty() || exclusive(queue_[head_]))
         return running_ == 0 && (!empty() || closed_) ? 1 : 0;
     if (exclusive_running_)
         return 0;
-    most = std::min({most, most_running_ - running_, queue_.size() - head_});
+    most = std::min({most, most_running_ - running_, queue_.size() - head_, until_call()});
     size_t count = 1;
     while (count < most && !exclusive(queue_[head_ + count]))
         ++count;
@@ -184,31 +219,29 @@ Inbox::Taken Inbox::take(std::span<Event> into)
     --posted_;
     if (runnable(1) == 0)
         return {};
-    if (const bool is_notice = notice_is_next(); is_notice || empty()) {
-        into[0] = {.kind = is_notice ? Event::notice : Event::closed};
-        over_ = !is_notice;
-        (is_notice ? notice_ : closed_) = false;
-        exclusive_running_ = true;
-        running_ = 1;
-        return {.count = 1};
-    }
+    if (notice_is_next() || call_is_next() || empty())
+        return take_alone(into[0]);
     exclusive_running_ = exclusive(queue_[head_]);
     Taken taken;
     uint64_t payload = 0;
-    const size_t most = concurrent_ ? 1 : into.size();
-    while (taken.count < most && !empty() && payload < kTakenPayload) {
+    const size_t most = is_concurrent() ? 1 : std::min(into.size(), until_call());
+    // onopen runs alone: what comes behind it may be to run at the same time.
+    for (bool is_open = false;
+         taken.count < most && !empty() && payload < kTakenPayload && !is_open;) {
         Event &event = into[taken.count++] = std::move(queue_[head_++]);
-        opened_ = opened_ || event.kind == Event::open;
+        is_open = event.kind == Event::open;
+        opened_ = opened_ || is_open;
         payload += event.kind == Event::part ? event.part_len
                    : event.payload           ? event.payload_len
                                              : 0;
         taken.bytes += kEventCost;
-        if (concurrent_)
+        if (is_concurrent())
             taken.chunk = event.chunk;
         else if (event.chunk && event.chunk->remove_holder()) // those before it are taken too
             taken.bytes += event.chunk->cost();
     }
     running_ += taken.count;
+    taken_ += taken.count;
     // The last one may share a chunk that an event still queued holds for it. discard() would
     // drop that event while this one runs, so it gets a reference of its own.
     if (Event &last = into[taken.count - 1]; last.payload && !last.chunk) {
@@ -230,12 +263,31 @@ Inbox::Taken Inbox::take(std::span<Event> into)
     return taken;
 }
 
+// What is not in the queue: a notice, a call, or the last event.
+Inbox::Taken Inbox::take_alone(Event &into)
+{
+    exclusive_running_ = true;
+    running_ = 1;
+    if (notice_is_next()) {
+        into = {.kind = Event::notice};
+        notice_ = false;
+    } else if (call_is_next()) {
+        call_runs_ = true;
+        into = {.kind = Event::call, .payload = reinterpret_cast<uint8_t *>(&calls_.pop())};
+    } else {
+        into = {.kind = Event::closed};
+        closed_ = false;
+        over_ = true;
+    }
+    return {.count = 1};
+}
+
 size_t Inbox::waiting()
 {
     Lock lock(mutex_);
     // One of those that were taken runs, and which is not known; with concurrent_, each does.
-    const size_t taken = concurrent_ || running_ == 0 ? 0 : running_ - 1;
-    return queue_.size() - head_ + taken + (notice_ ? 1 : 0) + (closed_ ? 1 : 0);
+    const size_t taken = is_concurrent() || running_ == 0 ? 0 : running_ - 1;
+    return queue_.size() - head_ + taken + calls_.size() + (notice_ ? 1 : 0) + (closed_ ? 1 : 0);
 }
 
 bool Inbox::finished(const Taken &events)
@@ -246,6 +298,9 @@ bool Inbox::finished(const Taken &events)
         bytes_ -= events.chunk->cost();
     running_ -= events.count;
     exclusive_running_ = false;
+    calls_over_ += std::exchange(call_runs_, false) ? 1 : 0;
+    if (running_ == 0)
+        take_new_limit();
     if (empty() && running_ == 0)
         idle_.store(true, std::memory_order_release);
     if (waited_for_)

@@ -4,12 +4,16 @@
 //
 // Exclusive events run alone: all of them or, with concurrent_events, all but messages.
 //
+// Beside the queue, other threads put in notices and calls, which take no memory here. A call is
+// taken when all has been taken that was there before it.
+//
 // What counts is the memory that events keep: a place in the queue each, and each chunk whole,
 // once, from the first event put in that holds it to the last one finished.
 #pragma once
 
 #include "base/buffer.h"
 #include "base/lock.h"
+#include "dispatch/call.h"
 #include "protocol/frame.h"
 
 #include <algorithm>
@@ -22,8 +26,8 @@ namespace websock {
 
 // What a callback is to be called for. Made by the connection's thread, run by a worker.
 struct Event {
-    // closed is the last one: onclose. notice: see Inbox::put_notice().
-    enum Kind : uint8_t { request, open, message, part, too_large, control, notice, closed };
+    // closed is the last one: onclose. notice, call: see Inbox::put_notice() and put_call().
+    enum Kind : uint8_t { request, open, message, part, too_large, control, notice, call, closed };
     Kind kind = closed;
     bool fin = true;
     Opcode opcode = Opcode::text;
@@ -31,6 +35,9 @@ struct Event {
     uint64_t payload_len = 0;
     uint8_t *payload = nullptr; // in chunk; NUL-terminated, but for a part; nullptr: there is none
     Ref<Chunk> chunk{};
+
+    // call: it is to be run or dropped. It has payload's place, for events are to be small.
+    Call &called() const { return *reinterpret_cast<Call *>(payload); }
 };
 
 class Inbox
@@ -45,11 +52,15 @@ class Inbox
     {
     }
 
-    // From now on: max_bytes. By the connection's thread.
+    // From now on: max_bytes.
     void limit(size_t max_bytes) EXCLUDES(mutex_);
+    // Once nothing runs: how many messages may run at a time; 1: everything runs in order.
+    void limit_running(size_t most) EXCLUDES(mutex_);
+    // Does not change while anything runs.
+    bool is_concurrent() const { return concurrent_.load(std::memory_order_relaxed); }
 
-    // Nothing is queued and nothing runs but a notice, if at all; what has run happened before
-    // this. Stays so until the connection's thread puts something in.
+    // Nothing is queued and nothing runs but notices and calls, if at all; what has run happened
+    // before this. Stays so until the connection's thread puts something in.
     bool idle() const { return idle_.load(std::memory_order_acquire); }
 
     // Moves the events in, and leaves none. Waits first while max_bytes are queued, at most until
@@ -71,12 +82,19 @@ class Inbox
     // must be posted.
     bool put_notice() EXCLUDES(mutex_);
 
+    // Puts in a call, from when the open event has been put in until the last one is, and if fewer
+    // than most wait. Any thread. schedule: the connection must be posted. Otherwise the call stays
+    // the caller's: early_or_late, full.
+    enum class PutCall { done, schedule, early_or_late, full };
+    PutCall put_call(Call &call, size_t most) EXCLUDES(mutex_);
+
     // Called instead of take(), by a run() that is to take nothing now: nothing is posted until
     // go_on(), which is true if the connection must be posted.
     void pause() EXCLUDES(mutex_);
     bool go_on() EXCLUDES(mutex_);
 
-    // Waits until all events that were put in have run, at most until deadline.
+    // Waits until all events and calls that were put in before this have run, at most until
+    // deadline. By the thread that puts events in.
     void wait_until_run(TimePoint deadline) EXCLUDES(mutex_);
 
     // From now on put() does not wait, and drops what there is no room for: our Close has been
@@ -85,7 +103,8 @@ class Inbox
 
     // Ends the waiting in put() and wait_until_run(), now and later.
     void cut_off() EXCLUDES(mutex_);
-    // The same, and nothing that waits is run any more but the last event.
+    // The same, and nothing that waits is run any more but the last event. Calls are taken all the
+    // same, to be dropped.
     void discard() EXCLUDES(mutex_);
     bool is_discarded() const { return discarded_.load(std::memory_order_relaxed); }
 
@@ -108,8 +127,9 @@ class Inbox
   private:
     bool exclusive(const Event &event) const
     {
-        return !concurrent_ || event.kind != Event::message;
+        return !is_concurrent() || event.kind != Event::message;
     }
+    void take_new_limit() REQUIRES(mutex_);
     void make_room(size_t count) REQUIRES(mutex_);
     size_t runnable(size_t most) const REQUIRES(mutex_);
     bool claim_post() REQUIRES(mutex_);
@@ -120,6 +140,13 @@ class Inbox
     }
     bool empty() const REQUIRES(mutex_) { return head_ == queue_.size(); }
     bool notice_is_next() const REQUIRES(mutex_) { return notice_ && opened_; }
+    bool call_is_next() const REQUIRES(mutex_) { return calls_.behind() <= taken_; }
+    // How many events of queue_ come before that.
+    size_t until_call() const REQUIRES(mutex_)
+    {
+        return static_cast<size_t>(std::min<uint64_t>(calls_.behind() - taken_, SIZE_MAX));
+    }
+    Taken take_alone(Event &into) REQUIRES(mutex_);
 
     // In this order, so that what every event needs lies together.
     Mutex mutex_;
@@ -128,7 +155,13 @@ class Inbox
     size_t bytes_ GUARDED_BY(mutex_) = 0;   // of the events queued or running
     size_t running_ GUARDED_BY(mutex_) = 0; // events taken and not finished
     bool exclusive_running_ GUARDED_BY(mutex_) = false;
-    size_t posted_ GUARDED_BY(mutex_) = 0;   // posts that no take() or pause() has answered
+    size_t posted_ GUARDED_BY(mutex_) = 0;  // posts that no take() or pause() has answered
+    uint64_t put_ GUARDED_BY(mutex_) = 0;   // events, ever, into queue_
+    uint64_t taken_ GUARDED_BY(mutex_) = 0; // of these
+    CallQueue calls_ GUARDED_BY(mutex_);
+    bool call_runs_ GUARDED_BY(mutex_) = false;
+    uint64_t calls_over_ GUARDED_BY(mutex_) = 0; // have run, or were dropped
+    bool takes_calls_ GUARDED_BY(mutex_) = false;
     bool closed_ GUARDED_BY(mutex_) = false; // the last event is put in, and not taken yet
     bool notice_ GUARDED_BY(mutex_) = false; // is put in, and not taken yet
     bool opened_ GUARDED_BY(mutex_) = false; // the open event has been taken
@@ -139,8 +172,9 @@ class Inbox
     bool waited_for_ GUARDED_BY(mutex_) = false; // the connection's thread waits for room_
     std::atomic<bool> idle_{true};               // this and the next are written under mutex_
     std::atomic<bool> discarded_{false};
-    const bool concurrent_;
-    const size_t most_running_;
+    std::atomic<bool> concurrent_; // written under mutex_
+    size_t most_running_ GUARDED_BY(mutex_);
+    size_t new_most_running_ GUARDED_BY(mutex_) = 0; // once nothing runs; 0: no other
     size_t max_bytes_ GUARDED_BY(mutex_);
     Cond room_; // there is room again, all have run, or nobody is to wait any more
 };

@@ -90,7 +90,7 @@ int Outbox::queue_or_close(const Ref<Message> &message)
     Departing out(*message, window_bits_);
     const int error = queue_locked(out, &message);
     if (error == ENOBUFS)
-        (void)close_locked(1008, "does not read what it is sent", true);
+        (void)close_locked(1008, "does not read what it is sent", By::library, true);
     return error;
 }
 
@@ -134,10 +134,7 @@ int Outbox::queue_locked(Departing &out, const Ref<Message> *shared)
 }
 
 // How many more bytes may wait for the peer.
-size_t Outbox::room() const
-{
-    return std::max(limits_.max_queued_bytes, queued_bytes()) - queued_bytes();
-}
+size_t Outbox::room() const { return std::max(max_queued_bytes_, queued_bytes()) - queued_bytes(); }
 
 bool Outbox::fits_batch(size_t size) const
 {
@@ -233,20 +230,23 @@ int Outbox::keep_behind_fragments(Frame frame)
     return 0;
 }
 
-int Outbox::close(uint16_t code, std::string_view reason, bool expires)
+int Outbox::close(uint16_t code, std::string_view reason, By by, bool expires)
 {
     Lock lock(mutex_);
-    return state() == State::open ? close_locked(code, reason, expires) : ENOTCONN;
+    return state() == State::open ? close_locked(code, reason, by, expires) : ENOTCONN;
 }
 
 // Without memory for the Close frame the connection is cut off: it must not stay open.
-int Outbox::close_locked(uint16_t code, std::string_view reason, bool expires)
+int Outbox::close_locked(uint16_t code, std::string_view reason, By by, bool expires)
 {
+    note_end(by);
     std::array<uint8_t, kMaxControlPayload> payload;
     const size_t len = encode_close(payload.data(), code, reason);
     try {
         add_pong_and_ping(queue_);
         add_control(queue_, Opcode::close, std::span(payload).first(len));
+        end_.code = code;
+        end_.reason.assign(payload.begin() + std::min<size_t>(len, 2), payload.begin() + len);
     } catch (const std::bad_alloc &) {
         fail(ENOMEM);
         return ENOMEM;

@@ -60,8 +60,9 @@ class Outbox final : private Flusher::Blocked
     // owner expires close_timeout_ms after our Close frame, and must drop the connection then.
     Outbox(Transport &transport, const Limits &limits, Dispatcher &dispatcher, Flusher &flusher,
            Owner &owner)
-        : transport_(transport), trace_(limits.trace_frames), limits_(limits),
-          dispatcher_(dispatcher), flusher_(flusher), owner_(owner)
+        : transport_(transport), trace_(limits.trace_frames),
+          max_queued_bytes_(limits.max_queued_bytes), limits_(limits), dispatcher_(dispatcher),
+          flusher_(flusher), owner_(owner)
     {
     }
 
@@ -104,7 +105,8 @@ class Outbox final : private Flusher::Blocked
 
     // Sends or queues a Close frame, behind all that was sent before. Never waits. expires: the
     // owner expires if no answer comes; a thread with a deadline of its own does not need that.
-    int close(uint16_t code, std::string_view reason, bool expires = true) EXCLUDES(mutex_);
+    enum class By : uint8_t { nobody, peer, program, library }; // who wants it
+    int close(uint16_t code, std::string_view reason, By by, bool expires = true) EXCLUDES(mutex_);
 
     // Waits until the state is closing or ended.
     void wait_for_close() EXCLUDES(mutex_);
@@ -143,9 +145,25 @@ class Outbox final : private Flusher::Blocked
     // nothing follows. Other threads may still be writing until end() has returned.
     void finish(TimePoint deadline) EXCLUDES(mutex_);
 
+    // From now on: max_queued_bytes.
+    void limit_queue(size_t bytes) EXCLUDES(mutex_)
+    {
+        Lock lock(mutex_);
+        max_queued_bytes_ = bytes;
+    }
+
     // Cuts the connection off, if it has not ended yet. The first reason counts.
-    void drop(std::string_view reason) EXCLUDES(mutex_);
+    void drop(std::string_view reason, By by = By::library) EXCLUDES(mutex_);
     std::string drop_reason() EXCLUDES(mutex_); // "" if it was not dropped
+
+    // Who was the first to end the connection, as far as is known here, and our Close frame.
+    struct End {
+        By by = By::nobody;
+        uint16_t code = 0;    // 0: none was sent
+        std::string reason{}; // of the frame
+    };
+    void get_end(End &end)
+        EXCLUDES(mutex_); // throws std::bad_alloc, all but the reason being there
 
     // Cuts the connection off for good, and waits until no thread uses the transport any more.
     void end() EXCLUDES(mutex_);
@@ -188,7 +206,7 @@ class Outbox final : private Flusher::Blocked
     bool fits_batch(size_t size) const REQUIRES(mutex_);
     bool joins_queue(size_t size) REQUIRES(mutex_);
     int keep_behind_fragments(Frame frame) REQUIRES(mutex_);
-    int close_locked(uint16_t code, std::string_view reason, bool expires) REQUIRES(mutex_);
+    int close_locked(uint16_t code, std::string_view reason, By by, bool expires) REQUIRES(mutex_);
     void add_control(std::vector<uint8_t> &to, Opcode opcode, std::span<const uint8_t> payload)
         REQUIRES(mutex_);
     void add_pong_and_ping(std::vector<uint8_t> &to) REQUIRES(mutex_);
@@ -273,7 +291,8 @@ class Outbox final : private Flusher::Blocked
     // outbox_end.cpp
     void end_writing(TimePoint deadline) REQUIRES(mutex_);
     void fail(int error) REQUIRES(mutex_);
-    void drop_locked(std::string_view reason) REQUIRES(mutex_);
+    void drop_locked(std::string_view reason, By by) REQUIRES(mutex_);
+    void note_end(By by) REQUIRES(mutex_) { end_.by = end_.by == By::nobody ? by : end_.by; }
     void end_locked() REQUIRES(mutex_);
     bool wait_for_quiet(TimePoint deadline) REQUIRES(mutex_);
     void wake_quiet_waiters() REQUIRES(mutex_);
@@ -314,6 +333,7 @@ class Outbox final : private Flusher::Blocked
     bool begun_was_queued_ GUARDED_BY(mutex_) = false; // it is from messages_
     std::unique_ptr<Source> owned_source_ GUARDED_BY(mutex_);
     std::atomic<Source *> source_{nullptr}; // the same; written under mutex_
+    size_t max_queued_bytes_ GUARDED_BY(mutex_);
     // Both are set before the state is open. mutex_ guards what says so there.
     std::unique_ptr<SendCompression> compression_;
     int window_bits_ = 0; // of it; 0: there is none
@@ -326,6 +346,7 @@ class Outbox final : private Flusher::Blocked
     Cond quiet_;      // nobody writes and nothing is left, or state_ has changed
     std::array<uint8_t, kMaxControlPayload> pong_ GUARDED_BY(mutex_);
     std::string drop_reason_ GUARDED_BY(mutex_);
+    End end_ GUARDED_BY(mutex_);
 };
 
 } // namespace websock

@@ -77,7 +77,7 @@ bool Outbox::is_backed_up()
 // all the same. What waits for a last fragment does not count: a callback may have to send that.
 bool Outbox::is_backed_up_locked() const
 {
-    const size_t allowed = std::min(kMaxBacklog, limits_.max_queued_bytes / 2);
+    const size_t allowed = std::min(kMaxBacklog, max_queued_bytes_ / 2);
     return state() != State::ended && callback_bytes_ > allowed &&
            queue_.size() + unwritten() > allowed;
 }

@@ -2,6 +2,7 @@
 #include "outbox/outbox.h"
 
 #include <array>
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <new>
@@ -54,19 +55,21 @@ void Outbox::fail(int error)
                             limits_.send_timeout_ms);
     else
         (void)std::snprintf(reason.data(), reason.size(), "write: %s", std::strerror(error));
-    drop_locked(reason.data());
+    const bool by_peer = !totals_.timed_out && error != ENOMEM;
+    drop_locked(reason.data(), by_peer ? By::peer : By::library);
 }
 
-void Outbox::drop(std::string_view reason)
+void Outbox::drop(std::string_view reason, By by)
 {
     Lock lock(mutex_);
-    drop_locked(reason);
+    drop_locked(reason, by);
 }
 
-void Outbox::drop_locked(std::string_view reason)
+void Outbox::drop_locked(std::string_view reason, By by)
 {
     if (state() == State::ended)
         return;
+    note_end(by);
     try {
         if (drop_reason_.empty())
             drop_reason_ = reason;
@@ -81,6 +84,14 @@ std::string Outbox::drop_reason()
 {
     Lock lock(mutex_);
     return drop_reason_;
+}
+
+void Outbox::get_end(End &end)
+{
+    Lock lock(mutex_);
+    end.by = end_.by;
+    end.code = end_.code;
+    end.reason = end_.reason;
 }
 
 void Outbox::end()

@@ -85,11 +85,15 @@ const char *length_error(uint8_t length, std::span<const uint8_t> extended)
 } // namespace
 
 // A frame's length must fit in a size_t, which may have 32 bits.
-Decoder::Decoder(const FrameLimits &limits, bool compression)
-    : limits_(limits), compression_(compression)
+Decoder::Decoder(const FrameLimits &limits, bool compression) : compression_(compression)
+{
+    limit(limits);
+}
+
+void Decoder::limit(const FrameLimits &limits)
 {
     uint64_t addressable = std::numeric_limits<size_t>::max() - kMaxClientHeader;
-    limits_.max_frame_payload = std::min(limits_.max_frame_payload, addressable);
+    limits_ = {std::min(limits.max_frame_payload, addressable), limits.max_message_payload};
 }
 
 // RFC 6455 6.2: "Incoming data MUST be parsed as WebSocket frames as defined in Section 5.2."
@@ -196,11 +200,12 @@ bool Decoder::may_be_reserved_bit_1(Opcode opcode) const
     return compression_ && !is_control(opcode) && opcode != Opcode::continuation;
 }
 
-// message_len_ never exceeds the limit, so the subtraction does not wrap around.
+// message_len_ may exceed a limit that has come down since.
 bool Decoder::exceeds_message_limit() const
 {
     return !parts_ && !is_control(opcode_) && !is_compressed() &&
-           payload_len_ > limits_.max_message_payload - message_len_;
+           (message_len_ > limits_.max_message_payload ||
+            payload_len_ > limits_.max_message_payload - message_len_);
 }
 
 bool Decoder::is_text() const

@@ -84,6 +84,9 @@ class Decoder
     // compression: messages may be compressed (RFC 7692).
     explicit Decoder(const FrameLimits &limits, bool compression = false);
 
+    // From the next frame on.
+    void limit(const FrameLimits &limits);
+
     Decoded decode(std::span<uint8_t> bytes);
 
     // From the next message on, data comes in parts, as much of it as there is; messages and data
@@ -115,7 +118,7 @@ class Decoder
     Decoded next_part(std::span<uint8_t> bytes);
     void end_frame();
 
-    FrameLimits limits_;
+    FrameLimits limits_{};
     const bool compression_;
     bool parts_ = false;
     Utf8Validator utf8_; // of the text message that is coming in

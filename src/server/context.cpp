@@ -136,7 +136,10 @@ int Context::start()
         topics_.stop_backplane();
         return error;
     }
-    if (const int error = engine_.dispatcher.start(std::move(options)); error != 0) {
+    int error = engine_.dispatcher.start(std::move(options));
+    if (error == 0 && (error = engine_.timers.start()) != 0)
+        (void)engine_.dispatcher.stop(kNever);
+    if (error != 0) {
         engine_.flusher.stop();
         topics_.stop_backplane();
         return error;
@@ -228,6 +231,7 @@ int Context::drain(const Hurried &hurried)
     const TimePoint deadline = in_ms(again ? 0 : drain_ms);
     // The workers may end only when no connection can post any more, nor a publisher.
     const bool connections_ended = end_connections(deadline, hurried);
+    engine_.timers.stop();
     topics_.close();
     if (connections_ended)
         topics_.stop_backplane();

@@ -3,6 +3,7 @@
 
 #include "base/thread.h"
 #include "compression/history.h"
+#include "connection/client_limits.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -19,13 +20,7 @@ constexpr size_t kLeastStack = 64 * 1024; // measured: a connection touches up t
 constexpr size_t kLeastRoom = 24 * 1024;
 constexpr size_t kMostStack = 1024 * kMiB; // the search for the smallest ends here
 constexpr size_t kMostTraced = 16;         // more would not fit on a line of the log
-// The most that one piece of memory may hold: 1 GiB where size_t has 32 bits, so that two of
-// them with their headers still fit a size_t.
-constexpr size_t kLargestLimit = SIZE_MAX / 4;
-
 constexpr size_t kMostSendBuffer = 1024 * kMiB;
-
-bool is_limit(size_t bytes) { return bytes > 0 && bytes <= kLargestLimit; }
 
 size_t whole_pages(size_t bytes)
 {
@@ -96,9 +91,9 @@ BadSetting bad_setting(const libwebsock_context &context)
         {"send_timeout_ms", context.send_timeout_ms > 0},
         {"close_timeout_ms", context.close_timeout_ms >= 0},
         {"drain_timeout_ms", context.drain_timeout_ms >= 0},
-        {"max_frame_payload", is_limit(context.max_frame_payload)},
-        {"max_message_payload", is_limit(context.max_message_payload)},
-        {"max_handshake_bytes", is_limit(context.max_handshake_bytes)},
+        {"max_frame_payload", is_payload_limit(context.max_frame_payload)},
+        {"max_message_payload", is_payload_limit(context.max_message_payload)},
+        {"max_handshake_bytes", is_payload_limit(context.max_handshake_bytes)},
         {"max_queued_bytes", context.max_queued_bytes > 0},
         {"concurrent_events", context.concurrent_events >= 0},
         {"max_topics", context.max_topics > 0},
