@@ -47,7 +47,7 @@ int libwebsock_abort(libwebsock_client_state *client, const char *why)
         Connection &connection = *Connection::of(client);
         if (connection.outbox().state() == Outbox::State::ended)
             return ENOTCONN;
-        connection.abandon(text, Outbox::By::program);
+        connection.abandon(text, By::program);
         return 0;
     });
 }

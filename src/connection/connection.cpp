@@ -136,7 +136,7 @@ int Connection::queue_or_close(const Ref<Message> &message)
     return error;
 }
 
-int Connection::close(uint16_t code, std::string_view reason, Outbox::By by)
+int Connection::close(uint16_t code, std::string_view reason, By by)
 {
     const int error = outbox_.close(code, reason, by);
     inbox_.drop_overflow();
@@ -196,14 +196,14 @@ void Connection::set_data(void *data, ProgramFunction::FreeArg free_data)
         free_last(last);
 }
 
-void Connection::drop(std::string_view reason, Outbox::By by)
+void Connection::drop(std::string_view reason, By by)
 {
     outbox_.drop(reason, by);
     inbox_.cut_off();
     hook_.abandon();
 }
 
-void Connection::abandon(std::string_view reason, Outbox::By by)
+void Connection::abandon(std::string_view reason, By by)
 {
     inbox_.discard();
     drop(reason, by);
@@ -212,7 +212,7 @@ void Connection::abandon(std::string_view reason, Outbox::By by)
 void Connection::go_away()
 {
     if (outbox_.state() == Outbox::State::opening)
-        drop("the server is stopping", Outbox::By::program);
+        drop("the server is stopping", By::program);
     else
         (void)close(WS_CLOSE_GOING_AWAY, "");
 }

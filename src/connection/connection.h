@@ -53,7 +53,7 @@ class Connection final : public Outbox::Owner, public Timers::Owner
     // For the API; errno values.
     Outbox &outbox() { return outbox_; }
     int close(uint16_t code, std::string_view reason, // see Outbox::close
-              Outbox::By by = Outbox::By::program);
+              By by = By::program);
     RequestHook &hook() { return hook_; }
     uint64_t number() const { return number_; } // no other connection of this process has it
     const Request &request() const { return request_; }
@@ -71,9 +71,9 @@ class Connection final : public Outbox::Owner, public Timers::Owner
     int set_limit(int which, uint64_t n);
 
     // Cuts the connection off. Events that were received before still run, then onclose.
-    void drop(std::string_view reason, Outbox::By by = Outbox::By::library);
+    void drop(std::string_view reason, By by = By::library);
     // Cuts it off. Only the callback that is running now ends, then onclose runs.
-    void abandon(std::string_view reason, Outbox::By by = Outbox::By::library);
+    void abandon(std::string_view reason, By by = By::library);
     // The server stops: 1001 for an open connection, the end for others.
     void go_away();
 

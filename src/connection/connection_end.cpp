@@ -15,9 +15,9 @@ namespace {
 constexpr int kGoodbyeMs = 1000; // for a peer that has nothing left to do but to close
 constexpr int kAnswersMs = 1000; // our Close waits so long for the callbacks of what came before it
 
-static_assert(static_cast<int>(Outbox::By::peer) == LIBWEBSOCK_ENDED_BY_PEER &&
-              static_cast<int>(Outbox::By::program) == LIBWEBSOCK_ENDED_BY_PROGRAM &&
-              static_cast<int>(Outbox::By::library) == LIBWEBSOCK_ENDED_BY_LIBRARY);
+static_assert(static_cast<int>(By::peer) == LIBWEBSOCK_ENDED_BY_PEER &&
+              static_cast<int>(By::program) == LIBWEBSOCK_ENDED_BY_PROGRAM &&
+              static_cast<int>(By::library) == LIBWEBSOCK_ENDED_BY_LIBRARY);
 
 // What a peer reports when something has gone wrong: 1002 to 1015, but for "no code".
 bool is_bad(unsigned code) { return code >= 1002 && code < 3000 && code != 1005; }
@@ -54,7 +54,7 @@ bool Connection::take_close(const ClosePayload &close_frame)
     }
     let_answers_go_first();
     // RFC 6455 5.5.1: "... the endpoint MUST send a Close frame in response."
-    (void)outbox_.close(close_frame.code, "", Outbox::By::peer,
+    (void)outbox_.close(close_frame.code, "", By::peer,
                         false); // no effect if ours was sent first
     ending_ = {.by = Ending::peer_close,
                .peer_is_told = true,
@@ -69,7 +69,7 @@ void Connection::fail(uint16_t code, std::string_view reason)
 {
     Ending failed{.peer_is_told = true, .reason = std::to_string(code).append(": ").append(reason)};
     let_answers_go_first();
-    if (outbox_.close(code, reason, Outbox::By::library, false) == ENOMEM)
+    if (outbox_.close(code, reason, By::library, false) == ENOMEM)
         return outbox_.drop(reason);
     ending_ = std::move(failed);
 }
@@ -144,7 +144,7 @@ void Connection::find_close_info() noexcept
     libwebsock_close_info &info = ending_.close_info;
     if (ending_.by != Ending::peer_close)
         info = close_info(WS_CLOSE_DIRTY, ending_.reason);
-    Outbox::End end;
+    End end;
     try {
         outbox_.get_end(end);
         (void)end.reason.copy(info.sent_reason, sizeof info.sent_reason - 1);
@@ -152,8 +152,8 @@ void Connection::find_close_info() noexcept
         // It has no reason then.
     }
     info.sent_code = end.code;
-    if (end.by == Outbox::By::nobody)
-        end.by = ending_.by == Ending::us ? Outbox::By::library : Outbox::By::peer;
+    if (end.by == By::nobody)
+        end.by = ending_.by == Ending::us ? By::library : By::peer;
     info.ended_by = static_cast<int>(end.by);
 }
 

@@ -243,7 +243,7 @@ void Connection::call_with_frame(const Event &event)
         if (handle_.onframetoolarge)
             handle_.onframetoolarge(&handle_, &frame);
         // Unless the callback has closed.
-        (void)close(WS_CLOSE_MESSAGE_TOO_BIG, "frame too large", Outbox::By::library);
+        (void)close(WS_CLOSE_MESSAGE_TOO_BIG, "frame too large", By::library);
         return;
     }
     if (handle_.control_callback)

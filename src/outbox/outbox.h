@@ -11,6 +11,7 @@
 #include "dispatch/dispatcher.h"
 #include "dispatch/flusher.h"
 #include "outbox/callback_scope.h"
+#include "outbox/end.h"
 #include "outbox/fragments.h"
 #include "outbox/message_queue.h"
 #include "outbox/send_compression.h"
@@ -105,7 +106,6 @@ class Outbox final : private Flusher::Blocked
 
     // Sends or queues a Close frame, behind all that was sent before. Never waits. expires: the
     // owner expires if no answer comes; a thread with a deadline of its own does not need that.
-    enum class By : uint8_t { nobody, peer, program, library }; // who wants it
     int close(uint16_t code, std::string_view reason, By by, bool expires = true) EXCLUDES(mutex_);
 
     // Waits until the state is closing or ended.
@@ -156,14 +156,8 @@ class Outbox final : private Flusher::Blocked
     void drop(std::string_view reason, By by = By::library) EXCLUDES(mutex_);
     std::string drop_reason() EXCLUDES(mutex_); // "" if it was not dropped
 
-    // Who was the first to end the connection, as far as is known here, and our Close frame.
-    struct End {
-        By by = By::nobody;
-        uint16_t code = 0;    // 0: none was sent
-        std::string reason{}; // of the frame
-    };
-    void get_end(End &end)
-        EXCLUDES(mutex_); // throws std::bad_alloc, all but the reason being there
+    // Throws std::bad_alloc when only its reason is missing.
+    void get_end(End &end) EXCLUDES(mutex_);
 
     // Cuts the connection off for good, and waits until no thread uses the transport any more.
     void end() EXCLUDES(mutex_);
