@@ -999,13 +999,33 @@ int libwebsock_wake(libwebsock_client_state *client);
 
 /* --- Requests: libwebsock_onrequest(3) ---
  *
- * All but the first work only inside onrequest; elsewhere they fail with EPERM. If
- * accept_protocol or respond is called several times, the last call counts. */
+ * Those that take a request: any thread, as long as the client handle is valid. The others work
+ * only inside onrequest; elsewhere they fail with EPERM. If accept_protocol or respond is called
+ * several times, the last call counts. */
 
 /* The value of a header, without white space around it. Upper and lower case of name are the
  * same. Several headers of one name are joined with ", ". Any thread. Valid as long as the
  * client handle. NULL: ENOENT it was not sent; EINVAL an argument is NULL. */
 const char *libwebsock_request_header(const libwebsock_request *request, const char *name);
+
+/* The first parameter of this name in the query, decoded as forms are: '+' is a space, %41 is "A",
+ * a '%' that begins no escape stays, and "a" without '=' is "". Names are decoded, too. Its bytes
+ * and a NUL go into the size bytes of out; they need not be UTF-8. Returns 0, or -1, and out, if it
+ * has room for that, is "": ENOENT there is none; ERANGE it does not fit; EINVAL an argument is
+ * NULL, size is 0, or the value has a NUL (%00). libwebsock_query_parameter(3). */
+int libwebsock_query_parameter(const libwebsock_request *request, const char *name, char *out,
+                               size_t size);
+
+/* The same for the first cookie of this name, RFC 6265. Names are case-sensitive and not decoded.
+ * Double quotes around a value are taken off; %41 is decoded, and '+' stays. */
+int libwebsock_cookie(const libwebsock_request *request, const char *name, char *out, size_t size);
+
+/* Calls f for each header line, in the order they came in: the name as it was sent, the value
+ * without white space around it. Several lines of one name come one by one. The strings are valid
+ * as long as the client handle. f returns 0 to go on; anything else ends this, and is returned.
+ * Returns 0 after the last line, or -1: EINVAL request or f is NULL. */
+int libwebsock_each_header(const libwebsock_request *request,
+                           int (*f)(void *arg, const char *name, const char *value), void *arg);
 
 /* Accepts subprotocol name in the answer to the upgrade. Returns 0, or -1: EINVAL the client
  * did not offer it, or an argument is NULL; EPERM; ENOMEM. RFC 6455 4.2.2. */

@@ -77,6 +77,9 @@ class Request
     // nullptr if absent. Several of the same name are joined with ", ".
     const char *header(std::string_view name) const;
 
+    // Calls visit(name, value) for each header line, as HeaderTable::each does.
+    template<class Visit> int each_header(const Visit &visit) const { return headers_.each(visit); }
+
     // Whether the client offered this subprotocol (case-sensitive, RFC 6455 4.1).
     bool offers_protocol(std::string_view name) const;
 

@@ -4,13 +4,10 @@
 #include "protocol/http_syntax.h"
 
 #include <algorithm>
-#include <cstring>
 
 namespace websock {
 
 namespace {
-
-constexpr char kOneLine = '1', kSeveralLines = '+'; // the marks
 
 std::string_view name_of(std::string_view line) { return line.substr(0, line.find(':')); }
 
@@ -29,40 +26,53 @@ bool comes_before(std::string_view a, std::string_view b)
     return x.size() != y.size() ? x.size() < y.size() : a.data() < b.data();
 }
 
+bool have_one_name(std::string_view a, std::string_view b)
+{
+    return equals_ignoring_case(name_of(a), name_of(b));
+}
+
 } // namespace
 
 void HeaderTable::build(std::vector<std::string_view> &&lines)
 {
-    std::sort(lines.begin(), lines.end(), comes_before);
     size_t length = 0;
     for (const std::string_view line : lines) {
-        length += line.size() + 2;
+        length += line.size() + 1;
     }
-    bytes_.reserve(length);
-    for (size_t i = 0; i < lines.size();) {
-        const std::string_view name = name_of(lines[i]);
-        const size_t mark = bytes_.size();
-        bytes_.append(1, kOneLine).append(name).append(1, '\0').append(value_of(lines[i]));
-        while (++i < lines.size() && equals_ignoring_case(name_of(lines[i]), name)) {
-            bytes_[mark] = kSeveralLines;
-            bytes_.append(", ").append(value_of(lines[i]));
+    lines_.reserve(length);
+    for (const std::string_view line : lines) {
+        lines_.append(name_of(line)).append(1, '\0').append(value_of(line)).append(1, '\0');
+    }
+    std::sort(lines.begin(), lines.end(), comes_before);
+    for (size_t i = 0; i + 1 < lines.size(); ++i) {
+        if (!have_one_name(lines[i], lines[i + 1])) {
+            continue;
         }
-        bytes_.append(1, '\0');
+        joined_.append(name_of(lines[i])).append(1, '\0').append(value_of(lines[i]));
+        while (i + 1 < lines.size() && have_one_name(lines[i], lines[i + 1])) {
+            joined_.append(", ").append(value_of(lines[++i]));
+        }
+        joined_.append(1, '\0');
     }
+    joined_.shrink_to_fit();
 }
 
 HeaderTable::Header HeaderTable::find(std::string_view name) const
 {
-    const char *const end = bytes_.data() + bytes_.size();
-    for (const char *entry = bytes_.data(); entry < end;) {
-        const std::string_view known(entry + 1);
-        const char *const value = known.data() + known.size() + 1;
-        if (equals_ignoring_case(known, name)) {
-            return {value, *entry == kSeveralLines};
-        }
-        entry = value + std::strlen(value) + 1;
+    if (const char *value = find_in(joined_, name)) {
+        return {value, true};
     }
-    return {};
+    return {find_in(lines_, name), false};
+}
+
+const char *HeaderTable::find_in(const std::string &entries, std::string_view name)
+{
+    const char *found = nullptr;
+    (void)each_in(entries, [&](const char *known, const char *value) {
+        found = equals_ignoring_case(known, name) ? value : nullptr;
+        return found ? 1 : 0;
+    });
+    return found;
 }
 
 } // namespace websock
