@@ -1,4 +1,4 @@
-// clock.h: the monotonic clock, and deadlines on it.
+// clock.h: the monotonic clock, and deadlines on it; and what time of day it is.
 #pragma once
 
 #include <chrono>
@@ -20,5 +20,11 @@ int ms_until(TimePoint deadline);
 // The monotonic clock in milliseconds, as of the last tick of the system's timer: it may be a
 // few of them late, but reading it takes next to no time.
 int64_t coarse_ms();
+
+// The system's idea of the time, which may be set: for a Date, and nothing else.
+inline std::chrono::sys_seconds time_of_day()
+{
+    return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+}
 
 } // namespace websock

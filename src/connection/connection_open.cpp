@@ -128,7 +128,7 @@ bool Connection::answer_request(const HookAnswer &hook, TimePoint deadline)
     return end_with(plain_response(status,
                                    has_body ? hook.content_type : "text/plain; charset=utf-8",
                                    has_body ? hook.body : std::string(status_text(status)) + "\n",
-                                   hook.headers, request_.is_head()),
+                                   hook.headers, request_.is_head(), time_of_day()),
                     std::move(ending), deadline);
 }
 
@@ -137,7 +137,7 @@ bool Connection::upgrade(const HookAnswer &hook, TimePoint deadline)
     std::string extensions;
     std::unique_ptr<SendCompression> compression = agree_on_compression(hook, extensions);
     const std::string response =
-        upgrade_response(request_, hook.protocol, extensions, hook.headers);
+        upgrade_response(request_, hook.protocol, extensions, hook.headers, time_of_day());
     // First, so that no connection makes room once it has been told 101.
     if (!engine_.registry.advance(*this, Registry::Opening::over))
         return false;
@@ -163,7 +163,7 @@ bool Connection::refuse(const Refusal &refusal, Refused as, TimePoint deadline,
                         const ExtraHeaders &extra)
 {
     return end_with(
-        refusal_response(refusal, request_.is_head(), extra),
+        refusal_response(refusal, request_.is_head(), extra, time_of_day()),
         {.refused = as,
          .reason = "refused with " + std::to_string(refusal.status) + ": " + refusal.reason},
         deadline);

@@ -108,31 +108,37 @@ class Request
 
 using ExtraHeaders = std::vector<std::pair<std::string, std::string>>;
 
+// A point in time as HTTP writes it (RFC 9110 5.6.7), whatever the locale: "Sun, 06 Nov
+// 1994 08:49:37 GMT".
+struct HttpDate {
+    explicit HttpDate(std::chrono::sys_seconds when);
+
+    char text[64]; // NUL-terminated; 29 characters until the year 9999
+};
+
 // base64(SHA-1(key + GUID)), RFC 6455 4.2.2. Throws std::bad_alloc, and so do the
-// responses below.
+// responses below. All of these have a Date: now, unless extra has one.
 std::string accept_key(std::string_view key);
 
 // The whole 101 for a request that is_websocket. protocol and extensions, the values of their
 // headers, may be empty: then there is no such header.
 std::string upgrade_response(const Request &request, std::string_view protocol,
-                             std::string_view extensions, const ExtraHeaders &extra);
-
-// A point in time as HTTP writes it (RFC 9110 5.6.7), whatever the locale: "Sun, 06 Nov
-// 1994 08:49:37 GMT". Throws std::bad_alloc.
-std::string http_date(std::chrono::sys_seconds when);
+                             std::string_view extensions, const ExtraHeaders &extra,
+                             std::chrono::sys_seconds now);
 
 // Any other answer (status 200 to 599), the whole of it: with Connection: close,
-// Content-Length, Date (now, unless extra has one), and what the status asks for:
+// Content-Length, and what the status asks for:
 // Sec-WebSocket-Version: 13 and Upgrade: websocket (426), Retry-After: 1 (503, unless
 // extra has one). A Content-Type in extra takes precedence over content_type, which
 // may be empty. 204 and 304 have neither a body nor a length, 205 has an empty body.
 // head_only: the body is left out, but not its length.
 std::string plain_response(int status, std::string_view content_type, std::string_view body,
-                           const ExtraHeaders &extra, bool head_only);
+                           const ExtraHeaders &extra, bool head_only, std::chrono::sys_seconds now);
 
 // The answer to what is refused: a plain_response whose body is one line of text with
 // the reason. 405 has Allow: GET.
-std::string refusal_response(const Refusal &refusal, bool head_only, ExtraHeaders extra = {});
+std::string refusal_response(const Refusal &refusal, bool head_only, ExtraHeaders extra,
+                             std::chrono::sys_seconds now);
 
 // "Not Found" for 404; "Unknown" for a status that it does not know.
 const char *status_text(int status);

@@ -92,6 +92,13 @@ void append_headers(std::string &out, const ExtraHeaders &headers)
     }
 }
 
+void append_date(std::string &out, const ExtraHeaders &extra, std::chrono::sys_seconds now)
+{
+    if (!has_header(extra, "Date")) { // RFC 9110 6.6.1
+        append_header(out, "Date", HttpDate(now).text);
+    }
+}
+
 void append_connection(std::string &out, int status)
 {
     if (status != 426) {
@@ -125,7 +132,7 @@ std::string accept_key(std::string_view key)
     return std::string(encoded, encoded + len);
 }
 
-std::string http_date(std::chrono::sys_seconds when)
+HttpDate::HttpDate(std::chrono::sys_seconds when)
 {
     constexpr const char *kDays[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
     constexpr const char *kMonths[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
@@ -133,19 +140,18 @@ std::string http_date(std::chrono::sys_seconds when)
     const auto midnight = std::chrono::floor<std::chrono::days>(when);
     const std::chrono::year_month_day day(midnight);
     const std::chrono::hh_mm_ss time(when - midnight);
-    char text[64]; // 29 characters until the year 9999
     (void)std::snprintf(
         text, sizeof text, "%s, %02u %s %04d %02d:%02d:%02d GMT",
         kDays[std::chrono::weekday(midnight).c_encoding()], unsigned{day.day()},
         kMonths[unsigned{day.month()} - 1], int{day.year()}, static_cast<int>(time.hours().count()),
         static_cast<int>(time.minutes().count()), static_cast<int>(time.seconds().count()));
-    return text;
 }
 
 // RFC 6455 4.2.2: "... the server MUST complete the following steps to accept the connection ..."
 // RFC 6455 4.2.2: "... MUST reply with a valid HTTP response indicating the following."
 std::string upgrade_response(const Request &request, std::string_view protocol,
-                             std::string_view extensions, const ExtraHeaders &extra)
+                             std::string_view extensions, const ExtraHeaders &extra,
+                             std::chrono::sys_seconds now)
 {
     std::string out;
     out.reserve(256);
@@ -162,12 +168,13 @@ std::string upgrade_response(const Request &request, std::string_view protocol,
     if (!extensions.empty()) {
         append_header(out, "Sec-WebSocket-Extensions", extensions);
     }
+    append_date(out, extra, now);
     append_headers(out, extra);
     return out.append("\r\n");
 }
 
 std::string plain_response(int status, std::string_view content_type, std::string_view body,
-                           const ExtraHeaders &extra, bool head_only)
+                           const ExtraHeaders &extra, bool head_only, std::chrono::sys_seconds now)
 {
     const bool bodiless = status == 204 || status == 304; // RFC 9110 8.6, 15.4.5
     if (status == 205) {
@@ -176,10 +183,7 @@ std::string plain_response(int status, std::string_view content_type, std::strin
     std::string out = "HTTP/1.1 ";
     out.append(std::to_string(status)).append(" ").append(status_text(status)).append("\r\n");
     append_connection(out, status);
-    if (!has_header(extra, "Date")) { // RFC 9110 6.6.1
-        const auto now = std::chrono::system_clock::now();
-        append_header(out, "Date", http_date(std::chrono::floor<std::chrono::seconds>(now)));
-    }
+    append_date(out, extra, now);
     if (status == 503 && !has_header(extra, "Retry-After")) {
         append_header(out, "Retry-After", "1");
     }
@@ -197,13 +201,14 @@ std::string plain_response(int status, std::string_view content_type, std::strin
     return out;
 }
 
-std::string refusal_response(const Refusal &refusal, bool head_only, ExtraHeaders extra)
+std::string refusal_response(const Refusal &refusal, bool head_only, ExtraHeaders extra,
+                             std::chrono::sys_seconds now)
 {
     if (refusal.status == 405) {
         extra.emplace_back("Allow", "GET"); // RFC 9110 15.5.6
     }
     const std::string body = std::string(refusal.reason) + "\n";
-    return plain_response(refusal.status, "text/plain; charset=utf-8", body, extra, head_only);
+    return plain_response(refusal.status, "text/plain; charset=utf-8", body, extra, head_only, now);
 }
 
 // RFC 6455 4.2.2: "Extensions not listed by the client MUST NOT be listed."

@@ -191,7 +191,7 @@ int Context::adopt_connected(int fd)
     (void)socket.release(); // it is the connection's by now, or still the caller's
     if (error == 0)
         return 0;
-    send_best_effort(fd, kNoRoom);
+    send_no_room(fd);
     (void)set_blocking(fd, was_blocking);
     return error;
 }

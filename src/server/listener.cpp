@@ -1,6 +1,7 @@
 // listener.cpp: see listener.h.
 #include "server/listener.h"
 
+#include "protocol/handshake.h"
 #include "transport/socket.h"
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include <cstdio>
 #include <cstring>
 #include <fcntl.h>
+#include <string_view>
 
 namespace websock {
 
@@ -27,7 +29,28 @@ UniqueFd open_reserve() { return above_stdio(open("/dev/null", O_RDONLY | O_CLOE
 
 } // namespace
 
-std::string_view Listener::no_room() const { return tls_ ? kTlsNoRoom : kNoRoom; }
+void send_no_room(int fd)
+{
+    char answer[320];
+    const int len = std::snprintf(answer, sizeof answer,
+                                  "HTTP/1.1 503 Service Unavailable\r\n"
+                                  "Connection: close\r\n"
+                                  "Date: %s\r\n"
+                                  "Retry-After: 1\r\n"
+                                  "Content-Type: text/plain; charset=utf-8\r\n"
+                                  "Content-Length: 26\r\n\r\n"
+                                  "no room for a connection\r\n",
+                                  HttpDate(time_of_day()).text);
+    send_best_effort(fd, {answer, static_cast<size_t>(len)});
+}
+
+void Listener::answer_no_room(int fd) const
+{
+    if (tls_)
+        send_best_effort(fd, kTlsNoRoom);
+    else
+        send_no_room(fd);
+}
 
 Listener::Listener(std::vector<UniqueFd> &&sockets, std::shared_ptr<TlsIdentity> tls)
     : tls_(std::move(tls))
@@ -144,7 +167,7 @@ bool Listener::survive(int error, int listening)
 
 void Listener::refuse(UniqueFd socket)
 {
-    send_best_effort(socket.get(), no_room());
+    answer_no_room(socket.get());
     turned_away_();
 }
 
@@ -166,7 +189,7 @@ void Listener::turn_away(UniqueFd socket)
 {
     if (!socket)
         return;
-    send_best_effort(socket.get(), no_room());
+    answer_no_room(socket.get());
     (void)shutdown(socket.get(), SHUT_WR);
     if (parting_.size() < kMostParting)
         parting_.push_back({std::move(socket), in_ms(kPartingMs)});

@@ -10,7 +10,6 @@
 #include <memory>
 #include <poll.h>
 #include <string>
-#include <string_view>
 #include <sys/socket.h>
 #include <vector>
 
@@ -18,14 +17,8 @@ namespace websock {
 
 class TlsIdentity;
 
-// The answer to a connection for which there is no room. It has no Date, which a 5xx may leave
-// out (RFC 9110 6.6.1), so that sending it takes no memory.
-inline constexpr std::string_view kNoRoom = "HTTP/1.1 503 Service Unavailable\r\n"
-                                            "Connection: close\r\n"
-                                            "Retry-After: 1\r\n"
-                                            "Content-Type: text/plain; charset=utf-8\r\n"
-                                            "Content-Length: 26\r\n\r\n"
-                                            "no room for a connection\r\n";
+// Answers a connection for which there is no room. Takes no memory from the heap.
+void send_no_room(int fd);
 
 class Listener
 {
@@ -47,8 +40,6 @@ class Listener
 
     int fd() const { return sockets_.front().get(); }
     const std::shared_ptr<TlsIdentity> &tls() const { return tls_; }
-    // What this port answers when there is no room for a connection.
-    std::string_view no_room() const;
     std::vector<UniqueFd> give_back() { return std::move(sockets_); } // if it was not started
 
   private:
@@ -65,6 +56,7 @@ class Listener
     bool turn_away_with_reserve(int listening);
     void turn_away(UniqueFd socket);
     void refuse(UniqueFd socket);
+    void answer_no_room(int fd) const;
     void see_off(short revents, Parting &parting);
 
     std::vector<UniqueFd> sockets_;

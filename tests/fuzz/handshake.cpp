@@ -157,12 +157,12 @@ void check_upgrade(const Request &request)
     require(key && std::strlen(key) == 24, "an upgrade without a key");
     const std::string protocol = first_protocol(request);
     check_extensions(request);
-    const std::string text = upgrade_response(request, protocol, "", {});
+    const std::string text = upgrade_response(request, protocol, "", {}, {});
     const Answer answer = read_answer(text);
     require(answer.status == 101 && answer.rest.empty() && !answer.has_length,
             "the answer to an upgrade is not a 101");
     const auto lines = std::count(answer.head.begin(), answer.head.end(), '\n');
-    require(lines == (protocol.empty() ? 5 : 6), "the 101 has extra lines");
+    require(lines == (protocol.empty() ? 6 : 7), "the 101 has extra lines");
 }
 
 void check_refusal(const Refusal &refusal, bool head_only)
@@ -170,7 +170,7 @@ void check_refusal(const Refusal &refusal, bool head_only)
     constexpr std::array kStatuses = {400, 405, 408, 413, 426, 431, 505};
     require(std::find(kStatuses.begin(), kStatuses.end(), refusal.status) != kStatuses.end(),
             "refused with an unknown status");
-    const std::string text = refusal_response(refusal, head_only);
+    const std::string text = refusal_response(refusal, head_only, {}, {});
     const Answer answer = read_answer(text);
     require(answer.status == refusal.status && answer.has_length,
             "the answer has a different status");

@@ -141,11 +141,11 @@ void check_answer(const std::string &answer, const CompressionParameters &agreed
 // The answer becomes one header of the 101, and no answer none.
 void check_response(const Request &request, const std::string &extensions)
 {
-    const std::string text = upgrade_response(request, "", extensions, {});
+    const std::string text = upgrade_response(request, "", extensions, {}, {});
     const Answer answer = read_answer(text);
     require(answer.status == 101 && answer.rest.empty(), "the answer is not a 101");
     const auto lines = std::count(answer.head.begin(), answer.head.end(), '\n');
-    require(lines == (extensions.empty() ? 5 : 6), "the 101 has extra lines");
+    require(lines == (extensions.empty() ? 6 : 7), "the 101 has extra lines");
 }
 
 } // namespace

@@ -78,6 +78,32 @@ TEST_CASE("a header that was not sent is ENOENT, a null name is EINVAL")
     CHECK(no_request == EINVAL);
 }
 
+TEST_CASE("every answer has a Date, which the program may replace, the 101 too")
+{
+    Server server({.onrequest = [](Scene &, auto *client, Request request) {
+        if (request->query == std::string("own"))
+            libwebsock_add_response_header(client, "dAte", "Sun, 06 Nov 1994 08:49:37 GMT");
+        return request->path == std::string("/refuse") ? 403 : 0;
+    }});
+    for (const std::string path : {"/", "/refuse"}) {
+        CAPTURE(path);
+        Client client(server.port());
+        client.send_raw(upgrade_request(path));
+        const std::string date = client.receive_http().header("Date");
+        CHECK(date.size() == 29);
+        CHECK(date.ends_with(" GMT"));
+
+        Client other(server.port());
+        other.send_raw(upgrade_request(path + "?own"));
+        const HttpAnswer answer = other.receive_http();
+        CHECK(answer.head.find("\r\ndAte: Sun, 06 Nov 1994 08:49:37 GMT\r\n") != std::string::npos);
+        CHECK(answer.head.find("Date:") == std::string::npos);
+    }
+    Client bad(server.port());
+    bad.send_raw(plain("GET", "*"));
+    CHECK(bad.receive_http().header("Date") != "");
+}
+
 TEST_CASE("an offered subprotocol can be accepted, and the last one accepted counts")
 {
     std::atomic<int> not_offered = 0;

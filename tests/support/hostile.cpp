@@ -135,8 +135,9 @@ bool LateComer::is_turned_away()
         return false;
     if (over_tls()) // RFC 8446 6: a fatal alert, internal_error
         return answer == std::string("\x15\x03\x03\x00\x02\x02\x50", 7);
-    return answer.starts_with("HTTP/1.1 503 ") &&
-           answer.find("\r\nRetry-After: ") != std::string::npos;
+    return answer.starts_with("HTTP/1.1 503 ") && answer.find("\r\nDate: ") != std::string::npos &&
+           answer.find("\r\nRetry-After: ") != std::string::npos &&
+           answer.ends_with("\r\n\r\nno room for a connection\r\n");
 }
 
 bool is_at_rest()
