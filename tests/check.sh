@@ -49,6 +49,7 @@ exec /usr/bin/python3 -B tests/run.py --time-limit 500 --jobs 4 \
     "conformance:doctest:build/tests/conformance/run" \
     "conformance of sessions:doctest:env TEST_STYLE=session build/tests/conformance/run" \
     "conformance in parts:doctest:env TEST_STYLE=parts build/tests/conformance/run" \
+    "uploads:unittest:$py tests/interop/upload_test.py -b" \
     "streams:unittest:$py tests/interop/streams_test.py -b" \
     "install:unittest:$py tests/install_test.py" \
     "examples:unittest:$py tests/examples.py" \
@@ -81,6 +82,7 @@ exec /usr/bin/python3 -B tests/run.py --time-limit 500 --jobs 4 \
     "layout:unittest:$py tests/layout_test.py" \
     "fuzz corpus, frames:command:build/asan/tests/fuzz/frame tests/fuzz/corpus/frame" \
     "fuzz corpus, handshakes:command:build/asan/tests/fuzz/handshake tests/fuzz/corpus/handshake" \
+    "fuzz corpus, request bodies:command:build/asan/tests/fuzz/request_body tests/fuzz/corpus/request_body" \
     "fuzz corpus, negotiation:command:build/asan/tests/fuzz/negotiation tests/fuzz/corpus/negotiation" \
     "fuzz corpus, UTF-8:command:build/asan/tests/fuzz/utf8 tests/fuzz/corpus/utf8" \
     "fuzz corpus, masks:command:build/asan/tests/fuzz/mask tests/fuzz/corpus/mask" \

@@ -150,6 +150,8 @@ typedef struct libwebsock_request {
     const char *query;  /* what follows '?', or "" */
     int is_websocket;   /* 1: a valid request for an upgrade; 0: plain HTTP */
     const void *priv;   /* the library's */
+    const void *body;   /* never NULL, and followed by a NUL. Empty unless max_request_body is set */
+    size_t body_len;    /* bytes, without that NUL */
 } libwebsock_request;
 
 /* TLS versions, for min_version. */
@@ -420,6 +422,12 @@ struct libwebsock_context {
      * is closed with 1000, and onclose runs. Also for one client: onrequest may set it, and onopen
      * may change it. */
     int (*onsession)(libwebsock_client_state *client);
+
+    /* Requests of plain HTTP that have a body: libwebsock_onrequest(3). */
+    size_t max_request_body; /* 0: they are refused with 413. Bytes of a body, with a length or in
+                              * chunks, that onrequest gets; more is refused with 413. Without
+                              * onrequest all are refused. Comes within handshake_timeout_ms. At
+                              * most SIZE_MAX / 4 */
 };
 
 /* Filled in by libwebsock_stats. Set the whole struct to 0, then size to

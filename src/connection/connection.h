@@ -23,6 +23,7 @@
 #include "inbox/inbox.h"
 #include "outbox/outbox.h"
 #include "protocol/assembly.h"
+#include "protocol/request_body.h"
 
 #include <memory>
 
@@ -116,12 +117,15 @@ class Connection final : public Outbox::Owner, public Timers::Owner
     bool open();
     bool secure(TimePoint deadline);
     bool read_request(HeaderScanner &scanner, TimePoint deadline);
+    bool read_body(TimePoint deadline);
+    bool await_request_bytes(TimePoint deadline);
     bool ask_hook(HookAnswer &answer, TimePoint deadline);
     bool answer_request(const HookAnswer &answer, TimePoint deadline);
     bool upgrade(const HookAnswer &answer, TimePoint deadline);
     bool refuse(const Refusal &refusal, Refused as, TimePoint deadline,
                 const ExtraHeaders &extra = {});
     bool end_with(const std::string &response, Ending ending, TimePoint deadline);
+    bool write_answer(std::string_view answer, TimePoint deadline);
 
     // connection_reading.cpp
     enum class Next { data, timed_out, woken, ended };
@@ -253,6 +257,7 @@ class Connection final : public Outbox::Owner, public Timers::Owner
     std::unique_ptr<TlsInfo> tls_; // nullptr: there is none
     libwebsock_tls_info public_tls_{};
     Request request_;
+    std::unique_ptr<RequestBody> body_; // nullptr: none was asked for
     libwebsock_request public_request_{};
     bool upgraded_ = false; // the 101 has left
     Ending ending_;

@@ -31,15 +31,22 @@ bool Connection::open()
     HeaderScanner scanner(engine_.settings.max_handshake_bytes);
     if (!secure(deadline) || !read_request(scanner, deadline))
         return false;
-    const Refusal refusal = request_.parse(as_text(buffer_.unread()).substr(0, scanner.length()));
+    const bool takes_bodies = engine_.settings.onrequest && engine_.settings.max_request_body > 0;
+    const Refusal refusal =
+        request_.parse(as_text(buffer_.unread()).substr(0, scanner.length()),
+                       takes_bodies ? Request::Bodies::accepted : Request::Bodies::refused);
     buffer_.consume(scanner.length());
     public_request_ = {.method = request_.method(),
                        .path = request_.path(),
                        .query = request_.query(),
                        .is_websocket = request_.is_websocket(),
-                       .priv = &request_};
+                       .priv = &request_,
+                       .body = "",
+                       .body_len = 0};
     if (refusal.status != 0)
         return refuse(refusal, Refused::request, deadline);
+    if (takes_bodies && !request_.is_websocket() && !read_body(deadline))
+        return false;
     HookAnswer answer;
     if (engine_.settings.onrequest && !ask_hook(answer, deadline))
         return false;
@@ -79,16 +86,49 @@ bool Connection::read_request(HeaderScanner &scanner, TimePoint deadline)
             return true;
         if (result == HeaderScanner::Result::refused)
             return refuse(scanner.refusal(), Refused::request, deadline);
-        const int left_ms = ms_until(deadline);
-        const Read read = left_ms > 0 ? read_more(0, left_ms) : Read::timed_out;
-        if (read == Read::bytes)
+        if (await_request_bytes(deadline))
             continue;
-        if (read == Read::timed_out)
-            (void)refuse({408, "no complete request in time"}, Refused::late, deadline);
         if (scanner.length() == 0)
             ending_.log_level = kSilent;
         return false;
     }
+}
+
+// What follows the headers of plain HTTP. False: it is refused, or did not come.
+bool Connection::read_body(TimePoint deadline)
+{
+    const libwebsock_context &settings = engine_.settings;
+    body_ = std::make_unique<RequestBody>(settings.max_request_body, settings.max_handshake_bytes);
+    RequestBody::Result result = body_->begin(request_);
+    // RFC 9110 10.1.1: who has sent some of it does not wait.
+    if (result == RequestBody::Result::need_more && buffer_.unread().empty() &&
+        expects_continue(request_) && !write_answer(kContinue, deadline))
+        return false;
+    for (;;) {
+        if (result == RequestBody::Result::refused)
+            return refuse(body_->refusal(), Refused::request, deadline);
+        if (result == RequestBody::Result::complete)
+            break;
+        size_t used = 0;
+        result = body_->take(as_text(buffer_.unread()), used);
+        buffer_.consume(used);
+        if (result == RequestBody::Result::need_more && !await_request_bytes(deadline))
+            return false;
+    }
+    buffer_.relax(); // it may be large by now, and nothing more is read before the answer
+    public_request_.body = body_->data();
+    public_request_.body_len = body_->size();
+    return true;
+}
+
+// False: none have come, and the connection is over.
+bool Connection::await_request_bytes(TimePoint deadline)
+{
+    const int left_ms = ms_until(deadline);
+    const Read read = left_ms > 0 ? read_more(0, left_ms) : Read::timed_out;
+    if (read == Read::timed_out)
+        (void)refuse({408, "no complete request in time"}, Refused::late, deadline);
+    return read == Read::bytes;
 }
 
 // Has a worker run onrequest, and waits for its answer.
@@ -174,14 +214,19 @@ bool Connection::refuse(const Refusal &refusal, Refused as, TimePoint deadline,
 bool Connection::end_with(const std::string &response, Ending ending, TimePoint deadline)
 {
     ending_ = std::move(ending);
-    iovec part{const_cast<char *>(response.data()), response.size()};
+    ending_.peer_is_told = write_answer(response, deadline);
+    return false;
+}
+
+bool Connection::write_answer(std::string_view answer, TimePoint deadline)
+{
+    iovec part{const_cast<char *>(answer.data()), answer.size()};
     if (const int error = transport_.write_all({&part, 1}, deadline); error != 0) {
         ending_.reason = std::string("write: ") + std::strerror(error);
         return false;
     }
-    ending_.peer_is_told = true;
-    outbox_.count_bytes(response.size());
-    return false;
+    outbox_.count_bytes(answer.size());
+    return true;
 }
 
 } // namespace websock

@@ -74,7 +74,7 @@ bool is_header_value(std::string_view value)
 }
 
 // RFC 6455 4.2.1: "The server must parse at least part of this handshake ..."
-Refusal Request::parse(std::string_view block)
+Refusal Request::parse(std::string_view block, Bodies bodies)
 {
     if (block.starts_with("\r\n")) { // RFC 9112 2.2: an empty line before it does not count
         block.remove_prefix(2);
@@ -94,7 +94,7 @@ Refusal Request::parse(std::string_view block)
         return refusal;
     }
     if (!has_element(value_of("Upgrade"), "websocket")) {
-        return check_plain();
+        return bodies == Bodies::accepted ? kNotRefused : check_no_body();
     }
     const Refusal refusal = check_upgrade();
     is_websocket_ = refusal.status == 0;

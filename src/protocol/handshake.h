@@ -62,17 +62,22 @@ class Request
     Request(const Request &) = delete;
     Request &operator=(const Request &) = delete;
 
+    // What becomes of a plain request that has a body: it is refused, or a RequestBody is to
+    // look at what its headers say of that.
+    enum class Bodies { refused, accepted };
+
     // Parses a complete header block, as HeaderScanner found it. Returns why it is
     // refused, or status 0: then it is either a plain HTTP request or a valid
     // upgrade. To be called once. Throws std::bad_alloc. The accessors work after a
     // refusal, too, and give what had been read by then: all of the headers or none.
-    Refusal parse(std::string_view block);
+    Refusal parse(std::string_view block, Bodies bodies = Bodies::refused);
 
     const char *method() const { return method_; }
     const char *path() const { return path_; }
     const char *query() const { return query_; }
     bool is_websocket() const { return is_websocket_; }
     bool is_head() const;
+    bool is_http_1_0() const { return is_http_1_0_; }
 
     // nullptr if absent. Several of the same name are joined with ", ".
     const char *header(std::string_view name) const;
@@ -93,7 +98,7 @@ class Request
     Refusal parse_fields(std::string_view fields);
     std::string_view value_of(std::string_view name) const;
     Refusal check_host() const;
-    Refusal check_plain() const;
+    Refusal check_no_body() const;
     Refusal check_upgrade() const;
     void terminate(std::string_view part);
 

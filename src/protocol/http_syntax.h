@@ -64,6 +64,14 @@ inline bool has_element(std::string_view list, std::string_view wanted)
     return any_element(list, [&](std::string_view e) { return equals_ignoring_case(e, wanted); });
 }
 
+// RFC 9112 6.3: a list of one number, repeated, counts as that number.
+inline bool is_content_length(std::string_view list)
+{
+    const std::string_view first = trim(list.substr(0, list.find(',')));
+    return is_all(first, is_digit) &&
+           !any_element(list, [&](std::string_view element) { return element != first; });
+}
+
 // RFC 9110 5.6.4: what a quoted-string stands for; text without quotes is left as it is. Empty
 // if the quotes do not end.
 inline std::string unquoted(std::string_view text)

@@ -21,14 +21,6 @@ bool is_websocket_key(std::string_view key)
                        [](char c) { return is_alphanumeric(c) || c == '+' || c == '/'; });
 }
 
-// RFC 9112 6.3: a list of one number, repeated, counts as that number.
-bool is_content_length(std::string_view list)
-{
-    const std::string_view first = trim(list.substr(0, list.find(',')));
-    return is_all(first, is_digit) &&
-           !any_element(list, [&](std::string_view element) { return element != first; });
-}
-
 // RFC 6455 9.1: a token and its parameters, "name; a; b=1". A value has no ';' in it, since
 // it must be a token even in quotes.
 // RFC 6455 4.3: "... the value after quoted-string unescaping MUST conform to the 'token' ABNF."
@@ -75,7 +67,7 @@ bool is_protocol_name(std::string_view name)
 
 } // namespace
 
-Refusal Request::check_plain() const
+Refusal Request::check_no_body() const
 {
     if (const char *length = header("Content-Length")) { // RFC 9112 6.3, item 5
         if (!is_content_length(length)) {

@@ -106,6 +106,7 @@ BadSetting bad_setting(const libwebsock_context &context)
         {"compression_window_bits",
          context.compression_window_bits >= 8 && context.compression_window_bits <= 15},
         {"close_trace_frames", context.close_trace_frames <= kMostTraced},
+        {"max_request_body", context.max_request_body <= kLargestLimit},
     };
     for (const auto &check : checks) {
         if (!check.good)

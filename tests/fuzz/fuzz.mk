@@ -2,8 +2,8 @@
 .PHONY: fuzz fuzz-programs
 
 # A fuzz target is one file; the other files there are shared.
-fuzz_targets := frame handshake negotiation utf8 mask connection tls topic_log redis_packet inflate \
-  deflate
+fuzz_targets := frame handshake request_body negotiation utf8 mask connection tls topic_log redis_packet \
+  inflate deflate
 fuzz_programs := $(addprefix $(BUILD)/tests/fuzz/,$(fuzz_targets))
 fuzz_shared := $(addprefix $(BUILD)/tests/fuzz/,reference.o http.o)
 fuzz-programs: $(fuzz_programs)

@@ -22,7 +22,7 @@ fuzz() # TARGET
     frame) dictionary=-dict=$here/frame.dict length=20000 ;; # more than a stride of the decoder
     topic_log) length=500 ;; # each step looks at all before it
     inflate | deflate) length=500 ;; # a few bytes make a long text
-    handshake | negotiation) dictionary=-dict=$here/http.dict ;;
+    handshake | request_body | negotiation) dictionary=-dict=$here/http.dict ;;
     connection) # has threads of its own, and meets both
         cat "$here/frame.dict" "$here/http.dict" >"$build/connection.dict"
         dictionary=-dict=$build/connection.dict processes=1
@@ -47,7 +47,7 @@ summary() # TARGET
         /cov: / { for (i = 1; i < NF; ++i) {
             if ($i == "cov:" && $(i + 1) > cov) cov = $(i + 1)
             if ($i == "ft:" && $(i + 1) > ft) ft = $(i + 1) } }
-        END { printf "%-11s %10d inputs, %5d edges, %6d features", target, runs, cov, ft }'
+        END { printf "%-12s %10d inputs, %5d edges, %6d features", target, runs, cov, ft }'
 }
 
 failed=''

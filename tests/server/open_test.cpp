@@ -201,7 +201,8 @@ TEST_CASE("a limit too large for any memory makes wait fail, and the log names i
         std::string name;
     } limits[] = {{&libwebsock_context::max_frame_payload, "max_frame_payload"},
                   {&libwebsock_context::max_message_payload, "max_message_payload"},
-                  {&libwebsock_context::max_handshake_bytes, "max_handshake_bytes"}};
+                  {&libwebsock_context::max_handshake_bytes, "max_handshake_bytes"},
+                  {&libwebsock_context::max_request_body, "max_request_body"}};
     for (const auto &tried : limits) {
         for (size_t bad : {SIZE_MAX, SIZE_MAX - 14, SIZE_MAX / 4 + 1}) {
             CAPTURE(tried.name);
@@ -223,6 +224,7 @@ TEST_CASE("limits of a quarter of the address space are accepted, and cost no me
                            context->max_frame_payload = SIZE_MAX / 4;
                            context->max_message_payload = SIZE_MAX / 4;
                            context->max_handshake_bytes = SIZE_MAX / 4;
+                           context->max_request_body = SIZE_MAX / 4;
                        },
                    .onmessage = echo});
     Client client = Client::open(server.port());

@@ -1,7 +1,8 @@
 /* stream_server.c: a server of large messages for interop/streams_test.py, with compression. What
  * comes to /session comes back as a whole, by a session; what comes to /parts and /session-parts
  * comes back in fragments, as it comes, by onpart and by a session. To /file, each text is answered
- * with the file, as one message. Prints its address. The argument is the file; behind it may be a
+ * with the file, as one message. The body of a plain request to /upload comes back as the answer's.
+ * Prints its address. The argument is the file; behind it may be a
  * key file and a certificate file: then it speaks TLS. SIGTERM ends it. */
 #include <websock/websock.h>
 
@@ -62,6 +63,9 @@ static int onrequest(libwebsock_client_state *client, const libwebsock_request *
         client->onpart = send_back;
     } else if (strcmp(request->path, "/file") == 0) {
         client->onmessage = send_the_file;
+    } else if (strcmp(request->path, "/upload") == 0) {
+        return libwebsock_respond(client, 200, NULL, request->body, request->body_len) == 0 ? 0
+                                                                                            : 500;
     } else {
         return 404;
     }
@@ -89,6 +93,7 @@ int main(int argc, char **argv)
         fputs("stream_server: FILE [KEYFILE CERTFILE]\n", stderr);
     } else {
         ctx->max_message_payload = LARGEST;
+        ctx->max_request_body = LARGEST;
         ctx->compression = 1;
         ctx->onopen = NULL;
         ctx->onclose = NULL;
