@@ -185,7 +185,7 @@ man7 := $(wildcard man/*.7)
 # What is installed only if it can be built.
 redis_installed := $(if $(has_hiredis),$(redis_archive))
 pc_files := $(BUILD)/libwebsock.pc $(if $(has_hiredis),$(BUILD)/libwebsock-redis.pc)
-headers := websock/websock.h $(if $(has_hiredis),websock/redis.h)
+headers := websock/websock.h websock/websock.hpp $(if $(has_hiredis),websock/redis.h)
 
 # The .pc files contain the prefix, so they are remade each time.
 install: $(archive) $(redis_installed) $(cmake_files)
@@ -200,7 +200,7 @@ install: $(archive) $(redis_installed) $(cmake_files)
 	install -m 644 $(man7) $(man_dir)/man7
 
 uninstall:
-	rm -f $(addprefix $(include_dir)/,websock.h redis.h)
+	rm -f $(addprefix $(include_dir)/,websock.h websock.hpp redis.h)
 	rm -f $(addprefix $(lib_dir)/,libwebsock.a libwebsock-redis.a)
 	rm -f $(addprefix $(lib_dir)/pkgconfig/,libwebsock.pc libwebsock-redis.pc)
 	rm -f $(addprefix $(cmake_dir)/,$(notdir $(cmake_files)))

@@ -39,6 +39,11 @@ exec /usr/bin/python3 -B tests/run.py --time-limit 500 --jobs 4 \
     "servers over TLS, AddressSanitizer:doctest:env $tls BUILD=build/asan build/asan/tests/unit" \
     "unit and server:doctest:build/tests/unit" \
     "servers over TLS:doctest:env $tls build/tests/unit" \
+    "C++ face, ThreadSanitizer:doctest:env BUILD=build/tsan build/tsan/tests/cpp/run" \
+    "C++ face over TLS, ThreadSanitizer:doctest:env $tls BUILD=build/tsan build/tsan/tests/cpp/run" \
+    "C++ face, AddressSanitizer:doctest:env BUILD=build/asan build/asan/tests/cpp/run" \
+    "C++ face:doctest:build/tests/cpp/run" \
+    "C++ face over TLS:doctest:env $tls build/tests/cpp/run" \
     "nodes with Redis, ThreadSanitizer:unittest:env BUILD=build/tsan $py tests/redis/nodes_test.py -b" \
     "nodes with Redis:unittest:$py tests/redis/nodes_test.py -b" \
     "demo, ThreadSanitizer:unittest:env BUILD=build/tsan $py tests/interop/demo_test.py -b" \

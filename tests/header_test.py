@@ -4,7 +4,8 @@
 websock/websock.h compiles by itself, in every C and C++ it claims, alongside
 libevent's headers and without a warning; its constants are those of RFC 6455; it
 declares what libwebsock.a defines, and src/api/symbols.list, the reviewed list of
-exports, says the same. How the functions behave is tested elsewhere.
+exports, says the same. websock/websock.hpp compiles as C++20, and has a use for each
+function. How the functions behave is tested elsewhere.
 """
 import os
 import pathlib
@@ -17,6 +18,7 @@ from man_test import REDIS_HEADER, functions  # what the header declares, after 
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 HEADER = ROOT / "websock" / "websock.h"
+CXX_HEADER = ROOT / "websock" / "websock.hpp"
 LIBRARY = ROOT / os.environ.get("BUILD", "build") / "libwebsock.a"
 REDIS_LIBRARY = LIBRARY.with_name("libwebsock-redis.a")
 LIBRARIES = ["-lssl", "-lcrypto", "-lz", "-lstdc++", "-pthread"]
@@ -73,6 +75,18 @@ int serve(libwebsock_context *ctx, evutil_socket_t fd)
 """
 
 
+# Functions that websock.hpp does not call, and why.
+NOT_IN_CXX = {
+    "libwebsock_bind_ssl": "libwebsock_bind_tls does that",
+    "libwebsock_bind_ssl_real": "libwebsock_bind_tls does that",
+    "libwebsock_close": "libwebsock_close_with_reason does that",
+    "libwebsock_publish_text": "libwebsock_publish does that",
+    "libwebsock_send_text": "libwebsock_send_text_with_length does that",
+    "libwebsock_use_backplane": "for other libraries; Server::context() is there for it",
+    "libwebsock_deliver": "for other libraries; Server::context() is there for it",
+}
+
+
 def run(command, source=None):
     return subprocess.run(command, input=source, cwd=ROOT, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, check=False)
@@ -126,6 +140,47 @@ class Compiling(Case):
         included = re.findall(r"(?m)^\s*#\s*include\s*(\S+)",
                               REDIS_HEADER.read_text(encoding="utf-8"))
         self.assertEqual(included, ["<stddef.h>", "<websock/websock.h>"])
+
+
+class Cxx(Case):
+    """websock.hpp"""
+
+    def compilers(self):
+        for compiler in CXX_COMPILERS:
+            with self.subTest(compiler=compiler):
+                yield [compiler, "-std=c++20", *WARNINGS, "-I."]
+
+    def test_it_compiles_alone_without_a_warning(self):
+        source = "#include <websock/websock.hpp>\n" * 2 + MAIN
+        for compiler in self.compilers():
+            self.assert_silent(run([*compiler, "-fsyntax-only", "-x", "c++", "-"], source))
+
+    def test_two_files_of_a_program_may_include_it(self):
+        other = ("#include <websock/websock.hpp>\n"
+                 "std::string_view other() { return websock::version(); }\n")
+        main = ("#include <websock/websock.hpp>\n"
+                "std::string_view other();\n"
+                "int main() { return other() == websock::version() ? 0 : 1; }\n")
+        with tempfile.TemporaryDirectory() as directory:
+            files = [pathlib.Path(directory) / name for name in ("main.cpp", "other.cpp")]
+            for file, source in zip(files, (main, other)):
+                file.write_text(source, encoding="utf-8")
+            program = pathlib.Path(directory) / "program"
+            for compiler in self.compilers():
+                self.assert_silent(run([*compiler, "-o", program, *files, LIBRARY, *LIBRARIES]))
+                self.assert_silent(run([program]))
+
+    def test_it_has_a_use_for_each_function_but_those_that_are_not_needed(self):
+        text = CXX_HEADER.read_text(encoding="utf-8")
+        code = re.sub(r"//.*", "", text)
+        missing = [name for name in functions() if not re.search(rf"\b{name}\b", code)]
+        self.assertEqual(missing, sorted(NOT_IN_CXX))
+
+    def test_everything_it_defines_is_in_a_namespace_of_its_own(self):
+        text = CXX_HEADER.read_text(encoding="utf-8")
+        before = text[:text.index("namespace websock {")]
+        self.assertEqual(set(re.findall(r"(?m)^#define (\w+)", text)), {"WEBSOCK_WEBSOCK_HPP"})
+        self.assertNotRegex(before, r"(?m)^(inline|class|struct|using|template)")
 
 
 class Constants(Case):

@@ -57,7 +57,8 @@ def files(directory):
 def expected_files():
     man3 = [page.name for page in [*ROOT.glob("man/*.3"), *ROOT.glob("man/man3/*.3")]]
     man7 = [page.name for page in ROOT.glob("man/*.7")]
-    return sorted(["include/websock/websock.h", "lib/libwebsock.a", "lib/pkgconfig/libwebsock.pc",
+    return sorted(["include/websock/websock.h", "include/websock/websock.hpp",
+                   "lib/libwebsock.a", "lib/pkgconfig/libwebsock.pc",
                    "include/websock/redis.h", "lib/libwebsock-redis.a",
                    "lib/pkgconfig/libwebsock-redis.pc",
                    "lib/cmake/libwebsock/libwebsock-config.cmake",
@@ -107,6 +108,7 @@ class Staged(Case):
 
     def test_the_files_are_the_built_ones(self):
         for name, source in (("include/websock/websock.h", ROOT / "websock" / "websock.h"),
+                             ("include/websock/websock.hpp", ROOT / "websock" / "websock.hpp"),
                              ("lib/libwebsock.a", ROOT / BUILD / "libwebsock.a")):
             with self.subTest(name=name):
                 self.assertEqual((self.prefix / name).read_bytes(), source.read_bytes())

@@ -28,8 +28,13 @@ foreign_objects := $(conformance_objects) \
   $(filter-out %_allocation_test.o,$(filter $(BUILD)/tests/compression/% $(BUILD)/tests/protocol/%,$(test_objects))) \
   $(addprefix $(BUILD)/tests/base/,buffer_test.o utf8_test.o)
 
+# Tests of the C++ face, which link the library as a program does, and for their certificates two of
+# its objects.
+cpp_tests := $(BUILD)/tests/cpp/run
+cpp_test_objects := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard tests/cpp/*.cpp))
+
 .PHONY: deps check check-foreign test-programs conformance-program syntax soak
-test-programs: $(BUILD)/tests/unit $(test_servers) $(redis_tests) $(redis_node)
+test-programs: $(BUILD)/tests/unit $(cpp_tests) $(test_servers) $(redis_tests) $(redis_node)
 conformance-program: $(conformance)
 
 deps:
@@ -51,6 +56,9 @@ $(BUILD)/tests/unit $(conformance) $(foreign): $(src_objects)
 $(test_servers): $(BUILD)/tests/%: $(support)/%.o $(archive)
 	$(CC) $(sanitize) $(LDFLAGS) $^ $(libs) -o $@
 
+$(cpp_tests): $(cpp_test_objects) $(client_objects) $(support)/main.o $(addprefix $(BUILD)/src/,transport/openssl.o base/utf8.o) $(archive)
+	$(CXX) $(sanitize) $(LDFLAGS) $^ $(libs) -o $@
+
 $(redis_tests): $(redis_test_objects) $(redis_objects) $(base_objects)
 	$(CXX) $(sanitize) $(LDFLAGS) $^ $(redis_libs) $(libs) -o $@
 $(redis_node): $(BUILD)/tests/redis/node.o $(redis_archive) $(archive)
@@ -58,7 +66,7 @@ $(redis_node): $(BUILD)/tests/redis/node.o $(redis_archive) $(archive)
 
 # Tests are compiled more often than they run, and mostly wait when they do: -O0 halves their
 # build. The library is built as usual. The last -O counts.
-unoptimized := $(sort $(test_objects) $(conformance_objects) $(redis_test_objects))
+unoptimized := $(sort $(test_objects) $(conformance_objects) $(redis_test_objects) $(cpp_test_objects))
 $(unoptimized): override CXXFLAGS += -O0
 # But for these: the one goes through millions of byte sequences, the other masks megabytes.
 $(BUILD)/tests/base/utf8_test.o $(support)/wire.o: override CXXFLAGS += -O1
