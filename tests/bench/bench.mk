@@ -3,7 +3,7 @@ bench_dir := $(BUILD)/bench
 bench_clients := $(addprefix $(bench_dir)/,load churn idle fanout crowd stale bulk)
 bench_floors := $(addprefix $(bench_dir)/,thread_floor epoll_floor fanout_floor bulk_floor)
 bench_deflate := $(addprefix $(bench_dir)/,deflate_load deflate_fanout)
-bench_programs := $(bench_clients) $(bench_deflate) $(bench_floors) $(addprefix $(bench_dir)/,micro echo_server bulk_server publish)
+bench_programs := $(bench_clients) $(bench_deflate) $(bench_floors) $(addprefix $(bench_dir)/,micro echo_server echo_server_cxx bulk_server publish)
 
 # Other libraries' servers, where their headers are installed.
 with_header = $(if $(wildcard $(addsuffix /$(1),/usr/include /usr/local/include)),$(2))
@@ -31,7 +31,7 @@ $(bench_clients): bench_libs := -lssl -lcrypto
 $(bench_deflate) $(bench_dir)/micro: bench_libs := -lssl -lcrypto -lz
 $(bench_floors): $(bench_dir)/%: $(addprefix $(BUILD)/tests/bench/,%.o raw_echo.o)
 $(bench_dir)/micro: $(BUILD)/tests/bench/micro.o $(src_objects)
-bench_servers := $(addprefix $(bench_dir)/,echo_server bulk_server publish)
+bench_servers := $(addprefix $(bench_dir)/,echo_server echo_server_cxx bulk_server publish)
 $(bench_servers): $(bench_dir)/%: $(BUILD)/tests/bench/%.o $(archive)
 $(bench_clients) $(bench_deflate) $(bench_floors) $(bench_dir)/micro:
 	@mkdir -p $(@D)

@@ -6,15 +6,15 @@ import dataclasses
 
 FLOORS = ("thread floor", "epoll floor")
 OURS, OURS_TLS, NGINX_TLS = "libwebsock", "libwebsock TLS", "nginx TLS"
-OURS_SESSION = "libwebsock session"
+OURS_SESSION, OURS_CXX = "libwebsock session", "libwebsock C++"
 OURS_TOPICS, FAN_OUT_FLOOR = "libwebsock topics", "fan-out floor"
 UPLOAD_FLOOR, DOWNLOAD_FLOOR = "upload floor", "download floor"
 BEAST_SYNC = "Beast sync"
 PEERS = ("libwebsockets", BEAST_SYNC, "Beast async", "websocketpp", "node ws")
 FEW = (*FLOORS, OURS)
-STYLES = (*FEW, OURS_SESSION)
+STYLES = (*FEW, OURS_SESSION, OURS_CXX)
 PLAIN = (*FEW, *PEERS)
-ALL = (*FLOORS, OURS, OURS_SESSION, OURS_TLS, *PEERS)
+ALL = (*FLOORS, OURS, OURS_SESSION, OURS_CXX, OURS_TLS, *PEERS)
 TLS = (NGINX_TLS, OURS_TLS)
 FAN_OUT = (FAN_OUT_FLOOR, OURS_TOPICS, OURS)
 

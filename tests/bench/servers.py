@@ -44,6 +44,13 @@ def libwebsock(name, options, arguments, **instead):
     return Server(name, options, command, built("echo_server"))
 
 
+def libwebsock_cxx(name, **instead):
+    """libwebsock by way of websock.hpp."""
+    def command(build, _request, _answer, work):
+        return [f"{build}/echo_server_cxx", instead.get(work, work)]
+    return Server(name, [], command, built("echo_server_cxx"))
+
+
 def bulk_floor(name, what):
     def command(build, _request, _answer, _work):
         return [f"{build}/bulk_floor", what, f"{build}/{BULK_FILE}"]
@@ -92,6 +99,7 @@ SERVERS = {server.name: server for server in (
     fan_out_floor("fan-out floor", "fanout_floor"),
     libwebsock("libwebsock topics", [], lambda _: (), fanout="topics"),
     libwebsock("libwebsock session", [], lambda _: (), echo="session"),
+    libwebsock_cxx("libwebsock C++"),
     libwebsock("libwebsock TLS", ["--tls"], lambda build: certificate(build)),
     bulk_floor("upload floor", "upload"),
     bulk_floor("download floor", "download"),
