@@ -2,6 +2,7 @@
 # The demo's page as a person uses it, in Chromium. Leaves a picture of it in
 # demo-page.png in the build directory.
 
+import asyncio
 import hashlib
 import io
 import os
@@ -110,6 +111,8 @@ class Case(unittest.IsolatedAsyncioTestCase):
         self.pages = []
 
     async def asyncSetUp(self):
+        # unittest turns on asyncio's debug mode, which is slow.
+        asyncio.get_running_loop().set_debug(False)
         self.devtools = await self.enterAsyncContext(DevTools(chromium.devtools_url))
 
     async def asyncTearDown(self):

@@ -145,6 +145,10 @@ class ClusterTest(unittest.IsolatedAsyncioTestCase):
     def setUp(self):
         self.cluster = self.enterContext(Cluster())
 
+    async def asyncSetUp(self):
+        # unittest turns on asyncio's debug mode, which is slow.
+        asyncio.get_running_loop().set_debug(False)
+
     async def enter(self, node=None):
         member = await Member(self.cluster).enter(node)
         self.addAsyncCleanup(member.socket.close)

@@ -7,7 +7,6 @@ which Redis fails, is in engine_test.cpp and failure_test.cpp.
 import asyncio
 import contextlib
 import http.client
-import logging
 import os
 import pathlib
 import signal
@@ -53,8 +52,11 @@ class Nodes(unittest.IsolatedAsyncioTestCase):
     SETTINGS = ()
 
     def setUp(self):
-        logging.getLogger("asyncio").setLevel(logging.ERROR)  # a busy machine is not of interest
         self.redis = self.enterContext(RedisServer(*self.SETTINGS))
+
+    async def asyncSetUp(self):
+        # unittest turns on asyncio's debug mode, which takes most of the time of such tests.
+        asyncio.get_running_loop().set_debug(False)
 
     def start(self, count, *arguments, **options):
         return [self.enterContext(Node(*arguments, self.redis.address, **options))
@@ -129,7 +131,7 @@ class Failures(Nodes):
         """disturb is awaited while a client of each of two nodes publishes."""
         nodes = self.start(2)
         clients = [await self.connect_subscribed(node) for node in nodes]
-        publishing = asyncio.gather(*(self.publish(client, f"{i}-", 1500, 0.001)
+        publishing = asyncio.gather(*(self.publish(client, f"{i}-", 1500, 0.002)
                                       for i, client in enumerate(clients)))
         receiving = asyncio.gather(*(self.receive(client, 3000) for client in clients))
         await disturb(nodes)
