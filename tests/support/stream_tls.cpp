@@ -60,11 +60,11 @@ websock::OwnedSslCtx make_context(const TlsOptions &options)
     return context;
 }
 
-// Whether they differ only in what is set for each SSL.
-bool has_default_context(const TlsOptions &options)
+// Whether they differ from the default only in verify and in what is set for each SSL.
+bool has_shared_context(const TlsOptions &options)
 {
-    return options.verify && options.ca_file.empty() && options.cert_file.empty() &&
-           options.min_version == 0 && options.max_version == 0 && options.ciphers.empty();
+    return options.ca_file.empty() && options.cert_file.empty() && options.min_version == 0 &&
+           options.max_version == 0 && options.ciphers.empty();
 }
 
 class OpenSslStream final : public TlsStream
@@ -204,9 +204,10 @@ class OpenSslStream final : public TlsStream
     // A context takes longer to make than a handshake, so clients share one if they can.
     static websock::OwnedSsl make_ssl(const TlsOptions &options)
     {
-        static const websock::OwnedSslCtx shared = make_observed_context({});
-        if (has_default_context(options))
-            return websock::OwnedSsl(SSL_new(shared.get()));
+        static const websock::OwnedSslCtx verifying = make_observed_context({});
+        static const websock::OwnedSslCtx trusting = make_observed_context({.verify = false});
+        if (has_shared_context(options))
+            return websock::OwnedSsl(SSL_new((options.verify ? verifying : trusting).get()));
         return websock::OwnedSsl(SSL_new(make_observed_context(options).get())); // which it keeps
     }
 
