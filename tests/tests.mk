@@ -68,8 +68,10 @@ $(redis_node): $(BUILD)/tests/redis/node.o $(redis_archive) $(archive)
 # build. The library is built as usual. The last -O counts.
 unoptimized := $(sort $(test_objects) $(conformance_objects) $(redis_test_objects) $(cpp_test_objects))
 $(unoptimized): override CXXFLAGS += -O0
-# But for these: the one goes through millions of byte sequences, the other masks megabytes.
-$(BUILD)/tests/base/utf8_test.o $(support)/wire.o: override CXXFLAGS += -O1
+# But for these, which go through millions of byte sequences, mask megabytes, or copy the table of
+# bytes cut at every offset.
+optimized := $(BUILD)/tests/base/utf8_test.o $(support)/wire.o $(BUILD)/tests/conformance/replay.o
+$(optimized): override CXXFLAGS += -O1
 
 # PRECOMPILED is src, tests or both: there, the headers that nearly every file includes are read
 # only once, which halves the build again. For make check: an edit of one file would wait for it.
@@ -84,7 +86,7 @@ $(2): $(1).gch
 $(2): cppflags += -include $(1)
 endef
 ifneq ($(filter tests,$(PRECOMPILED)),)
-precompiled_objects := $(filter-out $(client_objects) %/utf8_test.o,$(unoptimized))
+precompiled_objects := $(filter-out $(client_objects) $(optimized),$(unoptimized))
 $(eval $(call precompiled,$(BUILD)/tests/precompiled.h,$(precompiled_objects)))
 endif
 ifneq ($(filter src,$(PRECOMPILED)),)
