@@ -52,14 +52,14 @@ void replay(const Request &wanted)
             throw std::runtime_error("parser: " + name_of(cuts) + ": " + std::to_string(status));
 }
 
-std::string accepted(const Request &wanted)
+std::string accepted(const Request &wanted, const std::string &date)
 {
     std::string head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
                        "Connection: Upgrade\r\nSec-WebSocket-Accept: " +
                        wanted.accept + "\r\n";
     for (const std::string &line : wanted.lines)
         head += line;
-    return head + "\r\n";
+    return head + "Date: " + date + "\r\n\r\n";
 }
 
 // The whole 101, to the byte, so that no line can be there twice.
@@ -69,8 +69,11 @@ std::string accepted(const Request &wanted)
 // RFC 6455 11.3.4: "... |Sec-WebSocket-Protocol| header field MUST NOT appear more than once ..."
 void check_head(const Request &wanted, const test::HttpAnswer &answer)
 {
+    const std::string date = answer.header("Date"); // RFC 9110 5.6.7: of 29 characters
+    if (date.size() != 29 || !date.ends_with(" GMT"))
+        throw std::runtime_error("no Date in " + answer.head);
     if (answer.status == 101 && wanted.status.starts_with("101")) {
-        if (answer.head != accepted(wanted))
+        if (answer.head != accepted(wanted, date))
             throw std::runtime_error("another 101: " + answer.head);
         return;
     }

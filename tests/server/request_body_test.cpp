@@ -215,6 +215,9 @@ TEST_CASE("who waits for 100 gets it, and then the answer")
         CHECK(client.receive_http().body == "hello");
         client.expect_eof();
     }
+    // Who has sent some of it does not wait.
+    CHECK(answer_to(server.port(), with_length(5, "Expect: 100-continue\r\n") + "hello").status ==
+          200);
     // HTTP/1.0 has no 100.
     Client old(server.port());
     old.send_raw("POST / HTTP/1.0\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
