@@ -24,7 +24,8 @@
 //  3. Callbacks may be any callable, also one that can only be moved. Set them before run(). The
 //     Server keeps them; a message allocates nothing. They run on workers, those of different
 //     clients at the same time; the events of one client one at a time. What a callback throws is
-//     logged, and its client is closed with 1011. (But no callback may end its thread.)
+//     logged, and its client is closed with 1011; that a send has failed as its client has gone is
+//     logged as LogLevel::debug. No callback may end its thread.
 //  4. A callback may take its client as const Client & or as Client. The first costs nothing, the
 //     second an atomic increment and decrement.
 //  5. A Client is a counted handle, as std::shared_ptr is: copy it and keep it where you like. Once
@@ -797,29 +798,31 @@ inline int clamped(milliseconds time) noexcept
 
 // As the library says it of a callback in C. client may be null.
 inline void report_thrown(libwebsock_context *context, libwebsock_client_state *client,
-                          const char *callback, const char *what) noexcept
+                          const char *callback, const char *what, int level) noexcept
 {
     char line[512];
     (void)std::snprintf(line, sizeof line, "%s%s%s threw an exception: %s",
                         client ? libwebsock_peer(client) : "", client ? ": " : "", callback, what);
-    (void)libwebsock_log(context, LIBWEBSOCK_LOG_ERROR, line);
+    (void)libwebsock_log(context, level, line);
     if (client)
         (void)libwebsock_close_with_reason(client, WS_CLOSE_UNEXPECTED_ERROR, nullptr);
 }
 
-// Calls function; nothing may be thrown through C. False: it threw.
+// Calls function. Nothing may be thrown through C.
 template<typename Function>
-bool guarded(libwebsock_context *context, libwebsock_client_state *client, const char *callback,
+void guarded(libwebsock_context *context, libwebsock_client_state *client, const char *callback,
              Function &&function) noexcept
 try {
     function();
-    return true;
+} catch (const std::system_error &error) {
+    // That a client has gone before it was sent something is no error of the server.
+    const bool has_gone = client && error.code() == std::errc::not_connected;
+    report_thrown(context, client, callback, error.what(),
+                  has_gone ? LIBWEBSOCK_LOG_DEBUG : LIBWEBSOCK_LOG_ERROR);
 } catch (const std::exception &exception) {
-    report_thrown(context, client, callback, exception.what());
-    return false;
+    report_thrown(context, client, callback, exception.what(), LIBWEBSOCK_LOG_ERROR);
 } catch (...) {
-    report_thrown(context, client, callback, "not a std::exception");
-    return false;
+    report_thrown(context, client, callback, "not a std::exception", LIBWEBSOCK_LOG_ERROR);
 }
 
 // Owns a callable of any type. A call is one through a pointer.

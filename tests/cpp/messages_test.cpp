@@ -208,6 +208,25 @@ TEST_CASE("an exception out of on_open or on_close ends nothing but that client"
     CHECK(client.receive_text() == "x");
 }
 
+TEST_CASE("a send that fails as its client has gone is no error of the server")
+{
+    websock::Server server;
+    Told<websock::LogLevel> level;
+    server.on_log([&](websock::LogLevel each, std::string_view line) {
+        if (line.find("on_message threw") != std::string_view::npos)
+            level.tell(each);
+    });
+    server.on_message([](const websock::Client &client, std::string_view) {
+        client.close(4000);
+        client.send("too late");
+    });
+    Running running(server);
+    Client client = running.connect();
+    client.send_text("x");
+    CHECK(client.receive_close().code == 4000);
+    CHECK(level.get() == websock::LogLevel::debug);
+}
+
 TEST_CASE("a log callback that throws harms nobody")
 {
     websock::Server server({.close_trace_frames = 0});
