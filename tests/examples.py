@@ -3,8 +3,9 @@
 
 Each C program in man/ (a literal block that defines main) and in README.md (a
 ```c fence that does) is compiled as C99 and as C++17 into build/examples/ and
-linked with build/libwebsock.a; one that includes headers of C++ as C++17 only. A
-```c fence without main that begins with #include is only checked for syntax.
+linked with build/libwebsock.a; one that includes headers of C++ as C++17 only, and
+one that includes websock.hpp (in README.md, a ```cpp fence) as C++20. A ```c fence
+without main that begins with #include is only checked for syntax.
 Nothing is run here. What the pages say in words is checked by man_test.py.
 """
 import os
@@ -25,6 +26,7 @@ LANGUAGES = {
     "c99": shlex.split(os.environ.get("CC", "cc")) + ["-x", "c", "-std=c99"],
     "c++17": shlex.split(os.environ.get("CXX", "c++")) + ["-x", "c++", "-std=c++17"],
 }
+CXX20 = {"c++20": LANGUAGES["c++17"][:-1] + ["-std=c++20"]}
 # After -x none: an archive must not be read as source.
 LINK = [str(LIBRARY), "-lssl", "-lcrypto", "-lz", "-lstdc++", "-pthread"]
 LINK_REDIS = [str(REDIS_LIBRARY), "-lhiredis"]
@@ -59,8 +61,8 @@ def literal_blocks(page):
 
 
 def fences(readme):
-    """The text of each ```c fence."""
-    return re.findall(r"^```c\n(.*?)^```$", readme.read_text(encoding="utf-8"), re.M | re.S)
+    """The text of each ```c and ```cpp fence."""
+    return re.findall(r"^```c(?:pp)?\n(.*?)^```$", readme.read_text(encoding="utf-8"), re.M | re.S)
 
 
 def is_program(text):
@@ -69,6 +71,8 @@ def is_program(text):
 
 def languages_of(source):
     """Headers of the C++ library have no suffix."""
+    if "<websock/websock.hpp>" in source:
+        return CXX20
     if re.search(r"^#include <\w+>$", source, re.M):
         return {name: LANGUAGES[name] for name in ("c++17",)}
     return LANGUAGES
@@ -99,7 +103,7 @@ class Examples(unittest.TestCase):
         OUTPUT.mkdir(parents=True, exist_ok=True)
         path = OUTPUT / f"{name}.c"
         path.write_text(source, encoding="utf-8")
-        for language, compiler in LANGUAGES.items():
+        for language, compiler in languages_of(source).items():
             with self.subTest(language=language):
                 # A fragment may leave unused what it defines.
                 result = run(compiler + COMMON + ["-Wno-unused", "-fsyntax-only", str(path)])

@@ -127,7 +127,7 @@ class Coverage(unittest.TestCase):
     def test_every_page_is_named_in_the_overview(self):
         text = (MAN / "libwebsock.7").read_text(encoding="utf-8")
         pages = text[text.index(".Ss Pages"):]
-        named = set(re.findall(r"(?m)^\.It Xr (\w+) (\d)$", pages))
+        named = set(re.findall(r"(?m)^\.It Xr ([\w.]+) (\d)$", pages))
         there = {(page.stem, page.suffix[1:]) for page in PAGES if page.suffix != ".1"}
         self.assertEqual(there - named, {("libwebsock", "7")})
         self.assertEqual(named - there, set())
