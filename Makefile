@@ -62,6 +62,7 @@ base_objects := $(filter $(BUILD)/src/base/%,$(src_objects))
 redis_libs := -lhiredis
 has_hiredis := $(shell echo '\#include <hiredis/hiredis.h>' | $(CXX) $(CPPFLAGS) -E -x c++ - >/dev/null 2>&1 && echo yes)
 demos := $(addprefix $(BUILD)/demo/,websock-demo quickstart echo session wss)
+cpp_demos := $(patsubst %.cpp,$(BUILD)/%,$(wildcard demo/cpp/*.cpp))
 # Built by the tests; the only demo that needs libevent.
 libevent_demo := $(BUILD)/demo/libevent
 
@@ -69,7 +70,7 @@ libevent_demo := $(BUILD)/demo/libevent
 .DELETE_ON_ERROR:
 
 all: $(archive) demo $(if $(has_hiredis),$(redis_archive),without_redis)
-demo: $(demos)
+demo: $(demos) $(cpp_demos)
 
 # One object that defines only the API. Programs cannot collide with the library's internals,
 # least of all with C++ templates, and a shared object that contains the archive exports only
@@ -130,6 +131,8 @@ $(BUILD)/demo/libevent: $(BUILD)/demo/libevent.o $(archive)
 $(BUILD)/demo/libevent: libs := -levent_core $(libs)
 $(demos) $(libevent_demo):
 	$(CC) $(sanitize) $(LDFLAGS) $^ $(libs) -o $@
+$(cpp_demos): %: %.o $(archive)
+	$(CXX) $(sanitize) $(LDFLAGS) $^ $(libs) -o $@
 
 run:
 	@sh tests/deps.sh build
@@ -210,4 +213,4 @@ uninstall:
 clean:
 	rm -rf $(BUILD)
 
--include $(wildcard $(addprefix $(BUILD)/,demo/*.d src/*/*.d tests/*/*.d tests/*/*/*.d))
+-include $(wildcard $(addprefix $(BUILD)/,demo/*.d demo/*/*.d src/*/*.d tests/*/*.d tests/*/*/*.d))

@@ -77,6 +77,7 @@ exec /usr/bin/python3 -B tests/run.py --time-limit 500 --jobs 4 \
     "node ws:unittest:$py tests/interop/node_ws_test.py -b" \
     "Firefox:unittest:$py tests/interop/firefox_test.py -b" \
     "nginx:unittest:$py tests/interop/nginx_test.py -b" \
+    "demos in C++:unittest:$py tests/interop/cpp_demo_test.py -b" \
     "libevent:unittest:$py tests/interop/libevent_test.py -b" \
     "header:unittest:$py tests/header_test.py" \
     "man pages:unittest:$py tests/man_test.py" \

@@ -94,7 +94,7 @@ $(eval $(call precompiled,$(BUILD)/src/precompiled_src.h,$(src_objects)))
 endif
 
 # Compiles everything, or SOURCES, and keeps nothing: checks with another compiler.
-SOURCES ?= src/*/*.cpp tests/*/*.cpp tests/*/*.c demo/*.c
+SOURCES ?= src/*/*.cpp tests/*/*.cpp tests/*/*.c demo/*.c demo/*/*.cpp
 syntax: $(patsubst %,$(BUILD)/%.ok,$(wildcard $(SOURCES)))
 $(BUILD)/%.cpp.ok: %.cpp
 	@mkdir -p $(@D)

@@ -47,6 +47,13 @@ class LibeventServer(_Server):
         super().__init__([BUILD / "demo" / "libevent"])
 
 
+class CppDemo(_Server):
+    """A program of demo/cpp/."""
+
+    def __init__(self, name, port="0", **options):
+        super().__init__([BUILD / "demo" / "cpp" / name, port], **options)
+
+
 class TlsServer(_Server):
     """tests/support/tls_server.c, which has every TLS option and prints what was negotiated."""
 
