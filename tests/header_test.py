@@ -77,9 +77,12 @@ int serve(libwebsock_context *ctx, evutil_socket_t fd)
 
 # Functions that websock.hpp does not call, and why.
 NOT_IN_CXX = {
+    "libwebsock_after": "libwebsock_start_timer does that",
     "libwebsock_bind_ssl": "libwebsock_bind_tls does that",
     "libwebsock_bind_ssl_real": "libwebsock_bind_tls does that",
     "libwebsock_close": "libwebsock_close_with_reason does that",
+    "libwebsock_every": "libwebsock_start_timer does that",
+    "libwebsock_post": "libwebsock_post_with does that",
     "libwebsock_publish_text": "libwebsock_publish does that",
     "libwebsock_send_text": "libwebsock_send_text_with_length does that",
     "libwebsock_use_backplane": "for other libraries; Server::context() is there for it",

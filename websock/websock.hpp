@@ -88,6 +88,12 @@ template<typename Signature> class Function;
 
 // --- What is handed to callbacks ---
 
+enum class EndedBy {
+    peer = LIBWEBSOCK_ENDED_BY_PEER,
+    program = LIBWEBSOCK_ENDED_BY_PROGRAM,
+    library = LIBWEBSOCK_ENDED_BY_LIBRARY
+};
+
 // How a connection ended: see libwebsock_close_info.
 class CloseInfo
 {
@@ -96,6 +102,9 @@ class CloseInfo
 
     int code() const noexcept { return info_->code; } // the peer's: WS_CLOSE_*
     std::string_view reason() const noexcept { return info_->reason; }
+    EndedBy ended_by() const noexcept { return static_cast<EndedBy>(info_->ended_by); }
+    int sent_code() const noexcept { return info_->sent_code; } // 0: no Close frame was sent
+    std::string_view sent_reason() const noexcept { return info_->sent_reason; }
 
   private:
     const libwebsock_close_info *info_;
@@ -115,9 +124,27 @@ class Request
     // The name in upper or lower case. Several headers of one name are joined with ", ".
     std::optional<std::string_view> header(std::string_view name) const noexcept;
 
+    // Decoded. Nothing: there is no such parameter, or it cannot be decoded.
+    std::optional<std::string> query_parameter(std::string_view name) const;
+
+    // Nothing: no such cookie was sent.
+    std::optional<std::string> cookie(std::string_view name) const;
+
+    // Calls function(name, value) for each header, in the order they were sent.
+    template<std::invocable<std::string_view, std::string_view> Function>
+    void for_each_header(Function function) const;
+
+    // Up to Settings::max_request_body bytes.
+    std::string_view body() const noexcept;
+
     const libwebsock_request *handle() const noexcept { return request_; }
 
   private:
+    using Getter = int (*)(const libwebsock_request *, const char *, char *, size_t);
+
+    // No value is longer than the text it is in.
+    std::optional<std::string> value_of(Getter get, std::string_view name, size_t longest) const;
+
     const libwebsock_request *request_;
 };
 
@@ -213,6 +240,32 @@ enum class LogLevel {
     debug = LIBWEBSOCK_LOG_DEBUG
 };
 
+// --- Timers ---
+
+// Of after() and every(). A copy means the same timer. Its destructor does not end it, so what
+// after() returns may be dropped. Do not use it when the Server is gone.
+class Timer
+{
+  public:
+    Timer() noexcept = default;
+
+    // The callable is not called any more; a call that is running goes on. False: it was over.
+    bool cancel() const noexcept { return context_ && libwebsock_cancel(context_, number_) == 0; }
+
+    explicit operator bool() const noexcept { return number_ != 0; } // it was started
+
+  private:
+    friend class Client;
+    friend class Server;
+    Timer(libwebsock_context *context, unsigned long long number) noexcept
+        : context_(context), number_(number)
+    {
+    }
+
+    libwebsock_context *context_ = nullptr;
+    unsigned long long number_ = 0;
+};
+
 // --- Clients ---
 
 // How a subscription begins, for Client::subscribe.
@@ -228,6 +281,15 @@ inline constexpr size_t all_history = SIZE_MAX;
 // How a client is served. By default it is a session if the server has on_session, or else in parts
 // if it has on_part.
 enum class Style { messages, parts, session };
+
+// For Client::set_limit: which of the settings has another value for this client.
+enum class Limit {
+    message_payload = LIBWEBSOCK_LIMIT_MESSAGE,
+    frame_payload = LIBWEBSOCK_LIMIT_FRAME,
+    queued_bytes = LIBWEBSOCK_LIMIT_QUEUED,
+    idle_ms = LIBWEBSOCK_LIMIT_IDLE_MS,
+    concurrent_events = LIBWEBSOCK_LIMIT_CONCURRENCY
+};
 
 // One client, or none: a counted handle. All functions are const, as what they change is the
 // connection. One that holds no client is false; its functions fail with EINVAL.
@@ -290,6 +352,16 @@ class Client
     std::error_code try_close(int code = WS_CLOSE_NORMAL,
                               std::string_view reason = {}) const noexcept;
 
+    // Cuts the connection off, without a Close frame. why is logged, and on_close gets it.
+    void abort(std::string_view why) const;
+    std::error_code try_abort(std::string_view why) const noexcept;
+
+    // Whether messages can be sent, at this moment.
+    bool is_open() const noexcept { return libwebsock_is_open(state_) == 1; }
+
+    // A descriptor that becomes readable when the connection has ended. Only poll it.
+    int gone_fd() const;
+
     // Topics: this client gets their messages from now on, or from where subscription says. EEXIST:
     // it does already.
     void subscribe(std::string_view topic, const Subscription &subscription = {}) const;
@@ -298,6 +370,34 @@ class Client
     void unsubscribe(std::string_view topic) const;
     std::error_code try_unsubscribe(std::string_view topic) const noexcept;
     void unsubscribe_all() const noexcept { (void)libwebsock_unsubscribe(state_, nullptr); }
+
+    // State: makes a T of the arguments, which lives as long as the connection and its handles, and
+    // replaces one that was there. In the client's callbacks, on_request at the earliest. The
+    // constructor's exceptions, or std::bad_alloc, leave all as it was.
+    template<typename T, typename... Arguments> T &emplace(Arguments &&...arguments) const;
+    // What emplace<T> has made; T is that very type. Throws std::bad_cast if it is not, or there is
+    // none. The client's callbacks may use it without a lock, but not with concurrent_events.
+    template<typename T> T &state() const;
+    // The same, or null.
+    template<typename T> T *find_state() const noexcept;
+
+    // Later, and from elsewhere: has function(client), or function(), called among this client's
+    // events, on a worker. It is destroyed when it has been called, or will not be.
+    template<typename Callback> void post(Callback callback) const;
+    template<typename Callback> std::error_code try_post(Callback callback) const;
+
+    // The same in so much time, or then and whenever so much more has passed. Ends with the client.
+    // The callable may be called before this has returned.
+    template<typename Callback> Timer after(milliseconds delay, Callback callback) const;
+    template<typename Callback> Timer every(milliseconds interval, Callback callback) const;
+    template<typename Callback>
+    std::error_code try_after(milliseconds delay, Callback callback, Timer &timer) const;
+    template<typename Callback>
+    std::error_code try_every(milliseconds interval, Callback callback, Timer &timer) const;
+
+    // Only in on_request and on_open.
+    void set_limit(Limit limit, unsigned long long value) const;
+    std::error_code try_set_limit(Limit limit, unsigned long long value) const noexcept;
 
     // In on_request: what this client gets, if the server has more than one style. EINVAL: the
     // server has no callback for that.
@@ -341,6 +441,10 @@ class Client
 
     // The library wants no null pointer, also if there are no characters.
     static const char *characters(std::string_view text) noexcept;
+
+    template<typename Callback>
+    std::error_code start_timer(milliseconds first, milliseconds interval, Callback callback,
+                                Timer &timer) const;
 
     libwebsock_client_state *state_ = nullptr;
 };
@@ -495,6 +599,7 @@ struct Settings {
     std::optional<size_t> max_connections = {};
     std::optional<size_t> max_handshakes = {};
     std::optional<size_t> max_handshake_bytes = {};
+    std::optional<size_t> max_request_body = {};
     std::optional<size_t> max_frame_payload = {};
     std::optional<size_t> max_message_payload = {};
     std::optional<size_t> max_queued_bytes = {};
@@ -697,6 +802,15 @@ class Server
 
     // Other machines: libwebsock_use_redis or libwebsock_use_backplane, with context().
 
+    // For the program itself, during run(): a call of function() in so much time, or then and
+    // whenever so much more has passed, on a worker of its own.
+    template<std::invocable Callback> Timer after(milliseconds delay, Callback callback);
+    template<std::invocable Callback> Timer every(milliseconds interval, Callback callback);
+    template<std::invocable Callback>
+    std::error_code try_after(milliseconds delay, Callback callback, Timer &timer);
+    template<std::invocable Callback>
+    std::error_code try_every(milliseconds interval, Callback callback, Timer &timer);
+
     // Counts of all kinds. All 0 in a child of the process that serves.
     libwebsock_statistics stats() const noexcept;
 
@@ -709,6 +823,10 @@ class Server
   private:
     template<typename Signature, typename Callback>
     static void set(detail::Function<Signature> &where, Callback callback);
+
+    template<typename Callback>
+    std::error_code start_timer(milliseconds first, milliseconds interval, Callback callback,
+                                Timer &timer);
 
     void apply(const Settings &settings) noexcept;
 
@@ -853,6 +971,40 @@ template<typename Result, typename... Arguments> class Function<Result(Arguments
     std::unique_ptr<void, void (*)(void *)> target_{nullptr, [](void *) {}};
     Result (*call_)(void *, Arguments...) = nullptr;
 };
+
+// Its address stands for T, in client->data.
+template<typename T> inline char type_tag = 0;
+
+// What client->data points to.
+struct State {
+    const char *type;
+    void (*destroy)(State *);
+};
+
+template<typename T> struct StateOf : State {
+    template<typename... Arguments>
+    explicit StateOf(Arguments &&...arguments)
+        : State{&type_tag<T>, [](State *state) { delete static_cast<StateOf *>(state); }},
+          value(made(std::forward<Arguments>(arguments)...))
+    {
+    }
+    T value;
+
+  private:
+    // As an aggregate, if it has no such constructor.
+    template<typename... Arguments> static T made(Arguments &&...arguments)
+    {
+        if constexpr (std::is_constructible_v<T, Arguments...>)
+            return T(std::forward<Arguments>(arguments)...);
+        else
+            return T{std::forward<Arguments>(arguments)...};
+    }
+};
+
+inline void destroy_state(void *state) noexcept
+{
+    static_cast<State *>(state)->destroy(static_cast<State *>(state));
+}
 
 } // namespace detail
 
@@ -1025,6 +1177,45 @@ try {
 } catch (...) {
 }
 
+// A callable that will be called once, or now and then: for a client, or for the program.
+template<typename Callback> struct Task {
+    libwebsock_context *context;
+    const char *name;
+    Callback callback;
+
+    static void run(libwebsock_client_state *state, void *arg) noexcept
+    {
+        auto &task = *static_cast<Task *>(arg);
+        guarded(task.context, state, task.name, [&] {
+            if constexpr (std::invocable<Callback &, const Client &>) {
+                const Borrowed borrowed(state);
+                std::invoke(task.callback, borrowed.client());
+            } else {
+                std::invoke(task.callback);
+            }
+        });
+    }
+
+    static void destroy(void *arg) noexcept { delete static_cast<Task *>(arg); }
+};
+
+// Makes one, and hands it to start, which returns whether it has taken it.
+template<typename Callback, typename Start>
+std::error_code start_task(libwebsock_context *context, const char *name, Callback callback,
+                           Start start)
+{
+    static_assert(std::invocable<Callback &> || std::invocable<Callback &, const Client &>,
+                  "the callable takes nothing, or its client");
+    std::unique_ptr<Task<Callback>> task(new (std::nothrow)
+                                             Task<Callback>{context, name, std::move(callback)});
+    if (!task)
+        return error_of(ENOMEM);
+    if (!start(&Task<Callback>::run, task.get(), &Task<Callback>::destroy))
+        return error_of(errno);
+    (void)task.release();
+    return {};
+}
+
 } // namespace detail
 
 inline std::optional<std::string_view> Request::header(std::string_view name) const noexcept
@@ -1037,6 +1228,56 @@ inline std::optional<std::string_view> Request::header(std::string_view name) co
         },
         name);
     return value ? std::optional<std::string_view>(value) : std::nullopt;
+}
+
+inline std::optional<std::string> Request::query_parameter(std::string_view name) const
+{
+    return value_of(&libwebsock_query_parameter, name, query().size());
+}
+
+inline std::optional<std::string> Request::cookie(std::string_view name) const
+{
+    return value_of(&libwebsock_cookie, name, header("Cookie").value_or("").size());
+}
+
+template<std::invocable<std::string_view, std::string_view> Function>
+void Request::for_each_header(Function function) const
+{
+    struct Visit {
+        Function &function;
+        std::exception_ptr thrown;
+    } visit{function, nullptr};
+    const auto step = [](void *arg, const char *name, const char *value) noexcept -> int {
+        auto &state = *static_cast<Visit *>(arg);
+        try {
+            state.function(std::string_view(name), std::string_view(value));
+            return 0;
+        } catch (...) {
+            state.thrown = std::current_exception();
+            return 1; // no more
+        }
+    };
+    (void)libwebsock_each_header(request_, step, &visit);
+    if (visit.thrown)
+        std::rethrow_exception(visit.thrown);
+}
+
+inline std::string_view Request::body() const noexcept
+{
+    return {static_cast<const char *>(request_->body), request_->body_len};
+}
+
+inline std::optional<std::string> Request::value_of(Getter get, std::string_view name,
+                                                    size_t longest) const
+{
+    std::string value(longest + 1, '\0');
+    const auto fill = [&](const char *terminated) {
+        return get(request_, terminated, value.data(), value.size());
+    };
+    if (detail::call_with(fill, name))
+        return std::nullopt;
+    value.resize(std::strlen(value.c_str()));
+    return value;
 }
 
 inline std::string_view Published::id() const noexcept { return detail::view(publication_->id); }
@@ -1159,6 +1400,20 @@ inline std::error_code Client::try_close(int code, std::string_view reason) cons
     return detail::call_with(close_it, reason);
 }
 
+inline void Client::abort(std::string_view why) const { detail::check(try_abort(why), "abort"); }
+
+inline std::error_code Client::try_abort(std::string_view why) const noexcept
+{
+    return detail::call_with([&](const char *text) { return libwebsock_abort(state_, text); }, why);
+}
+
+inline int Client::gone_fd() const
+{
+    const int fd = libwebsock_gone_fd(state_);
+    detail::check(detail::error_of_result(fd < 0 ? -1 : 0), "gone_fd");
+    return fd;
+}
+
 inline void Client::subscribe(std::string_view topic, const Subscription &subscription) const
 {
     detail::check(try_subscribe(topic, subscription), "subscribe");
@@ -1187,6 +1442,59 @@ inline std::error_code Client::try_unsubscribe(std::string_view topic) const noe
 {
     const auto end_it = [&](const char *name) { return libwebsock_unsubscribe(state_, name); };
     return detail::call_with(end_it, topic);
+}
+
+template<typename T, typename... Arguments> T &Client::emplace(Arguments &&...arguments) const
+{
+    detail::check(detail::error_of(state_ ? 0 : EINVAL), "emplace");
+    auto *state = new detail::StateOf<T>(std::forward<Arguments>(arguments)...);
+    libwebsock_set_data(state_, static_cast<detail::State *>(state), &detail::destroy_state);
+    return state->value;
+}
+
+template<typename T> T &Client::state() const
+{
+    T *found = find_state<T>();
+    if (!found)
+        throw std::bad_cast();
+    return *found;
+}
+
+template<typename T> T *Client::find_state() const noexcept
+{
+    auto *state = state_ ? static_cast<detail::State *>(state_->data) : nullptr;
+    return state && state->type == &detail::type_tag<T>
+               ? &static_cast<detail::StateOf<T> *>(state)->value
+               : nullptr;
+}
+
+template<typename Callback> void Client::post(Callback callback) const
+{
+    detail::check(try_post(std::move(callback)), "post");
+}
+
+template<typename Callback> Timer Client::after(milliseconds delay, Callback callback) const
+{
+    Timer timer;
+    detail::check(try_after(delay, std::move(callback), timer), "after");
+    return timer;
+}
+
+template<typename Callback> Timer Client::every(milliseconds interval, Callback callback) const
+{
+    Timer timer;
+    detail::check(try_every(interval, std::move(callback), timer), "every");
+    return timer;
+}
+
+inline void Client::set_limit(Limit limit, unsigned long long value) const
+{
+    detail::check(try_set_limit(limit, value), "set_limit");
+}
+
+inline std::error_code Client::try_set_limit(Limit limit, unsigned long long value) const noexcept
+{
+    return detail::error_of_result(libwebsock_set_limit(state_, static_cast<int>(limit), value));
 }
 
 inline void Client::serve_as(Style style) const { detail::check(try_serve_as(style), "serve_as"); }
@@ -1264,6 +1572,45 @@ inline std::optional<libwebsock_compression_info> Client::compression_info() con
 inline const char *Client::characters(std::string_view text) noexcept
 {
     return text.data() ? text.data() : "";
+}
+
+template<typename Callback> std::error_code Client::try_post(Callback callback) const
+{
+    if (!state_)
+        return detail::error_of(EINVAL);
+    const auto start = [&](auto call, void *task, auto destroy) {
+        return libwebsock_post_with(state_, call, task, destroy) == 0;
+    };
+    return detail::start_task(state_->ctx, "what was posted", std::move(callback), start);
+}
+
+template<typename Callback>
+std::error_code Client::try_after(milliseconds delay, Callback callback, Timer &timer) const
+{
+    return start_timer(delay, milliseconds(0), std::move(callback), timer);
+}
+
+template<typename Callback>
+std::error_code Client::try_every(milliseconds interval, Callback callback, Timer &timer) const
+{
+    if (interval <= milliseconds(0))
+        return detail::error_of(EINVAL);
+    return start_timer(interval, interval, std::move(callback), timer);
+}
+
+template<typename Callback>
+std::error_code Client::start_timer(milliseconds first, milliseconds interval, Callback callback,
+                                    Timer &timer) const
+{
+    if (!state_)
+        return detail::error_of(EINVAL);
+    const auto start = [&](auto call, void *task, auto destroy) {
+        timer = Timer(state_->ctx,
+                      libwebsock_start_timer(state_->ctx, state_, detail::clamped(first),
+                                             detail::clamped(interval), call, task, destroy));
+        return static_cast<bool>(timer);
+    };
+    return detail::start_task(state_->ctx, "a timer", std::move(callback), start);
 }
 
 inline std::error_code Client::try_serve_as(Style style) const noexcept
@@ -1599,6 +1946,34 @@ Server::topic_stats(std::string_view topic) const noexcept
     return detail::call_with(ask, topic) ? std::nullopt : std::optional(stats);
 }
 
+template<std::invocable Callback> Timer Server::after(milliseconds delay, Callback callback)
+{
+    Timer timer;
+    detail::check(try_after(delay, std::move(callback), timer), "after");
+    return timer;
+}
+
+template<std::invocable Callback> Timer Server::every(milliseconds interval, Callback callback)
+{
+    Timer timer;
+    detail::check(try_every(interval, std::move(callback), timer), "every");
+    return timer;
+}
+
+template<std::invocable Callback>
+std::error_code Server::try_after(milliseconds delay, Callback callback, Timer &timer)
+{
+    return start_timer(delay, milliseconds(0), std::move(callback), timer);
+}
+
+template<std::invocable Callback>
+std::error_code Server::try_every(milliseconds interval, Callback callback, Timer &timer)
+{
+    if (interval <= milliseconds(0))
+        return detail::error_of(EINVAL);
+    return start_timer(interval, interval, std::move(callback), timer);
+}
+
 inline libwebsock_statistics Server::stats() const noexcept
 {
     libwebsock_statistics stats{};
@@ -1619,6 +1994,19 @@ template<typename Signature, typename Callback>
 void Server::set(detail::Function<Signature> &where, Callback callback)
 {
     where = detail::Function<Signature>(std::move(callback));
+}
+
+template<typename Callback>
+std::error_code Server::start_timer(milliseconds first, milliseconds interval, Callback callback,
+                                    Timer &timer)
+{
+    const auto start = [&](auto call, void *task, auto destroy) {
+        timer =
+            Timer(context_, libwebsock_start_timer(context_, nullptr, detail::clamped(first),
+                                                   detail::clamped(interval), call, task, destroy));
+        return static_cast<bool>(timer);
+    };
+    return detail::start_task(context_, "a timer", std::move(callback), start);
 }
 
 inline std::error_code Server::try_listen(std::string_view host, const Port &port,
@@ -1690,6 +2078,7 @@ inline void Server::apply(const Settings &settings) noexcept
     set(context.max_connections, settings.max_connections);
     set(context.max_handshakes, settings.max_handshakes);
     set(context.max_handshake_bytes, settings.max_handshake_bytes);
+    set(context.max_request_body, settings.max_request_body);
     set(context.max_frame_payload, settings.max_frame_payload);
     set(context.max_message_payload, settings.max_message_payload);
     set(context.max_queued_bytes, settings.max_queued_bytes);

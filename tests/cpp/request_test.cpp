@@ -39,6 +39,56 @@ TEST_CASE("a request has a method, a path, a query and headers")
                                                  "not there", "websocket"});
 }
 
+TEST_CASE("a request has parameters, cookies and all its headers, decoded")
+{
+    websock::Server server;
+    Told<std::vector<std::string>> told;
+    server.on_request([&](const websock::Client &, const websock::Request &request) {
+        std::vector<std::string> found;
+        request.for_each_header([&](std::string_view name, std::string_view value) {
+            if (name == "X-Name")
+                found.emplace_back(value);
+        });
+        found.push_back(request.query_parameter("room").value_or("none"));
+        found.push_back(request.query_parameter("no").value_or("none"));
+        found.push_back(request.cookie("id").value_or("none"));
+        found.push_back(request.cookie("no").value_or("none"));
+        told.tell(found);
+    });
+    Running running(server);
+    Client client = running.connect("/?room=a%20b+c", "X-Name: Ada\r\nX-Name: Bob\r\nCookie: "
+                                                      "x=1; id=%41\r\n");
+    CHECK(told.get() == std::vector<std::string>{"Ada", "Bob", "a b c", "none", "A", "none"});
+}
+
+TEST_CASE("an exception ends the walk through the headers, and comes through")
+{
+    websock::Server server;
+    int headers = 0;
+    server.on_request([&](const websock::Client &, const websock::Request &request) {
+        request.for_each_header([&](std::string_view, std::string_view) {
+            ++headers;
+            throw std::runtime_error("enough");
+        });
+    });
+    Running running(server);
+    CHECK(ask(server, upgrade_request()).status == 500);
+    running.stop();
+    CHECK(headers == 1);
+}
+
+TEST_CASE("a request of plain HTTP may have a body")
+{
+    websock::Server server({.max_request_body = 100});
+    server.on_request([](const websock::Client &client, const websock::Request &request) {
+        client.respond(200, "text/plain", request.body());
+    });
+    Running running(server);
+    CHECK(
+        ask(server, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello").body ==
+        "hello");
+}
+
 TEST_CASE("a client has its request from on_open on")
 {
     websock::Server server;

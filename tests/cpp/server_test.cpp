@@ -23,6 +23,7 @@ TEST_CASE("settings reach the context, and those that are not named stay as they
          .max_connections = 1,
          .max_handshakes = 2,
          .max_handshake_bytes = 3,
+         .max_request_body = 18,
          .max_frame_payload = 4,
          .max_message_payload = 5,
          .max_queued_bytes = 6,
@@ -47,6 +48,7 @@ TEST_CASE("settings reach the context, and those that are not named stay as they
     CHECK(context.max_connections == 1);
     CHECK(context.max_handshakes == 2);
     CHECK(context.max_handshake_bytes == 3);
+    CHECK(context.max_request_body == 18);
     CHECK(context.max_frame_payload == 4);
     CHECK(context.max_message_payload == 5);
     CHECK(context.max_queued_bytes == 6);

@@ -57,6 +57,26 @@ class CppDemoTest(unittest.IsolatedAsyncioTestCase):
         await within(client.wait_closed())
         self.assertEqual(client.close_code, 1000)
 
+    async def test_a_room_has_members_with_names_and_a_history(self):
+        self.start("room")
+        ada = await self.connect("/tea")
+        self.assertEqual(await within(ada.recv()), "What is your name?")
+        self.assertEqual(await self.say(ada, "Ada"), "Ada: is here")
+        self.assertEqual(await self.say(ada, "hello"), "Ada: hello")
+        bob = await self.connect("/tea")
+        self.assertEqual(await within(bob.recv()), "What is your name?")
+        self.assertEqual(await self.say(bob, "Bob"), "Ada: is here")
+        self.assertEqual(await within(bob.recv()), "Ada: hello")
+        self.assertEqual(await within(bob.recv()), "Bob: is here")
+        await within(ada.close())
+        self.assertEqual(await within(bob.recv()), "Ada: has left")
+
+    async def test_prices_come_one_after_the_other(self):
+        self.start("prices")
+        client = await self.connect()
+        names = [(await within(client.recv())).split()[0] for _ in range(8)]
+        self.assertEqual(set(names), {"ACME", "EXAMPLE"})
+
 
 if __name__ == "__main__":
     unittest.main()
