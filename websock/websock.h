@@ -132,8 +132,8 @@ typedef struct libwebsock_close_info {
     unsigned short code;
     char reason[124];         /* NUL-terminated UTF-8 */
     int ended_by;             /* LIBWEBSOCK_ENDED_BY_*: who was the first to end it */
-    unsigned short sent_code; /* of our Close frame; 0: none was sent, WS_CLOSE_NO_CODE: without a
-                               * code */
+    unsigned short sent_code; /* of our Close frame, whether or not it has reached the peer; 0:
+                               * there was none; WS_CLOSE_NO_CODE: it had no code */
     char sent_reason[124];    /* NUL-terminated UTF-8 */
 } libwebsock_close_info;
 
@@ -150,8 +150,8 @@ typedef struct libwebsock_request {
     const char *query;  /* what follows '?', or "" */
     int is_websocket;   /* 1: a valid request for an upgrade; 0: plain HTTP */
     const void *priv;   /* the library's */
-    const void *body;   /* never NULL, and followed by a NUL. Empty unless max_request_body is set */
-    size_t body_len;    /* bytes, without that NUL */
+    const void *body; /* never NULL, and followed by a NUL. Empty unless max_request_body is set */
+    size_t body_len;  /* bytes, without that NUL */
 } libwebsock_request;
 
 /* TLS versions, for min_version. */
@@ -880,14 +880,15 @@ int libwebsock_abort(libwebsock_client_state *client, const char *why);
 /* --- Later, and from elsewhere: libwebsock_post(3), libwebsock_after(3) --- */
 
 /* Has fn(client, arg) called on a worker, among the client's events: once what came before has run,
- * and never at the same time as another callback of the client, not even with concurrent_events. It
- * may do what a callback may, but for changing the client's callbacks. Posts of one thread run in
- * order. If the connection ends first, by libwebsock_abort or at the drain deadline for example, fn
- * may not be called at all: arg stays yours, so free it in onclose, or use libwebsock_post_with,
- * which calls free_arg(arg) on a worker, once: when fn has returned, or will not be called. Any
- * thread; does not wait. Returns 0, or -1, and then neither is called: EINVAL client or fn is NULL;
- * ENOTCONN the connection is not open yet, or has ended; ENOBUFS 65536 posts of this client wait;
- * ENOMEM. */
+ * and never at the same time as another callback of the client, not even with concurrent_events;
+ * but beside onsession. It may do what a callback may, but for changing the client's callbacks, and
+ * it also runs while the connection is closing. Posts of one thread run in order. If the connection
+ * ends first, by libwebsock_abort or at the drain deadline for example, fn may not be called at
+ * all: arg stays yours, so free it in onclose, or use libwebsock_post_with, which calls
+ * free_arg(arg) on a worker, once: when fn has returned, or will not be called. Any thread with a
+ * right to the handle, which it keeps until this returns; does not wait. Returns 0, or -1, and then
+ * neither is called: EINVAL client or fn is NULL; ENOTCONN the connection is not open yet, or has
+ * ended; ENOBUFS 65536 posts and due timers of this client wait; ENOMEM. */
 int libwebsock_post(libwebsock_client_state *client,
                     void (*fn)(libwebsock_client_state *client, void *arg), void *arg);
 int libwebsock_post_with(libwebsock_client_state *client,
@@ -936,16 +937,19 @@ void libwebsock_release(libwebsock_client_state *client);
  * It may end at any moment after that. Any thread. */
 int libwebsock_is_open(const libwebsock_client_state *client);
 
-/* A descriptor that becomes readable, and stays so, when the connection has ended: for a thread
- * that waits in poll(2) for something else on behalf of the client. It belongs to the library: only
- * poll it. Valid as long as the handle. Any thread. Returns it, or -1: EINVAL client is NULL;
+/* A descriptor that becomes readable, and stays so, once the client has closed or the connection
+ * has ended: for a callback that waits in poll(2) for something else on behalf of the client. It
+ * belongs to the library: only poll it. Valid as long as the handle. Any thread. Nothing is read
+ * from a client while its session does not receive, nor while max_queued_bytes of its messages
+ * wait, and then its leaving is not noticed. Returns the descriptor, or -1: EINVAL client is NULL;
  * EMFILE, ENFILE or ENOMEM. */
 int libwebsock_gone_fd(libwebsock_client_state *client);
 
 /* Sets client->data. free_data(data) is called, unless it is NULL, when the handle is freed: after
- * onclose and the last libwebsock_release, on the thread that this happens on; or when this is
- * called again, for what was set before, unless data is the same. By the client's callbacks, one at
- * a time. Does nothing if client is NULL. */
+ * the last callback and the last libwebsock_release, on the thread that this happens on; or when
+ * this is called again, for what was set before, unless data is the same. To assign client->data
+ * does not change what is freed. By the client's callbacks, one at a time, onrequest among them.
+ * Does nothing if client is NULL. */
 void libwebsock_set_data(libwebsock_client_state *client, void *data,
                          void (*free_data)(void *data));
 
@@ -957,8 +961,9 @@ void libwebsock_set_data(libwebsock_client_state *client, void *data,
 #define LIBWEBSOCK_LIMIT_CONCURRENCY 5 /* messages that may run at a time; 1: in order */
 
 /* Only in onrequest or onopen. In onopen, messages that have come already may have got past the old
- * limit. Returns 0, or -1: EINVAL client is NULL, or which or n is out of range (see the settings);
- * EPERM this is not its onrequest or onopen. libwebsock_set_limit(3). */
+ * limit. Returns 0, or -1: EINVAL client is NULL, or which or n is out of range: as for the
+ * setting, but a concurrency of 0; EPERM this is not its onrequest or onopen.
+ * libwebsock_set_limit(3). */
 int libwebsock_set_limit(libwebsock_client_state *client, int which, unsigned long long n);
 
 /* The peer's address as text, "127.0.0.1:54321" or "[::1]:54321" or "unix". Valid as long as

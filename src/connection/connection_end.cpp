@@ -74,10 +74,12 @@ void Connection::fail(uint16_t code, std::string_view reason)
     ending_ = std::move(failed);
 }
 
-// What came before a Close or an error was good, and its callbacks may want to answer. Nothing can
-// be sent after our Close, so it waits for them; not for ever, since a callback may block.
+// Nothing more comes from the client. What came before a Close or an error was good, and its
+// callbacks may want to answer. Nothing can be sent after our Close, so it waits for them; not for
+// ever, since a callback may block.
 void Connection::let_answers_go_first()
 {
+    gone_.send(); // to a callback that waits for something else
     const TimePoint deadline = in_ms(std::min(kAnswersMs, engine_.settings.close_timeout_ms));
     if (queue_events(deadline) && outbox_.state() == Outbox::State::open)
         inbox_.wait_until_run(deadline);

@@ -1,5 +1,5 @@
-// gone_signal.h: a descriptor that becomes readable at the end of a connection, for programs that
-// wait in poll(2) for something else. It is made only when somebody asks for it.
+// gone_signal.h: a descriptor that becomes readable when nothing more comes from a client, for
+// programs that wait in poll(2) for something else. It is made only when somebody asks for it.
 #pragma once
 
 #include "base/fd.h"
@@ -26,7 +26,7 @@ class GoneSignal
         return fd_ ? 0 : errno;
     }
 
-    // The connection has ended.
+    // More than once does nothing more.
     void send() EXCLUDES(mutex_)
     {
         Lock lock(mutex_);

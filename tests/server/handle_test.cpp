@@ -94,6 +94,21 @@ TEST_CASE("gone_fd becomes readable at the end of a connection, and stays so")
     CHECK(errno == EINVAL);
 }
 
+TEST_CASE("gone_fd is readable as soon as the client has sent a Close, before it is answered")
+{
+    Server server({.onmessage = [](Scene &scene, auto *client, auto *) {
+        CHECK(is_readable(libwebsock_gone_fd(client), kDeadlineMs));
+        libwebsock_send_text(client, "the last word");
+        scene.gate.wait();
+    }});
+    Client client = Client::open(server.port());
+    client.send_text("x");
+    client.send_close(1000);
+    CHECK(client.receive_text() == "the last word"); // sent while the Close waits for its answer
+    server.gate().open();
+    CHECK(client.receive_close().code == 1000);
+}
+
 TEST_CASE("gone_fd of a connection that has ended is readable at once")
 {
     Server server({.keep_handles = true});
