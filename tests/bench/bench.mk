@@ -31,7 +31,7 @@ $(bench_clients): bench_libs := -lssl -lcrypto
 $(bench_deflate) $(bench_dir)/micro: bench_libs := -lssl -lcrypto -lz
 $(bench_floors): $(bench_dir)/%: $(addprefix $(BUILD)/tests/bench/,%.o raw_echo.o)
 $(bench_dir)/micro: $(BUILD)/tests/bench/micro.o $(src_objects)
-bench_servers := $(addprefix $(bench_dir)/,echo_server echo_server_cxx bulk_server publish)
+bench_servers := $(addprefix $(bench_dir)/,echo_server echo_server_cxx bulk_server publish calls)
 $(bench_servers): $(bench_dir)/%: $(BUILD)/tests/bench/%.o $(archive)
 $(bench_clients) $(bench_deflate) $(bench_floors) $(bench_dir)/micro:
 	@mkdir -p $(@D)

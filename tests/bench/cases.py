@@ -151,6 +151,8 @@ BULK = (
 )
 # (threads, topics); full and QUICK.
 PUBLISH = "publish"
+CALLS = "calls"  # posts and timers
+WAITING_TIMERS = ((1000, 1_000_000), (1_000_000,))
 PUBLISHERS = (((1, 1), (4, 1), (4, 1000)), ((1, 1), (4, 1000)))
 
 # Levels of compression: None is plain, 0 what the library has by default, which is this, and

@@ -15,8 +15,8 @@ import sys
 import charts
 from aead import aead_rate, compare_with_bound, print_bound
 from bulk import run_bulk
-from cases import ALL, CASES, MEMORY, MICRO, NGINX_TLS, OURS, PUBLISH, PUBLISHERS, \
-    WARM_UP_SECONDS
+from cases import ALL, CALLS, CASES, MEMORY, MICRO, NGINX_TLS, OURS, PUBLISH, PUBLISHERS, \
+    WAITING_TIMERS, WARM_UP_SECONDS
 from compression import run_compression
 from figures import add_ratios, summary
 from machine import allow_files, describe
@@ -109,6 +109,19 @@ def run_publish(args):
     return results
 
 
+def run_calls(args):
+    results = []
+    for waiting in WAITING_TIMERS[args.quick]:
+        done = subprocess.run([f"{args.build}/calls", str(waiting)], text=True,
+                              stdout=subprocess.PIPE, check=True, timeout=TIME_LIMIT)
+        results.append(json.loads(done.stdout))
+        print(f"{waiting:,} timers wait: " + ", ".join(
+            f"{call} {results[-1][call]['thread_ns']} ns" for call in ("post", "after", "cancel"))
+            + f" of the caller's CPU; a post with its run {results[-1]['post']['process_ns']} ns",
+            flush=True)
+    return results
+
+
 def parse_arguments():
     parser = argparse.ArgumentParser(description="benchmark of libwebsock, floors and others")
     parser.add_argument("--quick", action="store_true", help="four minutes, rougher")
@@ -141,6 +154,9 @@ def main():
     if args.only in PUBLISH:
         print(flush=True)
         report["publish"] = failures.attempt(PUBLISH, run_publish, args)
+    if args.only in CALLS:
+        print(flush=True)
+        report["calls"] = failures.attempt(CALLS, run_calls, args)
     if args.only in MICRO:
         print(flush=True)
         report["micro"] = failures.attempt(MICRO, run_micro, args)
