@@ -3,6 +3,7 @@
 #include "redis/publisher.h"
 
 #include <algorithm>
+#include <exception>
 #include <poll.h>
 #include <utility>
 

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <new>
 #include <openssl/err.h>
+#include <utility>
 
 namespace websock {
 

@@ -6,6 +6,7 @@
 #include "exchange.h"
 #include "meter.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdio>

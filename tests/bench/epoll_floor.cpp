@@ -4,6 +4,7 @@
 #include "raw_echo.h"
 
 #include <cerrno>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <string>

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <utility>
 
 namespace bench {
 

@@ -8,6 +8,7 @@
 #include <doctest/doctest.h>
 
 #include <optional>
+#include <stdexcept>
 
 using namespace conformance;
 using std::string_literals::operator""s;

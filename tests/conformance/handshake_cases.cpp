@@ -6,6 +6,8 @@
 
 #include <doctest/doctest.h>
 
+#include <utility>
+
 using namespace conformance;
 using std::string_literals::operator""s;
 

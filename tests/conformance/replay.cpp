@@ -5,6 +5,7 @@
 #include "protocol/frame.h"
 #include "styles.h"
 
+#include <algorithm>
 #include <span>
 
 namespace conformance {

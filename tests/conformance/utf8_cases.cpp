@@ -7,6 +7,8 @@
 
 #include <doctest/doctest.h>
 
+#include <cstdio>
+
 using namespace conformance;
 using std::string_literals::operator""s;
 

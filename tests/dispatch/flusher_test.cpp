@@ -4,6 +4,7 @@
 #include "tests/support/server.h"
 
 #include <array>
+#include <atomic>
 #include <doctest/doctest.h>
 #include <sys/socket.h>
 

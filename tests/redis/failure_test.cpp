@@ -11,6 +11,7 @@
 #include <atomic>
 #include <cerrno>
 #include <thread>
+#include <utility>
 
 using test::RedisServer;
 using test::TestNode;

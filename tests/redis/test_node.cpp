@@ -5,6 +5,7 @@
 #include "base/utf8.h"
 #include "until.h"
 
+#include <algorithm>
 #include <cerrno>
 
 using websock::Lock;

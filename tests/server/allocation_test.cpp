@@ -6,6 +6,7 @@
 
 #include <doctest/doctest.h>
 
+#include <exception>
 #include <optional>
 
 using namespace test;

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <poll.h>
+#include <stdexcept>
 #include <string>
 #include <thread>
 

@@ -6,6 +6,8 @@
 
 #include <doctest/doctest.h>
 
+#include <exception>
+
 using namespace test;
 
 namespace {

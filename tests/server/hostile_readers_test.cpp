@@ -5,6 +5,7 @@
 
 #include <doctest/doctest.h>
 
+#include <exception>
 #include <map>
 
 using namespace test;

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <csignal>
+#include <exception>
 #include <unistd.h>
 
 using namespace test;

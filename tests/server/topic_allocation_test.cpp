@@ -8,6 +8,7 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <exception>
 #include <functional>
 #include <optional>
 #include <string>

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <atomic>
+#include <cstdint>
 #include <cstdlib>
 #include <ctime>
 #include <filesystem>

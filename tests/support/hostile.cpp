@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <exception>
 #include <netinet/in.h>
 #include <sys/resource.h>
 #include <sys/socket.h>

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <dlfcn.h>
 #include <memory>
+#include <utility>
 
 namespace {
 

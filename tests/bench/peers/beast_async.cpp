@@ -9,6 +9,7 @@
 #include <deque>
 #include <memory>
 #include <set>
+#include <utility>
 
 namespace {
 

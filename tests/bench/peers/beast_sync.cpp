@@ -10,6 +10,7 @@
 #include <set>
 #include <shared_mutex>
 #include <thread>
+#include <utility>
 
 namespace {
 

@@ -3,6 +3,7 @@
 // is to end it.
 #include "tests/bench/work.h"
 
+#include <memory>
 #include <set>
 #include <websocketpp/concurrency/none.hpp>
 #include <websocketpp/config/asio_no_tls.hpp>
