@@ -7,11 +7,9 @@ cd "$(dirname "$0")/.." || exit 1
 py='/usr/bin/python3 -B'
 jobs="-j$(nproc)"
 make="make --no-print-directory $jobs WERROR=-Werror"
-# Precompiled headers hide that a file does not include what it uses. The build as it ships has
-# none for src/, the one under ThreadSanitizer none for tests/, so those two show it.
-pre_src='PRECOMPILED=src'
-pre_tests='PRECOMPILED=tests'
-pre_both="'PRECOMPILED=src tests'"
+# That a file does not include what it uses, which precompiled headers hide, is found by
+# include_test.py.
+pre="'PRECOMPILED=src tests'"
 # One test program, built three ways: as shipped, and with each sanitizer. clang makes one of
 # them and so checks the locking (-Wthread-safety) of its sources; the rest it only parses.
 tsan='BUILD=build/tsan SANITIZE=thread'
@@ -25,12 +23,12 @@ shipped='CFLAGS=-O2 CXXFLAGS=-O2' # -g does not change the code, and takes time
 export ASAN_OPTIONS=detect_leaks=1 TSAN_OPTIONS=halt_on_error=0
 export UBSAN_OPTIONS=print_stacktrace=1
 
-# The tests wait about as much as they compute, so four suites share two processors well. The
-# longest come first, so that none is left alone at the end.
-exec /usr/bin/python3 -B tests/run.py --time-limit 500 --jobs 4 \
-    "build:build:$make $pre_tests $shipped all build/demo/libevent test-programs conformance-program" \
-    "build under ThreadSanitizer:build:$make $tsan $pre_src $quick test-programs demo" \
-    "build under AddressSanitizer, clang:build:$make $asan $pre_both $quick test-programs demo" \
+# The tests wait more than they compute, so five suites share two processors well. The longest
+# come first, so that none is left alone at the end.
+exec /usr/bin/python3 -B tests/run.py --time-limit 500 --jobs 5 \
+    "build:build:$make $pre $shipped all build/demo/libevent test-programs conformance-program" \
+    "build under ThreadSanitizer:build:$make $tsan $pre $quick test-programs demo" \
+    "build under AddressSanitizer, clang:build:$make $asan $pre $quick test-programs demo" \
     "build of the fuzz targets:build:$make $asan $quick fuzz-programs" \
     "unit and server, ThreadSanitizer:doctest:env BUILD=build/tsan build/tsan/tests/unit" \
     "servers over TLS, ThreadSanitizer:doctest:env $tls BUILD=build/tsan build/tsan/tests/unit" \
@@ -86,6 +84,7 @@ exec /usr/bin/python3 -B tests/run.py --time-limit 500 --jobs 4 \
     "soak's judgement:unittest:$py tests/soak/judgement_test.py" \
     "siege's judgement:unittest:$py tests/siege/table_test.py" \
     "layout:unittest:$py tests/layout_test.py" \
+    "includes:unittest:$py tests/include_test.py" \
     "fuzz corpus, frames:command:build/asan/tests/fuzz/frame tests/fuzz/corpus/frame" \
     "fuzz corpus, handshakes:command:build/asan/tests/fuzz/handshake tests/fuzz/corpus/handshake" \
     "fuzz corpus, request bodies:command:build/asan/tests/fuzz/request_body tests/fuzz/corpus/request_body" \

@@ -1,5 +1,5 @@
 // precompiled.h: what nearly every test includes, for PRECOMPILED=tests (see
-// tests.mk). No file relies on it: each includes what it uses, as builds without it show.
+// tests.mk). No file relies on it: each includes what it uses, as include_test.py checks.
 #include <doctest/doctest.h>
 
 #include <algorithm>

@@ -1,5 +1,5 @@
 // precompiled_src.h: what much of src/ includes, for PRECOMPILED=src (see tests.mk). No file relies
-// on it: each includes what it uses, as builds without it show.
+// on it: each includes what it uses, as include_test.py checks.
 #include <algorithm>
 #include <array>
 #include <atomic>
