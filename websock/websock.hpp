@@ -26,8 +26,8 @@
 //     clients at the same time; the events of one client one at a time. What a callback throws is
 //     logged, and its client is closed with 1011; that a send has failed as its client has gone is
 //     logged as LogLevel::debug. No callback may end its thread.
-//  4. A callback may take its client as const Client & or as Client. The first costs nothing, the
-//     second an atomic increment and decrement.
+//  4. A callback may take its client as const Client &, which costs nothing, or as Client, which
+//     costs an atomic increment and decrement; but not as Client &, as that could be moved from.
 //  5. A Client is a counted handle, as std::shared_ptr is: copy it and keep it where you like. Once
 //     the connection has ended, sends fail with ENOTCONN. Any thread may use it, and different
 //     copies at the same time. It may outlive the Server, but then only be destroyed, or asked for
