@@ -127,6 +127,7 @@ RULES = {
     "system_error": std("errc error_category error_code generic_category make_error_code"
                         " system_category system_error"),
     "thread": std("jthread this_thread thread"),
+    "typeinfo": std("bad_cast bad_typeid type_info"),
     "unordered_map": std("unordered_map unordered_multimap"),
     "unordered_set": std("unordered_multiset unordered_set"),
     "utility": std("as_const declval exchange forward in_place in_place_t integer_sequence"
