@@ -60,15 +60,16 @@ std::set<int> ports_of(const std::vector<UniqueFd> &listeners)
 
 } // namespace
 
+// The clients of other programs have ports of 127.0.0.1, where this one could then not listen.
 TEST_CASE("several addresses get one port, a free one or the one asked for")
 {
     std::vector<UniqueFd> listeners;
-    REQUIRE(listen_on({"127.0.0.1", "127.0.0.2", "::1"}, 0, listeners) == 0);
+    REQUIRE(listen_on({"127.0.0.3", "127.0.0.4", "::1"}, 0, listeners) == 0);
     CHECK(listeners.size() == 3);
     const std::set<int> ports = ports_of(listeners);
     CHECK(ports.size() == 1);
     listeners.clear();
-    REQUIRE(listen_on({"127.0.0.1", "127.0.0.2", "::1"}, *ports.begin(), listeners) == 0);
+    REQUIRE(listen_on({"127.0.0.3", "127.0.0.4", "::1"}, *ports.begin(), listeners) == 0);
     CHECK(listeners.size() == 3);
     CHECK(ports_of(listeners) == ports);
 }
@@ -100,10 +101,10 @@ TEST_CASE("another machine's address is left out, unless there is no other addre
 TEST_CASE("a port that is taken on one address is used on none of them")
 {
     std::vector<UniqueFd> taken;
-    REQUIRE(listen_on({"127.0.0.2"}, 0, taken) == 0);
+    REQUIRE(listen_on({"127.0.0.4"}, 0, taken) == 0);
     const int port = port_of(taken.front().get());
     std::vector<UniqueFd> listeners;
-    CHECK(listen_on({"127.0.0.1", "127.0.0.2"}, port, listeners) == EADDRINUSE);
+    CHECK(listen_on({"127.0.0.3", "127.0.0.4"}, port, listeners) == EADDRINUSE);
     CHECK(listeners.empty());
-    CHECK(listen_on({"127.0.0.1"}, port, listeners) == 0);
+    CHECK(listen_on({"127.0.0.3"}, port, listeners) == 0);
 }
