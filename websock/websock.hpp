@@ -359,7 +359,8 @@ class Client
     // Whether messages can be sent, at this moment.
     bool is_open() const noexcept { return libwebsock_is_open(state_) == 1; }
 
-    // A descriptor that becomes readable when the connection has ended. Only poll it.
+    // A descriptor that becomes readable once the client has closed or the connection has ended:
+    // for callbacks that wait for something else. Only poll it.
     int gone_fd() const;
 
     // Topics: this client gets their messages from now on, or from where subscription says. EEXIST:
@@ -372,22 +373,24 @@ class Client
     void unsubscribe_all() const noexcept { (void)libwebsock_unsubscribe(state_, nullptr); }
 
     // State: makes a T of the arguments, which lives as long as the connection and its handles, and
-    // replaces one that was there. In the client's callbacks, on_request at the earliest. The
-    // constructor's exceptions, or std::bad_alloc, leave all as it was.
+    // replaces one that was there. In the client's callbacks, on_request at the earliest. What the
+    // constructor throws, or std::bad_alloc, leaves all as it was.
     template<typename T, typename... Arguments> T &emplace(Arguments &&...arguments) const;
     // What emplace<T> has made; T is that very type. Throws std::bad_cast if it is not, or there is
-    // none. The client's callbacks may use it without a lock, but not with concurrent_events.
+    // none. The client's callbacks may use it without a lock, but not with concurrent_events, nor
+    // a session beside its posts and timers.
     template<typename T> T &state() const;
     // The same, or null.
     template<typename T> T *find_state() const noexcept;
 
-    // Later, and from elsewhere: has function(client), or function(), called among this client's
-    // events, on a worker. It is destroyed when it has been called, or will not be.
+    // Later, and from elsewhere: has callback(client), or callback(), called among this client's
+    // events (but beside on_session), on a worker. It is destroyed there, when it has been called
+    // or will not be.
     template<typename Callback> void post(Callback callback) const;
     template<typename Callback> std::error_code try_post(Callback callback) const;
 
     // The same in so much time, or then and whenever so much more has passed. Ends with the client.
-    // The callable may be called before this has returned.
+    // It may be called before this has returned.
     template<typename Callback> Timer after(milliseconds delay, Callback callback) const;
     template<typename Callback> Timer every(milliseconds interval, Callback callback) const;
     template<typename Callback>
@@ -802,8 +805,8 @@ class Server
 
     // Other machines: libwebsock_use_redis or libwebsock_use_backplane, with context().
 
-    // For the program itself, during run(): a call of function() in so much time, or then and
-    // whenever so much more has passed, on a worker of its own.
+    // For the program itself, during run(): a call of callback() in so much time, or then and
+    // whenever so much more has passed, on a worker of its own. May be before this has returned.
     template<std::invocable Callback> Timer after(milliseconds delay, Callback callback);
     template<std::invocable Callback> Timer every(milliseconds interval, Callback callback);
     template<std::invocable Callback>
