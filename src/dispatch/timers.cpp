@@ -226,6 +226,8 @@ void Timers::end_turn(Timer &timer) noexcept
 {
     Lock lock(mutex_);
     timer.is_handed_over = false;
+    if (!timer.is_over && timer.every.count() == 0) // its only turn was dropped
+        end(timer);
     if (timer.is_over) {
         lock.unlock();
         delete &timer;

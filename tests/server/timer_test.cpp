@@ -246,6 +246,34 @@ TEST_CASE("the timers of a client end with it, before onclose")
     CHECK(errno == ENOTCONN);
 }
 
+TEST_CASE("a timer that waits behind other events is freed, and not run, if its client is cut off")
+{
+    for (const int every_ms : {0, 1}) {
+        CAPTURE(every_ms);
+        Ticks ticks;
+        Gate due;
+        std::atomic<int> freed_before_onclose{0};
+        Server server(
+            {.onopen =
+                 [&](Scene &, auto *client) {
+                     CHECK(libwebsock_start_timer(client->ctx, client, 0, every_ms, tick, &ticks,
+                                                  free_ticks) != 0);
+                     // Once the second has been called, the first one waits, too.
+                     CHECK(libwebsock_after(
+                               client->ctx, nullptr, 1,
+                               [](auto *, void *gate) { static_cast<Gate *>(gate)->open(); },
+                               &due) != 0);
+                     CHECK(due.wait());
+                     CHECK(libwebsock_abort(client, nullptr) == 0);
+                 },
+             .onclose = [&](Scene &, auto *) { freed_before_onclose = ticks.frees.load(); }});
+        Client client = Client::open(server.port());
+        server.events().wait(Kind::close);
+        CHECK(eventually([&] { return freed_before_onclose == 1; }));
+        CHECK(ticks.runs == 0);
+    }
+}
+
 TEST_CASE("the program's timers end with the server, and a context that never served frees them")
 {
     Ticks ticks;
