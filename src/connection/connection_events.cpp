@@ -53,6 +53,10 @@ Inbox::Taken Connection::take_batch(std::array<Event, kBatch> &events, std::span
         std::vector<Event>().swap(not_run_);
         if (!batch.empty() || !inbox_.finished(suspended))
             return suspended;
+        if (inbox_.is_concurrent()) { // from here on: it was onopen, and the next run is another
+            engine_.dispatcher.post(*this);
+            return {};
+        }
     }
     Inbox::Taken taken = inbox_.take(events);
     batch = std::span(events).first(taken.count);

@@ -260,3 +260,25 @@ TEST_CASE("limits that the settings could not have are refused")
     CHECK(eventually([] { return checked == 1; }));
     CHECK(error_of(libwebsock_set_limit(nullptr, LIBWEBSOCK_LIMIT_MESSAGE, 1)) == EINVAL);
 }
+
+TEST_CASE("a client that reads late ends as others do after its onopen has set a concurrency")
+{
+    const std::string large(8 << 20, 'x'); // more than the system takes
+    const auto send_large = [&](libwebsock_client_state *client) {
+        libwebsock_send_binary(client, large.data(), large.size());
+    };
+    Server server({.onopen =
+                       [&](Scene &, auto *client) {
+                           limit(client, LIBWEBSOCK_LIMIT_CONCURRENCY, 4);
+                           send_large(client); // which suspends the batch
+                       },
+                   .onmessage = [&](Scene &, auto *client, auto *) { send_large(client); }});
+    Client client(server.port(), {.receive_buffer = 4096});
+    client.handshake();
+    for (int i = 0; i < 6; ++i)
+        client.send_text("x");
+    CHECK(client.receive_frame().payload.size() == large.size());
+    CHECK(eventually([&] { return client.has_input(); }));
+    client.reset();
+    server.events().wait(Kind::close);
+}
