@@ -63,14 +63,17 @@ redis_libs := -lhiredis
 has_hiredis := $(shell echo '\#include <hiredis/hiredis.h>' | $(CXX) $(CPPFLAGS) -E -x c++ - >/dev/null 2>&1 && echo yes)
 demos := $(addprefix $(BUILD)/demo/,websock-demo quickstart echo session wss)
 cpp_demos := $(patsubst %.cpp,$(BUILD)/%,$(wildcard demo/cpp/*.cpp))
+# Programs to copy from, each of one file. The one in C++ needs a JSON library, of headers only.
+has_json := $(shell printf '\043if !__has_include(<nlohmann/json.hpp>)\n\043error\n\043endif\n' | $(CXX) $(CPPFLAGS) -E -x c++ - >/dev/null 2>&1 && echo yes)
+apps := $(addprefix $(BUILD)/demo/,chat prices files bridge $(if $(has_json),rpc))
 # Built by the tests; the only demo that needs libevent.
 libevent_demo := $(BUILD)/demo/libevent
 
-.PHONY: all demo run run-tls install uninstall clean without_redis
+.PHONY: all demo run run-tls install uninstall clean without_redis without_json
 .DELETE_ON_ERROR:
 
 all: $(archive) demo $(if $(has_hiredis),$(redis_archive),without_redis)
-demo: $(demos) $(cpp_demos)
+demo: $(demos) $(cpp_demos) $(apps) $(if $(has_json),,without_json)
 
 # One object that defines only the API. Programs cannot collide with the library's internals,
 # least of all with C++ templates, and a shared object that contains the archive exports only
@@ -93,6 +96,9 @@ $(redis_archive): $(redis_objects) $(base_objects) src/redis/symbols.list
 
 without_redis:
 	@echo "libwebsock-redis.a is left out: there is no hiredis/hiredis.h (Debian: libhiredis-dev)"
+
+without_json:
+	@echo "demo/apps/rpc.cpp is left out: there is no nlohmann/json.hpp (Debian: nlohmann-json3-dev)"
 
 # The flags above are as much a part of an object as its source.
 $(BUILD)/%.o: %.cpp Makefile
@@ -129,7 +135,8 @@ $(BUILD)/demo/session: $(BUILD)/demo/session.o $(archive)
 $(BUILD)/demo/wss: $(BUILD)/demo/wss.o $(archive)
 $(BUILD)/demo/libevent: $(BUILD)/demo/libevent.o $(archive)
 $(BUILD)/demo/libevent: libs := -levent_core $(libs)
-$(demos) $(libevent_demo):
+$(apps): $(BUILD)/demo/%: $(BUILD)/demo/apps/%.o $(archive)
+$(demos) $(apps) $(libevent_demo):
 	$(CC) $(sanitize) $(LDFLAGS) $^ $(libs) -o $@
 $(cpp_demos): %: %.o $(archive)
 	$(CXX) $(sanitize) $(LDFLAGS) $^ $(libs) -o $@

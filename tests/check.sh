@@ -58,6 +58,8 @@ exec /usr/bin/python3 -B tests/run.py --time-limit 500 --jobs 5 \
     "examples:unittest:$py tests/examples.py" \
     "Redis:doctest:build/tests/redis/unit" \
     "cluster:unittest:$py tests/interop/cluster_test.py -b" \
+    "applications:unittest:$py tests/interop/apps_test.py -b" \
+    "applications, ThreadSanitizer:unittest:env BUILD=build/tsan $py tests/interop/apps_test.py -b ChatTest PricesTest FilesTest RpcTest BridgeTest" \
     "files of the demo:unittest:$py tests/interop/transfer_test.py -b" \
     "clang, the rest:command:make --no-print-directory $jobs CC=clang CXX=clang++ WERROR=-Werror BUILD=build/clang $rest syntax" \
     "environment, ThreadSanitizer:unittest:env BUILD=build/tsan $py tests/interop/environment_test.py -b" \

@@ -114,6 +114,7 @@ look()
     need libclang-rt-dev "clang's libFuzzer" libfuzzer
     need doctest-dev doctest header doctest/doctest.h
     need libevent-dev "libevent's headers" header event2/event.h
+    need nlohmann-json3-dev "nlohmann's JSON headers" header nlohmann/json.hpp
     need libhiredis-dev "hiredis' headers" header hiredis/hiredis.h
     need redis-tools redis-server redis_server
     need python3-pil "Python's PIL" python_module PIL
