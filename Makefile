@@ -1,5 +1,6 @@
 # Everything this project builds, tests and installs. The commands:
 #   make            build/libwebsock.a, build/libwebsock-redis.a and the demos in build/demo/
+#   make shared     build/libwebsock.so, for other languages; it is not installed
 #   make run        the demo server, at http://127.0.0.1:8080/ (PORT=...)
 #   make run-tls    the same over TLS, at https://127.0.0.1:8443/
 #   make run-cluster   three of them that share a Redis server, and nginx in front (PORT=...)
@@ -69,7 +70,7 @@ apps := $(addprefix $(BUILD)/demo/,chat prices files bridge $(if $(has_json),rpc
 # Built by the tests; the only demo that needs libevent.
 libevent_demo := $(BUILD)/demo/libevent
 
-.PHONY: all demo run run-tls install uninstall clean without_redis without_json
+.PHONY: all demo shared run run-tls install uninstall clean without_redis without_json
 .DELETE_ON_ERROR:
 
 all: $(archive) demo $(if $(has_hiredis),$(redis_archive),without_redis)
@@ -99,6 +100,12 @@ without_redis:
 
 without_json:
 	@echo "demo/apps/rpc.cpp is left out: there is no nlohmann/json.hpp (Debian: nlohmann-json3-dev)"
+
+# For ctypes and the like: demo/python/echo.py. It exports what the archive defines, the API.
+shared: $(BUILD)/libwebsock.so
+$(BUILD)/libwebsock.so: $(archive)
+	$(CC) -shared -Wl,-soname,libwebsock.so.$(call version_of,MAJOR) $(LDFLAGS) \
+	  -Wl,--whole-archive $< -Wl,--no-whole-archive $(libs) -o $@
 
 # The flags above are as much a part of an object as its source.
 $(BUILD)/%.o: %.cpp Makefile

@@ -26,7 +26,7 @@ export UBSAN_OPTIONS=print_stacktrace=1
 # The tests wait more than they compute, so five suites share two processors well. The longest
 # come first, so that none is left alone at the end.
 exec /usr/bin/python3 -B tests/run.py --time-limit 500 --jobs 5 \
-    "build:build:$make $pre $shipped all build/demo/libevent test-programs conformance-program" \
+    "build:build:$make $pre $shipped all shared build/demo/libevent test-programs conformance-program" \
     "build under ThreadSanitizer:build:$make $tsan $pre $quick test-programs demo" \
     "build under AddressSanitizer, clang:build:$make $asan $pre $quick test-programs demo" \
     "build of the fuzz targets:build:$make $asan $quick fuzz-programs" \

@@ -1,5 +1,5 @@
 #!/usr/bin/python3 -B
-# The applications in demo/apps, by Python's "websockets" as their clients have
+# The applications in demo/apps and demo/python, by Python's "websockets" as their clients have
 # them. What the library does under each is tested elsewhere. Under ThreadSanitizer, check.sh runs
 # the classes that measure no memory.
 
@@ -12,6 +12,7 @@ import pathlib
 import random
 import socket
 import struct
+import sys
 import tempfile
 import unittest
 
@@ -20,6 +21,7 @@ import websockets
 from deadline import DEADLINE, within
 from demo_server import BUILD, _Server
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 MIB = 1 << 20
 SLOW = {"max_queue": 1, "read_limit": 1024, "close_timeout": 0.5}  # reads when it is told to
 INSTRUMENTS = ["EURUSD", "GBPUSD", "USDJPY", "USDCHF", "XAUUSD", "XAGUSD"]
@@ -629,6 +631,40 @@ class MemoryTest(BridgeCase, FilesCase):
         await self.put("large", itertools.repeat(DATA, 6))
         self.assertTrue(await self.get("large") == DATA * 6)
         self.assertLess(self.server.peak_memory() - before, self.LIMIT)
+
+
+class PythonTest(AppCase):
+    async def asyncSetUp(self):
+        await super().asyncSetUp()
+        self.server = self.enterContext(App([sys.executable, "-B", ROOT / "demo/python/echo.py", "0"]))
+
+    async def test_text_comes_back_and_binary_is_refused(self):
+        client = await self.connect(self.server)
+        for text in ("hello", "", "héllo", "a\0b", "x" * 100_000, "/join", "/say topic"):
+            await within(client.send(text))
+            self.assertEqual(await within(client.recv()), text)
+        await within(client.send(b"bytes"))
+        self.assertEqual(await self.end_of(client), (1003, "text only"))
+
+    async def test_who_has_joined_a_topic_gets_what_is_said_there(self):
+        ann, bob = await self.connect(self.server), await self.connect(self.server)
+        for client in (ann, bob):
+            await within(client.send("/join news"))
+            await within(client.send("joined"))
+            self.assertEqual(await within(client.recv()), "joined")
+        await within(ann.send("/say news first of all"))
+        for client in (ann, bob):
+            self.assertEqual(await within(client.recv()), "first of all")
+        await within(bob.send("/leave news"))
+        await within(bob.send("/say news second"))
+        await within(bob.send("not heard"))
+        self.assertEqual(await within(bob.recv()), "not heard")
+        self.assertEqual(await within(ann.recv()), "second")
+
+    async def test_what_fails_is_told_with_its_errno(self):
+        client = await self.connect(self.server)
+        await within(client.send("/leave nothing"))
+        self.assertIn("libwebsock_unsubscribe", await within(client.recv()))
 
 
 if __name__ == "__main__":
