@@ -14,7 +14,7 @@ pre="'PRECOMPILED=src tests'"
 # them and so checks the locking (-Wthread-safety) of its sources; the rest it only parses.
 tsan='BUILD=build/tsan SANITIZE=thread'
 asan='BUILD=build/asan SANITIZE=address,undefined CC=clang CXX=clang++'
-rest="'SOURCES=tests/conformance/*.cpp tests/bench/*.cpp tests/bench/*.c tests/siege/*.cpp tests/siege/*.c demo/libevent.c'"
+rest="'SOURCES=tests/conformance/*.cpp tests/bench/*.cpp tests/bench/*.c tests/siege/*.cpp tests/siege/*.c demo/*.c demo/*/*.c demo/*/*.cpp'"
 # The server tests once more, over TLS.
 tls=TEST_TRANSPORT=tls
 quick='CFLAGS=-O1 CXXFLAGS=-O1'
@@ -27,8 +27,8 @@ export UBSAN_OPTIONS=print_stacktrace=1
 # come first, so that none is left alone at the end.
 exec /usr/bin/python3 -B tests/run.py --time-limit 500 --jobs 5 \
     "build:build:$make $pre $shipped all shared build/demo/libevent test-programs conformance-program" \
-    "build under ThreadSanitizer:build:$make $tsan $pre $quick test-programs demo" \
-    "build under AddressSanitizer, clang:build:$make $asan $pre $quick test-programs demo" \
+    "build under ThreadSanitizer:build:$make $tsan $pre $quick test-programs test-demos" \
+    "build under AddressSanitizer, clang:build:$make $asan $pre $quick test-programs build/asan/demo/websock-demo" \
     "build of the fuzz targets:build:$make $asan $quick fuzz-programs" \
     "unit and server, ThreadSanitizer:doctest:env BUILD=build/tsan build/tsan/tests/unit" \
     "servers over TLS, ThreadSanitizer:doctest:env $tls BUILD=build/tsan build/tsan/tests/unit" \

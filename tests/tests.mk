@@ -33,7 +33,9 @@ foreign_objects := $(conformance_objects) \
 cpp_tests := $(BUILD)/tests/cpp/run
 cpp_test_objects := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard tests/cpp/*.cpp))
 
-.PHONY: deps check check-foreign test-programs conformance-program syntax soak
+.PHONY: deps check check-foreign test-programs test-demos conformance-program syntax soak
+# Those that are tested under ThreadSanitizer, too.
+test-demos: $(demos) $(apps)
 test-programs: $(BUILD)/tests/unit $(cpp_tests) $(test_servers) $(redis_tests) $(redis_node)
 conformance-program: $(conformance)
 
@@ -94,7 +96,7 @@ $(eval $(call precompiled,$(BUILD)/src/precompiled_src.h,$(src_objects)))
 endif
 
 # Compiles everything, or SOURCES, and keeps nothing: checks with another compiler.
-SOURCES ?= src/*/*.cpp tests/*/*.cpp tests/*/*.c demo/*.c demo/*/*.cpp
+SOURCES ?= src/*/*.cpp tests/*/*.cpp tests/*/*.c demo/*.c demo/*/*.c demo/*/*.cpp
 syntax: $(patsubst %,$(BUILD)/%.ok,$(wildcard $(SOURCES)))
 $(BUILD)/%.cpp.ok: %.cpp
 	@mkdir -p $(@D)
