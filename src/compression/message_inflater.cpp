@@ -52,7 +52,7 @@ MessageInflater::Result MessageInflater::inflate_all(std::span<const uint8_t> pa
 {
     for (;;) {
         // One byte more than it may have, to see whether it has more.
-        const uint64_t left = max_message_ - message_len_;
+        const uint64_t left = bytes_left();
         const size_t most =
             static_cast<size_t>(std::min<uint64_t>(left, Inflater::kStride - 1)) + 1;
         const Inflater::Step step = state_->step(payload, most);
@@ -70,11 +70,17 @@ MessageInflater::Result MessageInflater::inflate_all(std::span<const uint8_t> pa
     }
 }
 
+// The limit may have come down below what has come.
+uint64_t MessageInflater::bytes_left() const
+{
+    return max_message_ - std::min(message_len_, max_message_);
+}
+
 MessageInflater::Result MessageInflater::deliver(std::span<const uint8_t> plain, const Take &take)
 {
     if (plain.empty())
         return Result::ok;
-    if (plain.size() > max_message_ - message_len_)
+    if (plain.size() > bytes_left())
         return Result::too_big;
     message_len_ += plain.size();
     bytes_out_ += plain.size();

@@ -36,7 +36,8 @@ class MessageInflater
     // be fed.
     Result feed(std::span<const uint8_t> payload, bool fin, const Take &take);
 
-    // For take: it has enough for now, and the payload stays where it is until resume() has gone on.
+    // For take: it has enough for now, and the payload stays where it is until resume() has gone
+    // on.
     void pause() { pauses_ = true; }
     bool is_paused() const { return is_paused_; }
     Result resume(const Take &take);
@@ -56,6 +57,7 @@ class MessageInflater
     Result inflate_all(std::span<const uint8_t> payload, const Take &take);
     Result deliver(std::span<const uint8_t> plain, const Take &take);
     Result end_message();
+    uint64_t bytes_left() const; // of the message that is coming
 
     InflaterPool &pool_;
     const int window_bits_;

@@ -6,6 +6,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <random>
 #include <string>
 
@@ -235,6 +236,23 @@ TEST_CASE("a message that would be far too long costs no more than one that is n
           "too big");
     CHECK(receiver.text.size() <= 100000);
     CHECK(receiver.inflater.bytes_out() <= 100000);
+}
+
+TEST_CASE("a limit that comes down in the middle of a message holds for the rest of it")
+{
+    InflaterPool pool;
+    for (const size_t come : {999u, 1000u, 1001u, 50000u}) {
+        CAPTURE(come);
+        Receiver receiver{pool};
+        const std::string plain = some_text(come, 1);
+        PeerDeflater peer(15, 6);
+        CHECK(receiver.feed(peer.deflate(bytes_of(plain)), false) == Result::ok);
+        // What was left out of the end of the first frame's block.
+        CHECK(receiver.feed(Bytes{0, 0, 0xff, 0xff}, false) == Result::ok);
+        receiver.inflater.limit(1000);
+        CHECK(receiver.feed(peer.deflate(bytes_of(some_text(kRoomy, 2)))) == Result::too_big);
+        CHECK(receiver.text.size() <= std::max<size_t>(come, 1000));
+    }
 }
 
 TEST_CASE("text comes 16 KiB at a time, or less")
