@@ -103,10 +103,12 @@ void Connection::finish() noexcept
         source->end();
     gone_.send();
     // A peer that never became a client has no callback to come, and should not wait for a worker.
-    if (!upgraded_ && inbox_.idle())
+    if (!upgraded_ && inbox_.idle()) {
+        engine_.timers.forget(*this); // another thread may have set one while the 101 was written
         side_is_done();
-    else if (inbox_.put_closed())
+    } else if (inbox_.put_closed()) {
         engine_.dispatcher.post(*this);
+    }
     if (ending_.peer_is_told) {
         const bool has_closed = ending_.by == Ending::peer_close;
         read_until_closed(has_closed ? std::min(deadline, in_ms(kGoodbyeMs)) : deadline);

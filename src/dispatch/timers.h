@@ -62,7 +62,8 @@ class Timers
     int add(const Spec &spec, ProgramFunction &function, uint64_t &number) EXCLUDES(mutex_);
     int cancel(uint64_t number) EXCLUDES(mutex_); // ENOENT, as libwebsock_cancel
 
-    // Ends the owner's timers, now and for good. By the thread that runs its calls.
+    // Ends the owner's timers, now and for good. By the thread that runs its calls, or once none
+    // can be run.
     void forget(Owner &owner) EXCLUDES(mutex_);
 
   private:

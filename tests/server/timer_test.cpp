@@ -274,6 +274,37 @@ TEST_CASE("a timer that waits behind other events is freed, and not run, if its 
     }
 }
 
+TEST_CASE(
+    "a timer that is set while the 101 is written ends with a client that leaves before it is")
+{
+    Ticks ticks;
+    std::atomic<bool> is_set{false};
+    std::thread setter;
+    {
+        Server server({.onrequest = [&](Scene &, auto *client, auto *) {
+            // More than the system takes.
+            const std::string large(1 << 20, 'x');
+            for (int i = 0; i < 8; ++i)
+                CHECK(libwebsock_add_response_header(client, "X-Large", large.c_str()) == 0);
+            setter = std::thread([&, kept = libwebsock_retain(client)] {
+                is_set = eventually([&] {
+                    return libwebsock_start_timer(kept->ctx, kept, 300, 0, tick, &ticks,
+                                                  free_ticks) != 0;
+                });
+                libwebsock_release(kept);
+            });
+            return 0;
+        }});
+        Client client(server.port(), {.receive_buffer = 4096});
+        client.send_raw(upgrade_request());
+        CHECK(eventually([&] { return is_set.load(); }));
+        client.reset();
+        setter.join();
+        CHECK(eventually([&] { return ticks.frees == 1; }));
+    }
+    CHECK(ticks.runs == 0);
+}
+
 TEST_CASE("the program's timers end with the server, and a context that never served frees them")
 {
     Ticks ticks;
