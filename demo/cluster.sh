@@ -51,12 +51,15 @@ end_child_when_told() { trap 'kill "$!" 2>/dev/null; wait "$!"; exit 0' TERM; }
 
 pause_s=2
 
+# Written before each answer, so that no message is lost when Redis is killed. "everysec" may put
+# that off for up to two seconds while the disk is busy.
 keep_redis()
 {
     end_child_when_told
     while :; do
         setsid redis-server --port 0 --unixsocket "$dir/redis/socket" --unixsocketperm 700 \
-            --dir "$dir/redis" --save '' --appendonly yes --maxmemory-policy noeviction \
+            --dir "$dir/redis" --save '' --appendonly yes --appendfsync always \
+            --maxmemory-policy noeviction \
             >>"$dir/redis.log" 2>&1 &
         wait "$!" || true
         sleep "$pause_s" &
