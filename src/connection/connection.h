@@ -85,7 +85,8 @@ class Connection final : public Outbox::Owner, public Timers::Owner
     void expired() noexcept override { drop("the peer did not answer our Close frame"); }
     void resume_callbacks() noexcept override;
     void notify() noexcept override;
-    bool take(Call &call) noexcept override { return post(call, SIZE_MAX) == 0; }
+    Took take(Call &call) noexcept override;
+    bool withdraw(Call &call) noexcept override { return inbox_.withdraw_call(call); }
     // For the API; errno values. By the session's thread, or it fails. event is what has come, or
     // nullptr at the end of the connection.
     int receive(bool in_parts, const Event *&event, int timeout_ms) EXCLUDES(session_mutex_);
@@ -204,6 +205,7 @@ class Connection final : public Outbox::Owner, public Timers::Owner
     bool end_batch(const Inbox::Taken &taken);
     void run_event(const Event &event) noexcept;
     void call_back(const Event &event);
+    Inbox::PutCall put_call(Call &call, size_t most_waiting);
     void call_onrequest();
     void call_onopen();
     void call_onpart(const Event &event, uint64_t offset, uint64_t len);

@@ -132,20 +132,42 @@ void Connection::notify() noexcept
         engine_.dispatcher.post(*this);
 }
 
+Inbox::PutCall Connection::put_call(Call &call, size_t most_waiting)
+{
+    const Inbox::PutCall put = inbox_.put_call(call, most_waiting);
+    if (put == Inbox::PutCall::schedule)
+        engine_.dispatcher.post(*this);
+    return put;
+}
+
 int Connection::post(Call &call, size_t most_waiting)
 {
-    switch (inbox_.put_call(call, most_waiting)) {
-    case Inbox::PutCall::early_or_late:
+    switch (put_call(call, most_waiting)) {
+    case Inbox::PutCall::early:
+    case Inbox::PutCall::late:
         return ENOTCONN;
     case Inbox::PutCall::full:
         return ENOBUFS;
-    case Inbox::PutCall::schedule:
-        engine_.dispatcher.post(*this);
-        return 0;
     case Inbox::PutCall::done:
-        return 0;
+    case Inbox::PutCall::schedule:
+        break;
     }
     return 0;
+}
+
+Timers::Owner::Took Connection::take(Call &call) noexcept
+{
+    switch (put_call(call, SIZE_MAX)) {
+    case Inbox::PutCall::early:
+        return Took::not_yet;
+    case Inbox::PutCall::late:
+        return Took::never;
+    case Inbox::PutCall::full:
+    case Inbox::PutCall::done:
+    case Inbox::PutCall::schedule:
+        break;
+    }
+    return Took::yes;
 }
 
 void Connection::late() noexcept

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <sys/eventfd.h>
 #include <unistd.h>
+#include <utility>
 
 namespace websock {
 
@@ -19,24 +20,48 @@ class GoneSignal
     // 0, or an errno value.
     int fd(int &fd) EXCLUDES(mutex_)
     {
-        Lock lock(mutex_);
-        if (!fd_)
-            fd_ = above_stdio(eventfd(is_gone_ ? 1 : 0, EFD_CLOEXEC | EFD_NONBLOCK));
-        fd = fd_.get();
-        return fd_ ? 0 : errno;
+        fd = get();
+        if (fd >= 0)
+            return 0;
+        UniqueFd made = above_stdio(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+        if (!made)
+            return errno;
+        bool is_gone = false;
+        {
+            Lock lock(mutex_);
+            if (!fd_) // another thread may have made one
+                fd_ = std::move(made);
+            fd = fd_.get();
+            is_gone = is_gone_;
+        }
+        if (is_gone)
+            make_readable(fd);
+        return 0;
     }
 
     // More than once does nothing more.
     void send() EXCLUDES(mutex_)
     {
-        Lock lock(mutex_);
-        is_gone_ = true;
-        const uint64_t one = 1;
-        if (fd_)
-            (void)!write(fd_.get(), &one, sizeof one);
+        {
+            Lock lock(mutex_);
+            is_gone_ = true;
+        }
+        if (const int fd = get(); fd >= 0)
+            make_readable(fd);
     }
 
   private:
+    int get() EXCLUDES(mutex_)
+    {
+        Lock lock(mutex_);
+        return fd_.get();
+    }
+    static void make_readable(int fd)
+    {
+        const uint64_t one = 1;
+        (void)!write(fd, &one, sizeof one); // fails only if it is readable
+    }
+
     Mutex mutex_;
     UniqueFd fd_ GUARDED_BY(mutex_);
     bool is_gone_ GUARDED_BY(mutex_) = false;

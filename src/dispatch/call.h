@@ -2,6 +2,9 @@
 // for that. When it is called is up to the Inbox; what timers do is in timers.h.
 #pragma once
 
+#include "base/linked_list.h"
+
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <utility>
@@ -54,9 +57,12 @@ class Call
 
   private:
     friend class CallQueue;
-    // Guarded by the lock of the Inbox that it waits in.
-    Call *next_ = nullptr;
+    friend class LinkedList<Call>;
+    // Guarded by the lock of whoever has the queue that it waits in.
+    bool waits_ = false;
     uint64_t behind_ = 0;
+    Call *previous = nullptr;
+    Call *next = nullptr;
 };
 
 // Calls that wait, first come, first served. To add one cannot fail. Owns nothing, locks nothing.
@@ -66,28 +72,31 @@ class CallQueue
     // behind: how many events there were before it.
     void push(Call &call, uint64_t behind)
     {
-        call.next_ = nullptr;
         call.behind_ = behind;
-        (last_ ? last_->next_ : first_) = &call;
-        last_ = &call;
-        ++size_;
+        call.waits_ = true;
+        calls_.push_back(call);
     }
-    Call &pop() // there is one
+    Call *pop() // nullptr: there is none
     {
-        Call &call = *first_;
-        first_ = call.next_;
-        last_ = first_ ? last_ : nullptr;
-        --size_;
+        Call *const call = calls_.front();
+        if (call)
+            (void)remove(*call);
         return call;
     }
-    size_t size() const { return size_; }
+    bool remove(Call &call) // false: it does not wait
+    {
+        if (!call.waits_)
+            return false;
+        call.waits_ = false;
+        calls_.erase(call);
+        return true;
+    }
+    size_t size() const { return calls_.size(); }
     // Of the first one; UINT64_MAX if there is none.
-    uint64_t behind() const { return first_ ? first_->behind_ : UINT64_MAX; }
+    uint64_t behind() const { return calls_.empty() ? UINT64_MAX : calls_.front()->behind_; }
 
   private:
-    Call *first_ = nullptr;
-    Call *last_ = nullptr;
-    size_t size_ = 0;
+    LinkedList<Call> calls_;
 };
 
 // A call that was posted: it deletes itself.

@@ -14,13 +14,21 @@ void ProgramCalls::post(Call &call)
     dispatcher_.post(*this);
 }
 
+bool ProgramCalls::withdraw(Call &call)
+{
+    Lock lock(mutex_);
+    return waiting_.remove(call);
+}
+
 void ProgramCalls::run(Progress &progress, std::vector<uint8_t> &) noexcept
 {
     Call *call = nullptr;
     {
         Lock lock(mutex_);
-        call = &waiting_.pop();
+        call = waiting_.pop();
     }
+    if (!call)
+        return; // it was withdrawn
     progress.begin_event();
     try {
         call->run(nullptr);

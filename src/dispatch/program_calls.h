@@ -17,6 +17,7 @@ class ProgramCalls final : public Runnable
 
     // While the dispatcher runs.
     void post(Call &call) EXCLUDES(mutex_);
+    bool withdraw(Call &call) EXCLUDES(mutex_); // false: it has begun to run, or was not posted
 
     void run(Progress &progress, std::vector<uint8_t> &spare) noexcept override;
     void retain() noexcept override {} // outlives the dispatcher
@@ -27,7 +28,7 @@ class ProgramCalls final : public Runnable
     Dispatcher &dispatcher_;
     Log &log_;
     Mutex mutex_;
-    CallQueue waiting_ GUARDED_BY(mutex_); // it is posted as often as there are
+    CallQueue waiting_ GUARDED_BY(mutex_); // it is posted at least as often as there are
 };
 
 } // namespace websock

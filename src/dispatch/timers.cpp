@@ -140,21 +140,38 @@ void Timers::end(Timer &timer)
     timer.is_over = true;
 }
 
-// The same; whoever has it handed over deletes it, or else it remains.
+// The same; whoever runs it, or is about to, deletes it, or else it remains.
 void Timers::end(Timer &timer, Remains &remains)
 {
     end(timer);
-    if (timer.is_handed_over)
+    if (timer.is_handed_over && !withdraw(timer))
         return;
-    heap_.remove(timer);
+    take_from_heap(timer);
     remains.timers.push_back(timer);
+}
+
+bool Timers::withdraw(Timer &timer)
+{
+    return timer.owner ? timer.owner->withdraw(timer) : program_calls_.withdraw(timer);
 }
 
 void Timers::wait_for(Timer &timer)
 {
-    heap_.push(timer, timer.due);
+    push(timer, timer.due);
     if (timer.due < wakes_at_)
         wake_.signal();
+}
+
+void Timers::push(Timer &timer, TimePoint due)
+{
+    heap_.push(timer, due);
+    timer.is_in_heap = true;
+}
+
+void Timers::take_from_heap(Timer &timer)
+{
+    if (std::exchange(timer.is_in_heap, false))
+        heap_.remove(timer);
 }
 
 void Timers::serve()
@@ -176,28 +193,29 @@ void Timers::serve()
 void Timers::hand_over_first()
 {
     Timer &timer = *static_cast<Timer *>(heap_.front());
-    heap_.remove(timer);
+    take_from_heap(timer);
     timer.is_handed_over = true;
     Owner *const owner = timer.owner;
     if (owner)
         owner->retain();
     mutex_.unlock();
-    bool is_taken = true;
+    auto took = Owner::Took::yes;
     if (owner) {
-        is_taken = owner->take(timer);
+        took = owner->take(timer);
         owner->release();
     } else {
         program_calls_.post(timer);
     }
     mutex_.lock();
-    if (is_taken)
+    if (took == Owner::Took::yes)
         return;
     if (timer.is_over) { // by now; a worker is to free it
         program_calls_.post(timer);
         return;
     }
     timer.is_handed_over = false;
-    heap_.push(timer, Clock::now() + kRetry);
+    if (took == Owner::Took::not_yet)
+        push(timer, Clock::now() + kRetry);
 }
 
 void Timers::run(Timer &timer, libwebsock_client_state *client)

@@ -27,8 +27,12 @@ class Timers
     class Owner
     {
       public:
-        // Runs or drops the call some time. False: not now. On the timers' thread.
-        virtual bool take(Call &call) noexcept = 0;
+        // yes: it runs or drops the call some time. not_yet: ask again. never: it is about to
+        // forget its timers. On the timers' thread.
+        enum class Took { yes, not_yet, never };
+        virtual Took take(Call &call) noexcept = 0;
+        // The call does not wait there any more. False: it did not. Called under Timers::mutex_.
+        virtual bool withdraw(Call &call) noexcept = 0;
         virtual void retain() noexcept = 0;
         virtual void release() noexcept = 0;
 
@@ -67,8 +71,8 @@ class Timers
     void forget(Owner &owner) EXCLUDES(mutex_);
 
   private:
-    // A timer is in the heap while it waits, handed over while its call waits or runs, and in none
-    // of the two for a moment in between. It is deleted when it is over and not handed over.
+    // A timer is in the heap while it waits, handed over while its call waits or runs, and neither
+    // if its owner takes no more calls. It is deleted when it is over and not handed over.
     struct Timer final : public Call, public TimerHeap::Timed {
         Timer(Timers &of, const Spec &spec, ProgramFunction &program_function);
         void run(libwebsock_client_state *client) override { timers.run(*this, client); }
@@ -81,6 +85,7 @@ class Timers
         // Guarded by mutex_:
         TimePoint due;
         uint32_t slot = 0;
+        bool is_in_heap = false;
         bool is_handed_over = false;
         bool is_over = false; // it has no number any more
         Timer *previous = nullptr;
@@ -99,6 +104,9 @@ class Timers
 
     void serve() EXCLUDES(mutex_);
     void hand_over_first() REQUIRES(mutex_);
+    bool withdraw(Timer &timer) REQUIRES(mutex_);
+    void push(Timer &timer, TimePoint due) REQUIRES(mutex_);
+    void take_from_heap(Timer &timer) REQUIRES(mutex_);
     void run(Timer &timer, libwebsock_client_state *client) EXCLUDES(mutex_);
     bool begin_turn(Timer &timer) EXCLUDES(mutex_);
     void end_turn(Timer &timer) noexcept EXCLUDES(mutex_);

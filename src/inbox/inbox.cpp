@@ -117,11 +117,22 @@ Inbox::PutCall Inbox::put_call(Call &call, size_t most)
 {
     Lock lock(mutex_);
     if (!takes_calls_)
-        return PutCall::early_or_late;
+        return closed_ || over_ ? PutCall::late : PutCall::early;
     if (calls_.size() >= most)
         return PutCall::full;
     calls_.push(call, put_);
     return claim_post() ? PutCall::schedule : PutCall::done;
+}
+
+bool Inbox::withdraw_call(Call &call)
+{
+    Lock lock(mutex_);
+    if (!calls_.remove(call))
+        return false;
+    ++calls_over_;
+    if (waited_for_)
+        room_.signal();
+    return true;
 }
 
 void Inbox::wait_until_run(TimePoint deadline)
@@ -273,7 +284,7 @@ Inbox::Taken Inbox::take_alone(Event &into)
         notice_ = false;
     } else if (call_is_next()) {
         call_runs_ = true;
-        into = {.kind = Event::call, .payload = reinterpret_cast<uint8_t *>(&calls_.pop())};
+        into = {.kind = Event::call, .payload = reinterpret_cast<uint8_t *>(calls_.pop())};
     } else {
         into = {.kind = Event::closed};
         closed_ = false;

@@ -84,9 +84,11 @@ class Inbox
 
     // Puts in a call, from when the open event has been put in until the last one is, and if fewer
     // than most wait. Any thread. schedule: the connection must be posted. Otherwise the call stays
-    // the caller's: early_or_late, full.
-    enum class PutCall { done, schedule, early_or_late, full };
+    // the caller's: early, late, full.
+    enum class PutCall { done, schedule, early, late, full };
     PutCall put_call(Call &call, size_t most) EXCLUDES(mutex_);
+    // False: it has been taken, or was not put in.
+    bool withdraw_call(Call &call) EXCLUDES(mutex_);
 
     // Called instead of take(), by a run() that is to take nothing now: nothing is posted until
     // go_on(), which is true if the connection must be posted.
@@ -160,7 +162,7 @@ class Inbox
     uint64_t taken_ GUARDED_BY(mutex_) = 0; // of these
     CallQueue calls_ GUARDED_BY(mutex_);
     bool call_runs_ GUARDED_BY(mutex_) = false;
-    uint64_t calls_over_ GUARDED_BY(mutex_) = 0; // have run, or were dropped
+    uint64_t calls_over_ GUARDED_BY(mutex_) = 0; // have run, or never will
     bool takes_calls_ GUARDED_BY(mutex_) = false;
     bool closed_ GUARDED_BY(mutex_) = false; // the last event is put in, and not taken yet
     bool notice_ GUARDED_BY(mutex_) = false; // is put in, and not taken yet

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 #include <mutex>
+#include <poll.h>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -49,6 +50,13 @@ void tick_and_wait(libwebsock_client_state *client, void *arg)
 
 // A stop does not wait for clients that do not answer the Close.
 void no_drain(libwebsock_context *context) { context->close_timeout_ms = 0; }
+
+// Whether its connection ends in time.
+bool is_gone(libwebsock_client_state *client)
+{
+    pollfd gone{.fd = libwebsock_gone_fd(client), .events = POLLIN, .revents = 0};
+    return poll(&gone, 1, 20'000) == 1;
+}
 
 void free_ticks(void *arg) { ++static_cast<Ticks *>(arg)->frees; }
 
@@ -211,6 +219,52 @@ TEST_CASE("a timer that is due but waits behind other events can still be cancel
     CHECK(eventually([&] { return later.runs == 1; }));
     CHECK(ticks.runs == 0);
     CHECK(ticks.frees == 1);
+}
+
+TEST_CASE("timers that are set and cancelled while their client's events wait leave nothing behind")
+{
+    constexpr int kTimers = 1000;
+    Ticks ticks;
+    Server server({.onmessage = [](Scene &scene, auto *, auto *) { scene.gate.wait(); },
+                   .keep_handles = true});
+    Client client = Client::open(server.port());
+    client.send_text("hold");
+    server.events().wait(Kind::message);
+    std::vector<unsigned long long> numbers;
+    for (int i = 0; i < kTimers; ++i)
+        numbers.push_back(libwebsock_start_timer(server.context(), server.handle(), 0, 0, tick,
+                                                 &ticks, free_ticks));
+    CHECK(eventually([&] { return server.stats().events_queued == kTimers; }));
+    for (const unsigned long long number : numbers)
+        CHECK(libwebsock_cancel(server.context(), number) == 0);
+    CHECK(ticks.frees == kTimers);
+    CHECK(server.stats().events_queued == 0);
+    server.gate().open();
+    CHECK(ticks.runs == 0);
+}
+
+TEST_CASE("a timer that is due for a client that has left waits for its end, and is freed then")
+{
+    Ticks ticks, afterwards;
+    Server server({.onmessage = [](Scene &scene, auto *, auto *) { scene.gate.wait(); },
+                   .keep_handles = true});
+    Client client = Client::open(server.port());
+    client.send_text("hold");
+    server.events().wait(Kind::message);
+    libwebsock_client_state *const handle = server.handle();
+    for (const int every_ms : {0, 1})
+        REQUIRE(libwebsock_start_timer(server.context(), handle, 100, every_ms, tick, &ticks,
+                                       free_ticks) != 0);
+    client.reset();
+    CHECK(is_gone(handle));
+    // When this one has run, the others are due.
+    REQUIRE(libwebsock_after(server.context(), nullptr, 101, tick, &afterwards) != 0);
+    CHECK(eventually([&] { return afterwards.runs == 1; }));
+    server.gate().open();
+    server.events().wait(Kind::close);
+    CHECK(server.stop_and_join() == 0);
+    CHECK(ticks.runs == 0);
+    CHECK(ticks.frees == 2);
 }
 
 TEST_CASE("a timer that runs for the last time cannot be cancelled")
