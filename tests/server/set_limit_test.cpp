@@ -137,7 +137,8 @@ TEST_CASE("a client may have a limit of its own of what is queued for it")
                            {.keep_handles = true}));
     Client own(server.port(), {.receive_buffer = 4096});
     own.handshake("/own");
-    server.events().wait(Kind::open);
+    own.send_text("onopen has returned when this is delivered");
+    server.events().wait(Kind::message);
     libwebsock_client_state *const handle = server.handle();
     const std::string text(10'000, 'x');
     int error = 0;
