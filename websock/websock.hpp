@@ -58,6 +58,7 @@
 #include <exception>
 #include <functional>
 #include <iterator>
+#include <latch>
 #include <memory>
 #include <new>
 #include <optional>
@@ -82,6 +83,7 @@ using std::chrono::milliseconds;
 
 namespace detail {
 class Borrowed;
+class NewTimer;
 struct Callbacks;
 template<typename Signature> class Function;
 } // namespace detail
@@ -242,8 +244,9 @@ enum class LogLevel {
 
 // --- Timers ---
 
-// Of after() and every(). A copy means the same timer. Its destructor does not end it, so what
-// after() returns may be dropped. Do not use it when the Server is gone.
+// Of after() and every(), whose callable may take it, too. A copy means the same timer. Its
+// destructor does not end it, so what after() returns may be dropped. Do not use it when the Server
+// is gone.
 class Timer
 {
   public:
@@ -255,8 +258,7 @@ class Timer
     explicit operator bool() const noexcept { return number_ != 0; } // it was started
 
   private:
-    friend class Client;
-    friend class Server;
+    friend class detail::NewTimer;
     Timer(libwebsock_context *context, unsigned long long number) noexcept
         : context_(context), number_(number)
     {
@@ -265,6 +267,12 @@ class Timer
     libwebsock_context *context_ = nullptr;
     unsigned long long number_ = 0;
 };
+
+namespace detail {
+// What after() and every() of a Server call.
+template<typename Callback>
+concept ForProgram = std::invocable<Callback &, Timer> || std::invocable<Callback &>;
+} // namespace detail
 
 // --- Clients ---
 
@@ -389,8 +397,14 @@ class Client
     template<typename Callback> void post(Callback callback) const;
     template<typename Callback> std::error_code try_post(Callback callback) const;
 
-    // The same in so much time, or then and whenever so much more has passed. Ends with the client.
-    // It may be called before this has returned.
+    // after: once, delay from now. every: first after interval, then each interval. Both end with
+    // the client. The callback may run before this call has returned. It may take its own timer,
+    // alone or after the client, and so can cancel it:
+    //     client.every(1s, [n = 0](const websock::Client &self, websock::Timer timer) mutable {
+    //         self.send(std::to_string(++n));
+    //         if (n == 3)
+    //             timer.cancel();
+    //     });
     template<typename Callback> Timer after(milliseconds delay, Callback callback) const;
     template<typename Callback> Timer every(milliseconds interval, Callback callback) const;
     template<typename Callback>
@@ -403,7 +417,7 @@ class Client
     std::error_code try_set_limit(Limit limit, unsigned long long value) const noexcept;
 
     // In on_request: what this client gets, if the server has more than one style. EINVAL: the
-    // server has no callback for that.
+    // server has no callback for that. EPERM: this is not its on_request.
     void serve_as(Style style) const;
     std::error_code try_serve_as(Style style) const noexcept;
 
@@ -805,13 +819,13 @@ class Server
 
     // Other machines: libwebsock_use_redis or libwebsock_use_backplane, with context().
 
-    // For the program itself, during run(): a call of callback() in so much time, or then and
-    // whenever so much more has passed, on a worker of its own. May be before this has returned.
-    template<std::invocable Callback> Timer after(milliseconds delay, Callback callback);
-    template<std::invocable Callback> Timer every(milliseconds interval, Callback callback);
-    template<std::invocable Callback>
+    // The same for the program itself, during run(): callback(timer) or callback(), each on a
+    // worker of its own.
+    template<detail::ForProgram Callback> Timer after(milliseconds delay, Callback callback);
+    template<detail::ForProgram Callback> Timer every(milliseconds interval, Callback callback);
+    template<detail::ForProgram Callback>
     std::error_code try_after(milliseconds delay, Callback callback, Timer &timer);
-    template<std::invocable Callback>
+    template<detail::ForProgram Callback>
     std::error_code try_every(milliseconds interval, Callback callback, Timer &timer);
 
     // Counts of all kinds. All 0 in a child of the process that serves.
@@ -1208,7 +1222,7 @@ std::error_code start_task(libwebsock_context *context, const char *name, Callba
                            Start start)
 {
     static_assert(std::invocable<Callback &> || std::invocable<Callback &, const Client &>,
-                  "the callable takes nothing, or its client");
+                  "the callable takes nothing, or its client; that of a timer also its Timer");
     std::unique_ptr<Task<Callback>> task(new (std::nothrow)
                                              Task<Callback>{context, name, std::move(callback)});
     if (!task)
@@ -1218,6 +1232,88 @@ std::error_code start_task(libwebsock_context *context, const char *name, Callba
     (void)task.release();
     return {};
 }
+
+// A timer of a client that is to be started; or of the program, if client is null.
+class NewTimer
+{
+  public:
+    NewTimer(libwebsock_context *context, libwebsock_client_state *client, milliseconds first,
+             milliseconds interval) noexcept
+        : context_(context), client_(client), first_(clamped(first)), interval_(clamped(interval))
+    {
+    }
+
+    template<typename Callback> std::error_code start(Callback callback, Timer &timer) const
+    {
+        const auto start_it = [&](auto call, void *task, auto destroy) {
+            timer = Timer(context_, libwebsock_start_timer(context_, client_, first_, interval_,
+                                                           call, task, destroy));
+            return static_cast<bool>(timer);
+        };
+        return start_task(context_, "a timer", std::move(callback), start_it);
+    }
+
+    // Of a callable that takes its timer.
+    template<typename Callback>
+    std::error_code start_with_timer(Callback callback, Timer &timer) const
+    try {
+        const auto number = std::make_shared<Number>();
+        const std::error_code error =
+            start(WithTimer<Callback>{context_, number, std::move(callback)}, timer);
+        number->set(timer.number_);
+        return error;
+    } catch (const std::bad_alloc &) {
+        return error_of(ENOMEM);
+    }
+
+  private:
+    // It is known only when libwebsock_start_timer has returned. The first call may be earlier, and
+    // waits for it: for microseconds. Shared, as the timer may be over before it is known.
+    class Number
+    {
+      public:
+        void set(unsigned long long number) noexcept
+        {
+            number_ = number;
+            known_.count_down();
+        }
+        unsigned long long get() const noexcept
+        {
+            known_.wait();
+            return number_;
+        }
+
+      private:
+        unsigned long long number_ = 0;
+        std::latch known_{1};
+    };
+
+    template<typename Callback> struct WithTimer {
+        libwebsock_context *context;
+        std::shared_ptr<const Number> number;
+        Callback callback;
+
+        void operator()(const Client &client)
+        {
+            const Timer timer(context, number->get());
+            if constexpr (std::invocable<Callback &, const Client &, Timer>)
+                std::invoke(callback, client, timer);
+            else
+                std::invoke(callback, timer);
+        }
+    };
+
+    libwebsock_context *context_;
+    libwebsock_client_state *client_;
+    int first_;
+    int interval_;
+};
+
+// Whether after() and every() of a Client call it with its timer. A generic callable is asked in
+// this order, as its body may only compile for what it gets.
+template<typename Callback>
+concept TakesTimer = std::invocable<Callback &, const Client &, Timer> ||
+    (!std::invocable<Callback &, const Client &> && std::invocable<Callback &, Timer>);
 
 } // namespace detail
 
@@ -1607,19 +1703,21 @@ std::error_code Client::start_timer(milliseconds first, milliseconds interval, C
 {
     if (!state_)
         return detail::error_of(EINVAL);
-    const auto start = [&](auto call, void *task, auto destroy) {
-        timer = Timer(state_->ctx,
-                      libwebsock_start_timer(state_->ctx, state_, detail::clamped(first),
-                                             detail::clamped(interval), call, task, destroy));
-        return static_cast<bool>(timer);
-    };
-    return detail::start_task(state_->ctx, "a timer", std::move(callback), start);
+    const detail::NewTimer wanted(state_->ctx, state_, first, interval);
+    if constexpr (detail::TakesTimer<Callback>)
+        return wanted.start_with_timer(std::move(callback), timer);
+    else
+        return wanted.start(std::move(callback), timer);
 }
 
 inline std::error_code Client::try_serve_as(Style style) const noexcept
 {
     if (!state_)
         return detail::error_of(EINVAL);
+    // 0 is no status: that says EINVAL in on_request, and EPERM elsewhere.
+    (void)libwebsock_respond(state_, 0, nullptr, nullptr, 0);
+    if (errno == EPERM)
+        return detail::error_of(EPERM);
     const detail::Callbacks &callbacks = detail::Callbacks::of(state_->ctx);
     if ((style == Style::session && !callbacks.session) ||
         (style == Style::parts && !callbacks.part))
@@ -1949,27 +2047,27 @@ Server::topic_stats(std::string_view topic) const noexcept
     return detail::call_with(ask, topic) ? std::nullopt : std::optional(stats);
 }
 
-template<std::invocable Callback> Timer Server::after(milliseconds delay, Callback callback)
+template<detail::ForProgram Callback> Timer Server::after(milliseconds delay, Callback callback)
 {
     Timer timer;
     detail::check(try_after(delay, std::move(callback), timer), "after");
     return timer;
 }
 
-template<std::invocable Callback> Timer Server::every(milliseconds interval, Callback callback)
+template<detail::ForProgram Callback> Timer Server::every(milliseconds interval, Callback callback)
 {
     Timer timer;
     detail::check(try_every(interval, std::move(callback), timer), "every");
     return timer;
 }
 
-template<std::invocable Callback>
+template<detail::ForProgram Callback>
 std::error_code Server::try_after(milliseconds delay, Callback callback, Timer &timer)
 {
     return start_timer(delay, milliseconds(0), std::move(callback), timer);
 }
 
-template<std::invocable Callback>
+template<detail::ForProgram Callback>
 std::error_code Server::try_every(milliseconds interval, Callback callback, Timer &timer)
 {
     if (interval <= milliseconds(0))
@@ -2003,13 +2101,11 @@ template<typename Callback>
 std::error_code Server::start_timer(milliseconds first, milliseconds interval, Callback callback,
                                     Timer &timer)
 {
-    const auto start = [&](auto call, void *task, auto destroy) {
-        timer =
-            Timer(context_, libwebsock_start_timer(context_, nullptr, detail::clamped(first),
-                                                   detail::clamped(interval), call, task, destroy));
-        return static_cast<bool>(timer);
-    };
-    return detail::start_task(context_, "a timer", std::move(callback), start);
+    const detail::NewTimer wanted(context_, nullptr, first, interval);
+    if constexpr (std::invocable<Callback &, Timer>)
+        return wanted.start_with_timer(std::move(callback), timer);
+    else
+        return wanted.start(std::move(callback), timer);
 }
 
 inline std::error_code Server::try_listen(std::string_view host, const Port &port,

@@ -7,6 +7,10 @@
 #include <chrono>
 #include <memory>
 #include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
 
 using namespace std::chrono_literals;
 using namespace test;
@@ -133,10 +137,80 @@ TEST_CASE("a timer that cannot be started says why, and keeps nothing")
     websock::Timer timer;
     CHECK(server.try_after(
               -1ms, [owned] {}, timer) == std::errc::invalid_argument);
+    CHECK(thrown_by([&] { server.after(-1ms, [owned](websock::Timer) {}); }) == EINVAL);
     CHECK_FALSE(timer);
     CHECK_FALSE(timer.cancel());
     CHECK(websock::Client().try_post([owned] {}) == std::errc::invalid_argument);
     CHECK(owned.use_count() == 1);
+}
+
+TEST_CASE("a client's timer gets itself, alone or after its client, and can cancel itself")
+{
+    websock::Server server;
+    server.on_message([](const websock::Client &client, std::string_view text) {
+        if (text == "with its client")
+            client.every(1ms, [n = 0](const websock::Client &self, websock::Timer timer) mutable {
+                self.send(std::to_string(++n));
+                if (n == 3)
+                    self.send(timer.cancel() ? "end" : "?");
+            });
+        if (text == "alone")
+            client.after(0ms, [client](websock::Timer timer) {
+                client.send(timer && !timer.cancel() ? "runs for the last time" : "?");
+            });
+    });
+    Running running(server);
+    Client client = running.connect();
+    client.send_text("with its client");
+    for (const std::string text : {"1", "2", "3", "end"})
+        CHECK(client.receive_text() == text);
+    client.send_text("alone");
+    CHECK(client.receive_text() == "runs for the last time");
+}
+
+TEST_CASE("the program's timer gets itself, and what it owns is freed once it has cancelled itself")
+{
+    websock::Server server;
+    std::atomic<int> turns{0};
+    const auto freed = std::make_shared<Told<bool>>();
+    std::shared_ptr<int> owned(new int(0), [freed](const int *number) {
+        delete number;
+        freed->tell(true);
+    });
+    server.every(1ms, [&turns, owned = std::move(owned)](auto timer) {
+        if (++turns == 3)
+            timer.cancel();
+    });
+    Running running(server);
+    CHECK(freed->get());
+    CHECK(turns == 3);
+}
+
+TEST_CASE("timers that are due at once know their own number, however many threads start them")
+{
+    constexpr int kThreads = 4;
+    constexpr int kTimers = 500;
+    websock::Server server;
+    std::atomic<int> left{kThreads * kTimers};
+    std::atomic<int> mistaken{0};
+    Told<bool> done;
+    const auto last_one = [&](websock::Timer timer) {
+        if (!timer || timer.cancel()) // it runs for the last time
+            ++mistaken;
+        if (--left == 0)
+            done.tell(true);
+    };
+    Running running(server);
+    std::vector<std::thread> threads;
+    for (int i = 0; i < kThreads; ++i)
+        threads.emplace_back([&] {
+            for (int n = 0; n < kTimers; ++n)
+                server.after(0ms, last_one);
+        });
+    for (std::thread &thread : threads)
+        thread.join();
+    CHECK(done.get());
+    CHECK(mistaken == 0);
 }
 
 TEST_CASE("what a timer owns is freed with its client, or with the server")

@@ -182,6 +182,22 @@ TEST_CASE("on_request chooses a client's style: messages, parts or a session")
     }
 }
 
+TEST_CASE("a style can only be chosen in on_request")
+{
+    websock::Server server;
+    server.on_session([](const websock::Session &session) {
+        session.send(std::to_string(session.try_serve_as(websock::Style::messages).value()));
+    });
+    Told<int> code;
+    server.on_open([&](const websock::Client &client) {
+        code.tell(thrown_by([&] { client.serve_as(websock::Style::messages); }));
+    });
+    Running running(server);
+    Client client = running.connect();
+    CHECK(code.get() == EPERM);
+    CHECK(client.receive_text() == std::to_string(EPERM));
+}
+
 TEST_CASE("a style for which the server has no callback is refused")
 {
     websock::Server server;
