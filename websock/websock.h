@@ -87,7 +87,9 @@ extern "C" {
 #define WS_CLOSE_BAD_GATEWAY 1014
 #define WS_CLOSE_TLS_HANDSHAKE 1015 /* what a client reports when TLS failed */
 
-/* Levels of onlog, most urgent first. */
+/* Levels of onlog, most urgent first. A close, the program's own too, is INFO with the last frames
+ * if its code means an error (1002, 1008, 1011 and 1013, for example); 1000, 1001, and 3000 and up
+ * are DEBUG. What counts is the code of the client's Close, which is mostly an echo of ours. */
 #define LIBWEBSOCK_LOG_ERROR 0   /* the server cannot do what it was told to */
 #define LIBWEBSOCK_LOG_WARNING 1 /* a resource ran out, a deadline cut something off */
 #define LIBWEBSOCK_LOG_INFO 2    /* one client was refused or failed, and why */
@@ -282,8 +284,8 @@ struct libwebsock_context {
     int (*onclose)(libwebsock_client_state *client);
     /* A frame announces more payload than max_frame_payload. The callback may send, and may
      * close with a code and reason of its own. When it returns, the library closes with 1009 if
-     * it has not. The default callback prints an error and closes the socket at once, without a
-     * Close frame. */
+     * it has not. NULL: the client gets that 1009. The default callback prints an
+     * error and closes the socket at once, without a Close frame: the client sees 1006. */
     int (*onframetoolarge)(libwebsock_client_state *client, libwebsock_frame *frame);
     /* A Pong frame has arrived. NULL by default. */
     int (*onpong)(libwebsock_client_state *client);
@@ -881,10 +883,10 @@ int libwebsock_abort(libwebsock_client_state *client, const char *why);
 
 /* Has fn(client, arg) called on a worker, among the client's events: once what came before has run,
  * and never at the same time as another callback of the client, not even with concurrent_events;
- * but beside onsession. It may do what a callback may, but for changing the client's callbacks, and
- * it also runs while the connection is closing. Posts of one thread run in order. If the connection
- * ends first, by libwebsock_abort or at the drain deadline for example, fn may not be called at
- * all: arg stays yours, so free it in onclose, or use libwebsock_post_with, which calls
+ * but beside onsession. It may do what a callback may. Only the client's callbacks must not be
+ * changed. It also runs while the connection is closing. Posts of one thread run in order. If the
+ * connection ends first, by libwebsock_abort or at the drain deadline for example, fn may not be
+ * called at all: arg stays yours, so free it in onclose, or use libwebsock_post_with, which calls
  * free_arg(arg) on a worker, once: when fn has returned, or will not be called. Any thread with a
  * right to the handle, which it keeps until this returns; does not wait. Returns 0, or -1, and then
  * neither is called: EINVAL client or fn is NULL; ENOTCONN the connection is not open yet, or has
@@ -895,15 +897,15 @@ int libwebsock_post_with(libwebsock_client_state *client,
                          void (*fn)(libwebsock_client_state *client, void *arg), void *arg,
                          void (*free_arg)(void *arg));
 
-/* Has fn(client, arg) called in ms milliseconds (after), or then and whenever so much more time has
- * passed (every), as libwebsock_post does. client NULL: for the program itself, during
- * libwebsock_wait; each such timer has a worker of its own while it runs. A timer ends with its
- * client, before onclose, or with the context's last client when that stops. every does not drift;
- * if fn is still running, or waits for a worker, when it is due again, that turn is left out.
- * Returns the timer's number, which no other has for a very long time, or 0: EINVAL ctx or fn is
- * NULL, the client belongs to another context, ms is negative, or 0 in every; ENOTCONN the client
- * is not open yet, or has ended; ESHUTDOWN the context has stopped; ENOMEM; EPERM it serves in
- * another process. */
+/* Has fn(client, arg) called as libwebsock_post does. after: once, ms milliseconds from now. every:
+ * first after ms, then at that interval. Both end with the client, before onclose. fn may run
+ * before this call has returned. client NULL: for the program itself, during libwebsock_wait; each
+ * such timer has a worker of its own while it runs, and ends with the context's last client when
+ * that stops. every does not drift; if fn is still running, or waits for a worker, when it is due
+ * again, that turn is left out. Returns the timer's number, which no other has for a very long
+ * time, or 0: EINVAL ctx or fn is NULL, the client belongs to another context, ms is negative, or 0
+ * in every; ENOTCONN the client is not open yet, or has ended; ESHUTDOWN the context has stopped;
+ * ENOMEM; EPERM it serves in another process. */
 unsigned long long libwebsock_after(libwebsock_context *ctx, libwebsock_client_state *client,
                                     int ms, void (*fn)(libwebsock_client_state *client, void *arg),
                                     void *arg);
@@ -913,7 +915,8 @@ unsigned long long libwebsock_every(libwebsock_context *ctx, libwebsock_client_s
 
 /* Both in one: first in first_ms, then every every_ms (0: only once). When the timer is over, and
  * fn does not run any more, free_arg(arg) is called once, unless it is NULL: on a worker, or in
- * libwebsock_cancel, or in the function that ends the context. */
+ * libwebsock_cancel, or in the function that ends the context. So do not cancel under a lock that
+ * free_arg takes. */
 unsigned long long libwebsock_start_timer(libwebsock_context *ctx, libwebsock_client_state *client,
                                           int first_ms, int every_ms,
                                           void (*fn)(libwebsock_client_state *client, void *arg),
@@ -929,27 +932,29 @@ int libwebsock_cancel(libwebsock_context *ctx, unsigned long long timer);
 
 /* Keeps the handle valid memory, even after onclose and libwebsock_free, until
  * libwebsock_release has been called as many times. Once the client has gone, sends on it fail
- * with ENOTCONN. retain returns client. NULL is allowed in both. */
+ * with ENOTCONN, also after libwebsock_free. retain returns client. NULL is allowed in both. */
 libwebsock_client_state *libwebsock_retain(libwebsock_client_state *client);
 void libwebsock_release(libwebsock_client_state *client);
 
 /* 1: messages can be sent. 0: it is not open yet, is closing or has ended; also if client is NULL.
- * It may end at any moment after that. Any thread. */
+ * After the client's Close it is 1 until the library has answered that. It may end at any moment.
+ * Any thread. */
 int libwebsock_is_open(const libwebsock_client_state *client);
 
-/* A descriptor that becomes readable, and stays so, once the client has closed or the connection
- * has ended: for a callback that waits in poll(2) for something else on behalf of the client. It
- * belongs to the library: only poll it. Valid as long as the handle. Any thread. Nothing is read
- * from a client while its session does not receive, nor while max_queued_bytes of its messages
- * wait, and then its leaving is not noticed. Returns the descriptor, or -1: EINVAL client is NULL;
- * EMFILE, ENFILE or ENOMEM. */
+/* A descriptor for a callback that waits in poll(2) for something else on behalf of the client.
+ * Readable as soon as the client's Close is read, or when the connection ends; and stays so. Sends
+ * still work for up to a second; return soon, as the client waits for its Close. It belongs to the
+ * library: only poll it. Valid as long as the handle. Any thread. Nothing is read from a client
+ * while its session does not receive, nor while max_queued_bytes of its messages wait, and then its
+ * leaving is not noticed. Returns the descriptor, or -1: EINVAL client is NULL; EMFILE, ENFILE or
+ * ENOMEM. */
 int libwebsock_gone_fd(libwebsock_client_state *client);
 
 /* Sets client->data. free_data(data) is called, unless it is NULL, when the handle is freed: after
- * the last callback and the last libwebsock_release, on the thread that this happens on; or when
- * this is called again, for what was set before, unless data is the same. To assign client->data
- * does not change what is freed. By the client's callbacks, one at a time, onrequest among them.
- * Does nothing if client is NULL. */
+ * the last callback and the last libwebsock_release, on the thread that this happens on. A second
+ * call frees the old data, unless it is the same pointer; then only free_data is replaced. To
+ * assign client->data does not change what is freed. By the client's callbacks, one at a time,
+ * onrequest among them. Does nothing if client is NULL. */
 void libwebsock_set_data(libwebsock_client_state *client, void *data,
                          void (*free_data)(void *data));
 

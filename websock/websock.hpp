@@ -18,9 +18,11 @@
 //     functions whose names say binary. Nothing is guessed from a type. Names and other strings
 //     may be any std::string_view without NUL characters (else EINVAL).
 //  2. A function throws std::system_error (std::generic_category, so the code is an errno value) if
-//     it fails. Its twin try_... returns that as std::error_code instead. What fails for want of
-//     memory has ENOMEM; only the constructors of arguments may throw std::bad_alloc. Functions
-//     that only ask do not throw.
+//     it fails. Its twin try_... returns that as std::error_code instead. Functions that only ask
+//     do not throw, but for gone_fd(), which may have to make a descriptor, and state<T>(). What
+//     the library has no memory for fails with ENOMEM; what a call makes for its caller may throw
+//     std::bad_alloc: arguments, exceptions, callables that a Server keeps, states, and the strings
+//     of query_parameter() and cookie().
 //  3. Callbacks may be any callable, also one that can only be moved. Set them before run(). The
 //     Server keeps them; a message allocates nothing. They run on workers, those of different
 //     clients at the same time; the events of one client one at a time. What a callback throws is
@@ -30,8 +32,9 @@
 //     costs an atomic increment and decrement; but not as Client &, as that could be moved from.
 //  5. A Client is a counted handle, as std::shared_ptr is: copy it and keep it where you like. Once
 //     the connection has ended, sends fail with ENOTCONN. Any thread may use it, and different
-//     copies at the same time. It may outlive the Server, but then only be destroyed, or asked for
-//     peer(), request(), tls(), close_info() and its state.
+//     copies at the same time. It may outlive the Server: sends still fail with ENOTCONN, and
+//     peer(), request(), tls(), close_info() and its state are still there. Only after() and
+//     every() need the Server; do not call them then.
 //  6. What callbacks know about a client is client.emplace<T>(...), and later client.state<T>().
 //     It is not Server<State>: so Server and Client are plain classes, that any function can take;
 //     clients of one server may have different states; and state<T>() costs one comparison more.
@@ -41,6 +44,10 @@
 //     followed by a NUL that does not count.
 #ifndef WEBSOCK_WEBSOCK_HPP
 #define WEBSOCK_WEBSOCK_HPP
+
+#if __cplusplus < 202002L
+#error "websock.hpp needs C++20"
+#else
 
 #include <websock/websock.h>
 
@@ -364,11 +371,13 @@ class Client
     void abort(std::string_view why) const;
     std::error_code try_abort(std::string_view why) const noexcept;
 
-    // Whether messages can be sent, at this moment.
+    // Whether messages can be sent, at this moment. True until the library has answered the
+    // client's Close.
     bool is_open() const noexcept { return libwebsock_is_open(state_) == 1; }
 
-    // A descriptor that becomes readable once the client has closed or the connection has ended:
-    // for callbacks that wait for something else. Only poll it.
+    // For callbacks that wait for something else: a descriptor that becomes readable as soon as the
+    // client's Close is read, or when the connection ends. Sends still work for up to a second;
+    // return soon, as the client waits for its Close. Only poll it.
     int gone_fd() const;
 
     // Topics: this client gets their messages from now on, or from where subscription says. EEXIST:
@@ -594,7 +603,7 @@ class Session::Messages
     std::stop_callback<Wake> wake_;
 };
 
-// --- Settings: all of them may be named, none must be ---
+// --- Settings: all of them may be named, in this order; none must be ---
 
 // For messages in both directions, with clients that offer it: libwebsock_compression(7).
 struct Compression {
@@ -698,7 +707,7 @@ struct TopicOptions {
 // A server, and all it owns. Its destructor stops it and waits for its callbacks, for
 // drain_timeout and a second at most; a callback that has not returned by then goes on, and what it
 // needs is never freed. Not from a callback. One that was moved from can only be assigned to or
-// destroyed.
+// destroyed. Move it before callbacks capture it by reference, or let them capture what stays put.
 class Server
 {
   public:
@@ -751,7 +760,7 @@ class Server
     void on_control(Callback callback);
 
     // A frame announces more than max_frame_payload. When this returns, the client is closed with
-    // 1009, as it is without this callback.
+    // 1009, as it is without this callback. (In C, the default callback cuts it off instead.)
     template<std::invocable<const Client &, const Frame &> Callback>
     void on_frame_too_large(Callback callback);
 
@@ -767,18 +776,19 @@ class Server
     void no_log() noexcept { context_->onlog = nullptr; }
 
     // Listens on every address of host ("": of this machine), before or during run(). Several
-    // times, if you like. With TLS if there are options. Failures are logged, too.
+    // times, if you like. With TLS if there are options. If it fails, the log says why.
     //     server.listen("localhost", 8443, {.key = "key.pem", .certificate = "cert.pem"});
     void listen(std::string_view host, const Port &port);
     std::error_code try_listen(std::string_view host, const Port &port) noexcept;
     void listen(std::string_view host, const Port &port, const TlsOptions &options);
-    std::error_code try_listen(std::string_view host, const Port &port, const TlsOptions &options);
+    std::error_code try_listen(std::string_view host, const Port &port,
+                               const TlsOptions &options) noexcept;
 
     // Takes over a socket that listens or is connected. If that fails, fd is still yours.
     void adopt(int fd);
     std::error_code try_adopt(int fd) noexcept;
 
-    // Of the first listener, for one that was given 0. 0: there is none.
+    // The first listener's port, also of one that was given 0; 0 if nothing is bound.
     int port() const noexcept { return std::max(libwebsock_port(context_), 0); }
 
     // Reads the files of every TLS listener again; if one is bad, nothing changes. Any thread.
@@ -874,6 +884,30 @@ inline void check(std::error_code error, const char *function)
 {
     if (error)
         throw std::system_error(error, function);
+}
+
+// Of a function that logs what an errno value cannot say: a setting, a file, a line in it.
+class LoggedError : public std::system_error
+{
+  public:
+    LoggedError(std::error_code error, const char *function) : std::system_error(error, function)
+    {
+        (void)std::snprintf(what_, sizeof what_, "%s (the log says why)",
+                            std::system_error::what());
+    }
+    const char *what() const noexcept override { return what_; }
+
+  private:
+    char what_[128]; // a string could not be copied without an exception
+};
+
+inline void check_logged(std::error_code error, const char *function)
+{
+    const int number = error.value();
+    if (number == EBUSY || number == EPERM || number == ESHUTDOWN) // these say it all
+        return check(error, function);
+    if (error)
+        throw LoggedError(error, function);
 }
 
 // A NUL-terminated copy of a string: on the stack, unless it is long.
@@ -1913,7 +1947,7 @@ template<std::invocable<LogLevel, std::string_view> Callback> void Server::on_lo
 
 inline void Server::listen(std::string_view host, const Port &port)
 {
-    detail::check(try_listen(host, port), "listen");
+    detail::check_logged(try_listen(host, port), "listen");
 }
 
 inline std::error_code Server::try_listen(std::string_view host, const Port &port) noexcept
@@ -1926,7 +1960,7 @@ inline std::error_code Server::try_listen(std::string_view host, const Port &por
 
 inline void Server::listen(std::string_view host, const Port &port, const TlsOptions &options)
 {
-    detail::check(try_listen(host, port, options), "listen");
+    detail::check_logged(try_listen(host, port, options), "listen");
 }
 
 inline void Server::adopt(int fd) { detail::check(try_adopt(fd), "adopt"); }
@@ -1938,7 +1972,7 @@ inline std::error_code Server::try_adopt(int fd) noexcept
 
 inline void Server::reload_certificates()
 {
-    detail::check(try_reload_certificates(), "reload_certificates");
+    detail::check_logged(try_reload_certificates(), "reload_certificates");
 }
 
 inline std::error_code Server::try_reload_certificates() noexcept
@@ -1946,7 +1980,7 @@ inline std::error_code Server::try_reload_certificates() noexcept
     return detail::error_of_result(libwebsock_reload_ssl(context_));
 }
 
-inline void Server::run() { detail::check(try_run(), "run"); }
+inline void Server::run() { detail::check_logged(try_run(), "run"); }
 
 inline std::error_code Server::try_run() noexcept
 {
@@ -2109,8 +2143,8 @@ std::error_code Server::start_timer(milliseconds first, milliseconds interval, C
 }
 
 inline std::error_code Server::try_listen(std::string_view host, const Port &port,
-                                          const TlsOptions &options)
-{
+                                          const TlsOptions &options) noexcept
+try {
     const auto given = [](const std::string &text) {
         return text.empty() ? nullptr : text.c_str();
     };
@@ -2134,6 +2168,8 @@ inline std::error_code Server::try_listen(std::string_view host, const Port &por
         return libwebsock_bind_tls(context_, name, port.name().c_str(), &wanted);
     };
     return detail::call_with(bind, host);
+} catch (const std::bad_alloc &) {
+    return detail::error_of(ENOMEM);
 }
 
 inline std::error_code Server::try_publish(const Publication &publication) noexcept
@@ -2207,5 +2243,7 @@ template<> struct std::hash<websock::Client> {
         return std::hash<libwebsock_client_state *>()(client.handle());
     }
 };
+
+#endif // C++20
 
 #endif

@@ -4,7 +4,9 @@
 #include <doctest/doctest.h>
 
 #include <chrono>
+#include <string>
 #include <sys/socket.h>
+#include <system_error>
 #include <unistd.h>
 
 using namespace std::chrono_literals;
@@ -100,6 +102,33 @@ TEST_CASE("listen fails with the errno of what is wrong")
               server.listen("127.0.0.1", 0, {.key = "/nowhere.pem", .certificate = "/nowhere.pem"});
           }) == ENOENT);
     CHECK(server.try_reload_certificates() == std::errc::invalid_argument);
+}
+
+TEST_CASE("what listen and run throw says that the log has the reason, if it has")
+{
+    const auto text_of_error = [](auto &&function) -> std::string {
+        try {
+            function();
+        } catch (const std::system_error &error) {
+            return error.what();
+        }
+        return "nothing was thrown";
+    };
+    websock::Server server;
+    Lines log(server);
+    CHECK(text_of_error([&] {
+              server.listen("127.0.0.1", "no-such-service");
+          }).ends_with(" (the log says why)"));
+    CHECK(log.has("no-such-service"));
+    CHECK(text_of_error([&] { server.run(); }) == "run: Invalid argument (the log says why)");
+    CHECK(log.has("nothing is bound"));
+    CHECK(text_of_error([&] { server.reload_certificates(); }) ==
+          "reload_certificates: Invalid argument (the log says why)");
+    CHECK(log.has("no listener has TLS"));
+    listen_on_loopback(server);
+    server.stop();
+    server.run();
+    CHECK(text_of_error([&] { server.run(); }).find("the log") == std::string::npos);
 }
 
 TEST_CASE("a server that never ran may be destroyed")
