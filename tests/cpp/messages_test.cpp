@@ -287,7 +287,13 @@ TEST_CASE("a Client may outlive its server")
     }
     CHECK(kept.request().path() == "/kept");
     CHECK(kept.peer().starts_with("127.0.0.1:"));
+    CHECK_FALSE(kept.is_open());
     CHECK(kept.try_send("x") == std::errc::not_connected);
+    CHECK(kept.try_queue("x") == std::errc::not_connected);
+    CHECK(kept.try_close() == std::errc::not_connected);
+    CHECK(kept.try_post([] {}) == std::errc::not_connected);
+    CHECK(kept.try_subscribe("news") == std::errc::not_connected);
+    CHECK(kept.try_serve_as(websock::Style::session) == std::errc::operation_not_permitted);
 }
 
 TEST_CASE("copies of a Client are equal and have one hash; no client is none")
