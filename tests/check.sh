@@ -19,6 +19,8 @@ rest="'SOURCES=tests/conformance/*.cpp tests/bench/*.cpp tests/bench/*.c tests/s
 tls=TEST_TRANSPORT=tls
 quick='CFLAGS=-O1 CXXFLAGS=-O1'
 shipped='CFLAGS=-O2 CXXFLAGS=-O2' # -g does not change the code, and takes time
+# Those that measure no memory, and need no shared object.
+apps='ChatTest PricesTest FilesTest RpcTest BridgeTest'
 # Leaks count; a data race ends the program with an error.
 export ASAN_OPTIONS=detect_leaks=1 TSAN_OPTIONS=halt_on_error=0
 export UBSAN_OPTIONS=print_stacktrace=1
@@ -59,7 +61,8 @@ exec /usr/bin/python3 -B tests/run.py --time-limit 500 --jobs 5 \
     "Redis:doctest:build/tests/redis/unit" \
     "cluster:unittest:$py tests/interop/cluster_test.py -b" \
     "applications:unittest:$py tests/interop/apps_test.py -b" \
-    "applications, ThreadSanitizer:unittest:env BUILD=build/tsan $py tests/interop/apps_test.py -b ChatTest PricesTest FilesTest RpcTest BridgeTest" \
+    "applications, ThreadSanitizer:unittest:env BUILD=build/tsan $py tests/interop/apps_test.py -b $apps" \
+    "applications, AddressSanitizer:unittest:env BUILD=build/asan $py tests/interop/apps_test.py -b $apps" \
     "files of the demo:unittest:$py tests/interop/transfer_test.py -b" \
     "clang, the rest:command:make --no-print-directory $jobs CC=clang CXX=clang++ WERROR=-Werror BUILD=build/clang $rest syntax" \
     "environment, ThreadSanitizer:unittest:env BUILD=build/tsan $py tests/interop/environment_test.py -b" \

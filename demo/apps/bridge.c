@@ -3,8 +3,8 @@
  *
  *     build/demo/bridge 127.0.0.1:5900 [port [origin]]     default 1234, and pages of any origin
  *
- * The client's session writes to TCP, and a thread of its own reads from there. Each waits for the
- * slower side and reads no more meanwhile: TCP holds the faster one back, and memory is bounded. */
+ * A session writes to TCP and a thread reads there. Each waits for the slower side: none buffers.
+ */
 #include <websock/websock.h>
 
 #include <errno.h>
@@ -18,9 +18,8 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#define WAIT_S 3      /* for connect, and from one look of write_tcp to the next */
-#define LOOKS 10      /* at a server that does not read */
-#define LINGER_MS 800 /* for the server to end, too, if the client has closed */
+#define WAIT_S 2      /* for connect, and from one look of write_tcp to the next */
+#define LINGER_MS 400 /* twice: for the server to end, too, when the client has closed */
 
 struct target {
     const char *host, *port, *origin;
@@ -95,8 +94,7 @@ static void write_tcp(libwebsock_client_state *client, const char *bytes, size_t
         if (n > 0) {
             bytes += n;
             len -= (size_t)n;
-            looks = 0;
-        } else if ((errno != EAGAIN && errno != EINTR) || ++looks == LOOKS ||
+        } else if ((errno != EAGAIN && errno != EINTR) || ++looks == 15 ||
                    !libwebsock_is_open(client)) {
             (void)libwebsock_close_with_reason(client, WS_CLOSE_BAD_GATEWAY, NULL);
             return;
@@ -119,7 +117,10 @@ static int session(libwebsock_client_state *client)
         write_tcp(client, part.payload, part.len);
     }
     (void)shutdown(end.fd, SHUT_WR);
-    (void)poll(&end, 1, client->close_info->code != WS_CLOSE_DIRTY ? LINGER_MS : 0);
+    if (client->close_info->code != WS_CLOSE_DIRTY && poll(&end, 1, LINGER_MS) == 0) {
+        (void)libwebsock_abort(client, NULL); /* read_tcp's send may wait for it: now it fails */
+        (void)poll(&end, 1, LINGER_MS);
+    }
     (void)shutdown(end.fd, SHUT_RD); /* ends recv */
     return pthread_join(reader, NULL);
 }
@@ -136,7 +137,6 @@ int main(int argc, char **argv)
     struct target target = {argv[1], colon + 1, argc > 3 ? argv[3] : NULL};
     ctx->user_data = &target;
     ctx->onrequest = onrequest;
-    ctx->onopen = ctx->onclose = NULL; /* the default ones print */
     ctx->onsession = session;
     int failed = libwebsock_bind(ctx, "127.0.0.1", argc > 2 ? argv[2] : "1234") != 0;
     if (!failed) {
