@@ -902,10 +902,11 @@ int libwebsock_post_with(libwebsock_client_state *client,
  * before this call has returned. client NULL: for the program itself, during libwebsock_wait; each
  * such timer has a worker of its own while it runs, and ends with the context's last client when
  * that stops. every does not drift; if fn is still running, or waits for a worker, when it is due
- * again, that turn is left out. Returns the timer's number, which no other has for a very long
- * time, or 0: EINVAL ctx or fn is NULL, the client belongs to another context, ms is negative, or 0
- * in every; ENOTCONN the client is not open yet, or has ended; ESHUTDOWN the context has stopped;
- * ENOMEM; EPERM it serves in another process. */
+ * again, that turn is left out. A client's timers wait with its other callbacks, so one that leaves
+ * much unread can put them off: see libwebsock_after(3). Returns the timer's number, which no other
+ * has for a very long time, or 0: EINVAL ctx or fn is NULL, the client belongs to another context,
+ * ms is negative, or 0 in every; ENOTCONN the client is not open yet, or has ended; ESHUTDOWN the
+ * context has stopped; ENOMEM; EPERM it serves in another process. */
 unsigned long long libwebsock_after(libwebsock_context *ctx, libwebsock_client_state *client,
                                     int ms, void (*fn)(libwebsock_client_state *client, void *arg),
                                     void *arg);
@@ -965,7 +966,7 @@ void libwebsock_set_data(libwebsock_client_state *client, void *data,
 #define LIBWEBSOCK_LIMIT_IDLE_MS 4     /* idle_timeout_ms */
 #define LIBWEBSOCK_LIMIT_CONCURRENCY 5 /* messages that may run at a time; 1: in order */
 
-/* Only in onrequest or onopen. In onopen, messages that have come already may have got past the old
+/* Only in onrequest or onopen. In onopen, what has begun to come already may get past by the old
  * limit. Returns 0, or -1: EINVAL client is NULL, or which or n is out of range: as for the
  * setting, but a concurrency of 0; EPERM this is not its onrequest or onopen.
  * libwebsock_set_limit(3). */
