@@ -12,9 +12,9 @@
 // the Engine, so a handle may outlive it.
 #pragma once
 
+#include "base/once_readable.h"
 #include "connection/client_limits.h"
 #include "connection/ending.h"
-#include "connection/gone_signal.h"
 #include "connection/inflation.h"
 #include "connection/reading.h"
 #include "connection/request_hook.h"
@@ -282,7 +282,7 @@ class Connection final : public Outbox::Owner, public Timers::Owner
     void *data_ = nullptr;
     ProgramFunction::FreeArg free_data_ = nullptr;
 
-    GoneSignal gone_;
+    OnceReadable gone_;
     Registry::Entry entry_; // guarded by the registry's lock
 };
 

@@ -79,7 +79,7 @@ void Connection::fail(uint16_t code, std::string_view reason)
 // ever, since a callback may block.
 void Connection::let_answers_go_first()
 {
-    gone_.send(); // to a callback that waits for something else
+    gone_.set(); // to a callback that waits for something else
     const TimePoint deadline = in_ms(std::min(kAnswersMs, engine_.settings.close_timeout_ms));
     if (queue_events(deadline) && outbox_.state() == Outbox::State::open)
         inbox_.wait_until_run(deadline);
@@ -101,7 +101,7 @@ void Connection::finish() noexcept
     // Before onclose, and for good: the outbox is not open any more.
     if (Source *const source = outbox_.source())
         source->end();
-    gone_.send();
+    gone_.set();
     // A peer that never became a client has no callback to come, and should not wait for a worker.
     if (!upgraded_ && inbox_.idle()) {
         engine_.timers.forget(*this); // another thread may have set one while the 101 was written

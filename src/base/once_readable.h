@@ -1,5 +1,5 @@
-// gone_signal.h: a descriptor that becomes readable when nothing more comes from a client, for
-// programs that wait in poll(2) for something else. It is made only when somebody asks for it.
+// once_readable.h: a descriptor that becomes readable when something has come about, and stays so,
+// for programs that wait in poll(2). It is made only when somebody asks for it.
 #pragma once
 
 #include "base/fd.h"
@@ -14,7 +14,7 @@
 
 namespace websock {
 
-class GoneSignal
+class OnceReadable
 {
   public:
     // 0, or an errno value.
@@ -26,25 +26,25 @@ class GoneSignal
         UniqueFd made = above_stdio(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
         if (!made)
             return errno;
-        bool is_gone = false;
+        bool is_set = false;
         {
             Lock lock(mutex_);
             if (!fd_) // another thread may have made one
                 fd_ = std::move(made);
             fd = fd_.get();
-            is_gone = is_gone_;
+            is_set = is_set_;
         }
-        if (is_gone)
+        if (is_set)
             make_readable(fd);
         return 0;
     }
 
     // More than once does nothing more.
-    void send() EXCLUDES(mutex_)
+    void set() EXCLUDES(mutex_)
     {
         {
             Lock lock(mutex_);
-            is_gone_ = true;
+            is_set_ = true;
         }
         if (const int fd = get(); fd >= 0)
             make_readable(fd);
@@ -64,7 +64,7 @@ class GoneSignal
 
     Mutex mutex_;
     UniqueFd fd_ GUARDED_BY(mutex_);
-    bool is_gone_ GUARDED_BY(mutex_) = false;
+    bool is_set_ GUARDED_BY(mutex_) = false;
 };
 
 } // namespace websock
