@@ -108,8 +108,6 @@ int main(int argc, char **argv)
                                        {"USDJPY", 149.5, 0}, {"USDCHF", 0.88, 0},
                                        {"XAUUSD", 2650, 0},  {"XAGUSD", 30.5, 0}};
     struct market market = {1, sizeof instruments / sizeof *instruments, instruments};
-    /* Only the newest price is kept; a client that has missed some goes on with that. */
-    libwebsock_topic_options newest = {sizeof newest, 1, 0, 0, LIBWEBSOCK_BEHIND_SKIP};
     libwebsock_context *ctx = libwebsock_init(NULL, NULL, MAX_COMMAND);
     if (ctx == NULL) {
         perror("prices");
@@ -120,8 +118,7 @@ int main(int argc, char **argv)
     ctx->onopen = ctx->onclose = NULL; /* the default ones print */
     ctx->onframetoolarge = NULL;       /* the client is told 1009 */
     ctx->onmessage = onmessage;
-    int failed = libwebsock_configure_topics(ctx, "price/", &newest) != 0 ||
-                 libwebsock_every(ctx, NULL, argc > 2 ? atoi(argv[2]) : 100, tick, ctx) == 0 ||
+    int failed = libwebsock_every(ctx, NULL, argc > 2 ? atoi(argv[2]) : 100, tick, ctx) == 0 ||
                  libwebsock_bind(ctx, "127.0.0.1", argc > 1 ? argv[1] : "1234") != 0;
     if (!failed) {
         printf("prices: ws://127.0.0.1:%d/\n", libwebsock_port(ctx));
