@@ -20,7 +20,8 @@ tls=TEST_TRANSPORT=tls
 quick='CFLAGS=-O1 CXXFLAGS=-O1'
 shipped='CFLAGS=-O2 CXXFLAGS=-O2' # -g does not change the code, and takes time
 # Those that measure no memory, and need no shared object.
-apps='ChatTest PricesTest FilesTest RpcTest BridgeTest'
+c_apps='ChatTest PricesTest FilesTest BridgeTest'
+asan_demos='build/asan/demo/websock-demo build/asan/demo/chat build/asan/demo/prices build/asan/demo/files build/asan/demo/bridge'
 # Leaks count; a data race ends the program with an error.
 export ASAN_OPTIONS=detect_leaks=1 TSAN_OPTIONS=halt_on_error=0
 export UBSAN_OPTIONS=print_stacktrace=1
@@ -30,7 +31,7 @@ export UBSAN_OPTIONS=print_stacktrace=1
 exec /usr/bin/python3 -B tests/run.py --time-limit 500 --jobs 5 \
     "build:build:$make $pre $shipped all shared build/demo/libevent test-programs conformance-program" \
     "build under ThreadSanitizer:build:$make $tsan $pre $quick test-programs test-demos" \
-    "build under AddressSanitizer, clang:build:$make $asan $pre $quick test-programs build/asan/demo/websock-demo" \
+    "build under AddressSanitizer, clang:build:$make $asan $pre $quick test-programs $asan_demos" \
     "build of the fuzz targets:build:$make $asan $quick fuzz-programs" \
     "unit and server, ThreadSanitizer:doctest:env BUILD=build/tsan build/tsan/tests/unit" \
     "servers over TLS, ThreadSanitizer:doctest:env $tls BUILD=build/tsan build/tsan/tests/unit" \
@@ -61,8 +62,8 @@ exec /usr/bin/python3 -B tests/run.py --time-limit 500 --jobs 5 \
     "Redis:doctest:build/tests/redis/unit" \
     "cluster:unittest:$py tests/interop/cluster_test.py -b" \
     "applications:unittest:$py tests/interop/apps_test.py -b" \
-    "applications, ThreadSanitizer:unittest:env BUILD=build/tsan $py tests/interop/apps_test.py -b $apps" \
-    "applications, AddressSanitizer:unittest:env BUILD=build/asan $py tests/interop/apps_test.py -b $apps" \
+    "applications, ThreadSanitizer:unittest:env BUILD=build/tsan $py tests/interop/apps_test.py -b $c_apps RpcTest" \
+    "applications, AddressSanitizer:unittest:env BUILD=build/asan $py tests/interop/apps_test.py -b $c_apps" \
     "files of the demo:unittest:$py tests/interop/transfer_test.py -b" \
     "clang, the rest:command:make --no-print-directory $jobs CC=clang CXX=clang++ WERROR=-Werror BUILD=build/clang $rest syntax" \
     "environment, ThreadSanitizer:unittest:env BUILD=build/tsan $py tests/interop/environment_test.py -b" \
