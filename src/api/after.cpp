@@ -20,7 +20,7 @@ int start_timer(libwebsock_context *ctx, libwebsock_client_state *client, int fi
         return Context::of(ctx)->engine().timers.add({nullptr, first_ms, every_ms}, function,
                                                      number);
     Connection &connection = *Connection::of(client);
-    return connection.start_timer({&connection, first_ms, every_ms}, function, number);
+    return connection.start_timer(first_ms, every_ms, function, number);
 }
 
 } // namespace

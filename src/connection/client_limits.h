@@ -13,8 +13,8 @@ namespace websock {
 inline constexpr size_t kLargestLimit = SIZE_MAX / 4;
 constexpr bool is_payload_limit(uint64_t bytes) { return bytes > 0 && bytes <= kLargestLimit; }
 
-// Written by onrequest and onopen, read by the connection's thread, which looks whether their
-// version has changed.
+// Written by onrequest and onopen, read by the connection's thread, which looks whether
+// Connection::limits_version_ has changed.
 struct ClientLimits {
     explicit ClientLimits(const libwebsock_context &settings)
         : message(settings.max_message_payload), frame(settings.max_frame_payload),
@@ -26,7 +26,6 @@ struct ClientLimits {
     std::atomic<size_t> frame;
     std::atomic<size_t> queued;
     std::atomic<int> idle_ms;
-    std::atomic<unsigned> version{0};
 };
 
 } // namespace websock

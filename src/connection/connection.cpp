@@ -174,16 +174,16 @@ int Connection::set_limit(int which, uint64_t n)
     default:
         return EINVAL;
     }
-    limits_.version.fetch_add(1, std::memory_order_release);
+    limits_version_.fetch_add(1, std::memory_order_release);
     return 0;
 }
 
-int Connection::start_timer(const Timers::Spec &spec, ProgramFunction &function, uint64_t &number)
+int Connection::start_timer(int first_ms, int every_ms, ProgramFunction &function, uint64_t &number)
 {
     const Outbox::State state = outbox_.state();
     if (state == Outbox::State::opening || state == Outbox::State::ended)
         return ENOTCONN;
-    return engine_.timers.add(spec, function, number);
+    return engine_.timers.add({&timers_, first_ms, every_ms}, function, number);
 }
 
 void Connection::set_data(void *data, ProgramFunction::FreeArg free_data)

@@ -31,7 +31,7 @@ namespace websock {
 
 struct Engine;
 
-class Connection final : public Outbox::Owner, public Timers::Owner
+class Connection final : public Outbox::Owner
 {
   public:
     // Takes the transport over, unless it throws std::bad_alloc.
@@ -66,7 +66,7 @@ class Connection final : public Outbox::Owner, public Timers::Owner
 
     // Has the call run among the client's events. 0, or what libwebsock_post fails with.
     int post(Call &call, size_t most_waiting);
-    int start_timer(const Timers::Spec &spec, ProgramFunction &function, uint64_t &number);
+    int start_timer(int first_ms, int every_ms, ProgramFunction &function, uint64_t &number);
     void set_data(void *data, ProgramFunction::FreeArg free_data);
     int gone_fd(int &fd) { return gone_.fd(fd); }
     int set_limit(int which, uint64_t n);
@@ -85,8 +85,6 @@ class Connection final : public Outbox::Owner, public Timers::Owner
     void expired() noexcept override { drop("the peer did not answer our Close frame"); }
     void resume_callbacks() noexcept override;
     void notify() noexcept override;
-    Took take(Call &call) noexcept override;
-    bool withdraw(Call &call) noexcept override { return inbox_.withdraw_call(call); }
     // For the API; errno values. By the session's thread, or it fails. event is what has come, or
     // nullptr at the end of the connection.
     int receive(bool in_parts, const Event *&event, int timeout_ms) EXCLUDES(session_mutex_);
@@ -220,6 +218,9 @@ class Connection final : public Outbox::Owner, public Timers::Owner
     // The connection's thread's alone:
     ReceiveBuffer buffer_;
     Assembly assembly_;
+    // These two are written by onrequest and onopen.
+    std::atomic<unsigned> limits_version_{0};   // of limits_, below
+    std::atomic<bool> limits_are_final_{false}; // onopen has returned
     enum class Parts : uint8_t { undecided, no, yes };
     Parts parts_ = Parts::undecided; // whether messages come in parts, to onpart
     bool wants_parts_ = false;       // these two: when the 101 left; onopen may change it
@@ -265,8 +266,6 @@ class Connection final : public Outbox::Owner, public Timers::Owner
     Ending ending_;
 
     ClientLimits limits_;
-    // Set once onopen has returned; before that, it may still change them.
-    std::atomic<bool> limits_are_final_{false};
 
     std::atomic<bool> is_late_{false}; // the current run takes long; set by the monitor
 
@@ -283,6 +282,21 @@ class Connection final : public Outbox::Owner, public Timers::Owner
     ProgramFunction::FreeArg free_data_ = nullptr;
 
     OnceReadable gone_;
+    // A member, not a base, since it is not among what every message needs.
+    struct TimerOwner final : public Timers::Owner {
+        explicit TimerOwner(Connection &of) : connection(of) {}
+        Took take(Call &call) noexcept override;
+        bool withdraw(Call &call) noexcept override
+        {
+            return connection.inbox_.withdraw_call(call);
+        }
+        void retain() noexcept override { connection.retain(); }
+        void release() noexcept override { connection.release(); }
+
+        Connection &connection;
+    };
+    TimerOwner timers_{*this};
+
     Registry::Entry entry_; // guarded by the registry's lock
 };
 

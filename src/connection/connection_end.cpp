@@ -104,7 +104,7 @@ void Connection::finish() noexcept
     gone_.set();
     // A peer that never became a client has no callback to come, and should not wait for a worker.
     if (!upgraded_ && inbox_.idle()) {
-        engine_.timers.forget(*this); // another thread may have set one while the 101 was written
+        engine_.timers.forget(timers_); // another thread may have set one while the 101 was written
         side_is_done();
     } else if (inbox_.put_closed()) {
         engine_.dispatcher.post(*this);

@@ -155,9 +155,9 @@ int Connection::post(Call &call, size_t most_waiting)
     return 0;
 }
 
-Timers::Owner::Took Connection::take(Call &call) noexcept
+Timers::Owner::Took Connection::TimerOwner::take(Call &call) noexcept
 {
-    switch (put_call(call, SIZE_MAX)) {
+    switch (connection.put_call(call, SIZE_MAX)) {
     case Inbox::PutCall::early:
         return Took::not_yet;
     case Inbox::PutCall::late:
@@ -221,7 +221,7 @@ void Connection::call_back(const Event &event)
     case Event::call:
         return event.called().run(&handle_);
     case Event::closed:
-        engine_.timers.forget(*this);
+        engine_.timers.forget(timers_);
         if (opened_ && handle_.onclose)
             handle_.onclose(&handle_);
         return;

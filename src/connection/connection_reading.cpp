@@ -33,7 +33,7 @@ Reading Connection::begin_reading()
 
 void Connection::take_limits(Reading &reading)
 {
-    reading.limits_version = limits_.version.load(std::memory_order_acquire);
+    reading.limits_version = limits_version_.load(std::memory_order_acquire);
     reading.decoder.limit({limits_.frame, limits_.message});
     if (inflation_ && !reading.decoder.delivers_parts())
         inflation_->inflater.limit(limits_.message);
@@ -56,7 +56,7 @@ Connection::Next Connection::next_data(Reading &reading, Decoded &data, TimePoin
             if (const Next next = queue_events_of_session(deadline); next != Next::data)
                 return next;
         }
-        if (reading.limits_version != limits_.version.load(std::memory_order_acquire))
+        if (reading.limits_version != limits_version_.load(std::memory_order_acquire))
             take_limits(reading);
         if (parts_ == Parts::undecided && !decide_on_parts(decoder))
             return Next::ended;

@@ -161,8 +161,6 @@ class Inbox
     uint64_t put_ GUARDED_BY(mutex_) = 0;   // events, ever, into queue_
     uint64_t taken_ GUARDED_BY(mutex_) = 0; // of these
     CallQueue calls_ GUARDED_BY(mutex_);
-    bool call_runs_ GUARDED_BY(mutex_) = false;
-    uint64_t calls_over_ GUARDED_BY(mutex_) = 0; // have run, or never will
     bool takes_calls_ GUARDED_BY(mutex_) = false;
     bool closed_ GUARDED_BY(mutex_) = false; // the last event is put in, and not taken yet
     bool notice_ GUARDED_BY(mutex_) = false; // is put in, and not taken yet
@@ -178,6 +176,8 @@ class Inbox
     size_t most_running_ GUARDED_BY(mutex_);
     size_t new_most_running_ GUARDED_BY(mutex_) = 0; // once nothing runs; 0: no other
     size_t max_bytes_ GUARDED_BY(mutex_);
+    bool call_runs_ GUARDED_BY(mutex_) = false;
+    uint64_t calls_over_ GUARDED_BY(mutex_) = 0; // have run, or never will
     Cond room_; // there is room again, all have run, or nobody is to wait any more
 };
 
