@@ -6,6 +6,7 @@
 
 #include <array>
 
+using websock::Call;
 using websock::Chunk;
 using websock::Event;
 using websock::Inbox;
@@ -201,4 +202,84 @@ TEST_CASE("with concurrent events, a chunk counts until the last of them to fini
     events.push_back({.kind = Event::message, .chunk = nullptr});
     inbox.put(events, websock::in_ms(20'000));
     CHECK(websock::Clock::now() < deadline + std::chrono::seconds(20));
+}
+
+TEST_CASE("the open event is taken alone, since its callback may change how the others run")
+{
+    Inbox inbox(kPlenty, 0);
+    std::vector<Event> events(1, {.kind = Event::open, .chunk = nullptr});
+    events.push_back({.kind = Event::message, .chunk = nullptr});
+    events.push_back({.kind = Event::message, .chunk = nullptr});
+    inbox.put(events, kNever);
+    const Inbox::Taken open = take(inbox);
+    CHECK(open.count == 1);
+    inbox.limit_running(2);
+    CHECK_FALSE(inbox.is_concurrent()); // while it runs
+    CHECK(inbox.finished(open));
+    CHECK(inbox.is_concurrent());
+    const Inbox::Taken message = take(inbox);
+    CHECK(message.count == 1);
+    CHECK(message.posts == 1);
+}
+
+namespace {
+
+// A call that does nothing.
+struct NotedCall final : Call {
+    void run(libwebsock_client_state *) override {}
+    void drop() noexcept override {}
+};
+
+Event::Kind take_kind(Inbox &inbox)
+{
+    std::array<Event, 32> into;
+    const Inbox::Taken taken = inbox.take(into);
+    CHECK(taken.count == 1);
+    (void)inbox.finished(taken);
+    return into[0].kind;
+}
+
+} // namespace
+
+TEST_CASE("a call is taken behind the events that were there before it, and before later ones")
+{
+    Inbox inbox(kPlenty, 0);
+    NotedCall call;
+    CHECK(inbox.put_call(call, 1) == Inbox::PutCall::early);
+    CHECK(put(inbox, 1, Event::open) == Inbox::Put::schedule);
+    CHECK(put(inbox, 1) == Inbox::Put::done);
+    CHECK(inbox.put_call(call, 1) == Inbox::PutCall::done);
+    NotedCall another;
+    CHECK(inbox.put_call(another, 1) == Inbox::PutCall::full);
+    CHECK(put(inbox, 1) == Inbox::Put::done);
+    for (const Event::Kind kind : {Event::open, Event::message, Event::call, Event::message})
+        CHECK(take_kind(inbox) == kind);
+}
+
+TEST_CASE("a call behind events that are discarded is taken all the same, before the last event")
+{
+    Inbox inbox(kPlenty, 0);
+    NotedCall call, late;
+    put(inbox, 1, Event::open);
+    CHECK(take_kind(inbox) == Event::open);
+    put(inbox, 5);
+    CHECK(inbox.put_call(call, 1) == Inbox::PutCall::done);
+    inbox.discard();
+    (void)inbox.put_closed();
+    CHECK(inbox.put_call(late, 1) == Inbox::PutCall::late);
+    CHECK(take_kind(inbox) == Event::call);
+    CHECK(take_kind(inbox) == Event::closed);
+}
+
+TEST_CASE("a call that is withdrawn is not taken, and nobody waits for it")
+{
+    Inbox inbox(kPlenty, 0);
+    NotedCall call;
+    put(inbox, 1, Event::open);
+    CHECK(take_kind(inbox) == Event::open);
+    CHECK(inbox.put_call(call, 1) == Inbox::PutCall::schedule);
+    CHECK(inbox.withdraw_call(call));
+    CHECK_FALSE(inbox.withdraw_call(call));
+    inbox.wait_until_run(kNever);
+    CHECK(take(inbox).count == 0);
 }
