@@ -1,9 +1,8 @@
 // after.cpp, for libwebsock_after(3): timers.
 #include "api/checked.h"
-#include "server/context.h"
-
 #include "connection/connection.h"
 #include "dispatch/call.h"
+#include "server/context.h"
 
 #include <websock/websock.h>
 

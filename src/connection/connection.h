@@ -215,12 +215,12 @@ class Connection final : public Outbox::Owner
     std::atomic<size_t> references_{1};
     Engine &engine_;
     Transport &transport_; // gone once onclose has run
+    // Written by the workers, read by the connection's thread:
+    std::atomic<unsigned> limits_version_{0};   // of limits_; counted up by onrequest and onopen
+    std::atomic<bool> limits_are_final_{false}; // onopen has returned
     // The connection's thread's alone:
     ReceiveBuffer buffer_;
     Assembly assembly_;
-    // These two are written by onrequest and onopen.
-    std::atomic<unsigned> limits_version_{0};   // of limits_, below
-    std::atomic<bool> limits_are_final_{false}; // onopen has returned
     enum class Parts : uint8_t { undecided, no, yes };
     Parts parts_ = Parts::undecided; // whether messages come in parts, to onpart
     bool wants_parts_ = false;       // these two: when the 101 left; onopen may change it
@@ -265,7 +265,7 @@ class Connection final : public Outbox::Owner
     bool upgraded_ = false; // the 101 has left
     Ending ending_;
 
-    ClientLimits limits_;
+    ClientLimits limits_; // guards itself
 
     std::atomic<bool> is_late_{false}; // the current run takes long; set by the monitor
 
