@@ -66,10 +66,7 @@ void set_blocking(int fd, bool blocking)
     REQUIRE(::fcntl(fd, F_SETFL, blocking ? flags : flags | O_NONBLOCK) == 0);
 }
 
-bool is_open(int fd)
-{
-    return ::fcntl(fd, F_GETFD) != -1;
-}
+bool is_open(int fd) { return ::fcntl(fd, F_GETFD) != -1; }
 
 void expect_echo(Client &client)
 {
@@ -209,7 +206,10 @@ TEST_CASE("anything but a listening or connected stream socket is refused and st
 {
     Server server;
     CHECK(error_of(libwebsock_bind_socket(server.context(), -1)) == EBADF);
-    int closed = ::socket(AF_INET, SOCK_STREAM, 0);
+    // A high number: lower ones may be given to the server's own descriptors meanwhile.
+    const int socket = ::socket(AF_INET, SOCK_STREAM, 0);
+    const int closed = ::fcntl(socket, F_DUPFD, 900);
+    ::close(socket);
     ::close(closed);
     CHECK(error_of(libwebsock_bind_socket(server.context(), closed)) == EBADF);
 
