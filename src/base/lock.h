@@ -17,6 +17,7 @@
 #define REQUIRES(...) WEBSOCK_TSA(requires_capability(__VA_ARGS__))
 #define EXCLUDES(...) WEBSOCK_TSA(locks_excluded(__VA_ARGS__))
 #define ACQUIRE(...) WEBSOCK_TSA(acquire_capability(__VA_ARGS__))
+#define TRY_ACQUIRE(...) WEBSOCK_TSA(try_acquire_capability(__VA_ARGS__))
 #define RELEASE(...) WEBSOCK_TSA(release_capability(__VA_ARGS__))
 
 namespace websock {
@@ -30,6 +31,7 @@ class CAPABILITY("mutex") Mutex
     Mutex &operator=(const Mutex &) = delete;
 
     void lock() ACQUIRE() { pthread_mutex_lock(&mutex_); }
+    bool try_lock() TRY_ACQUIRE(true) { return pthread_mutex_trylock(&mutex_) == 0; }
     void unlock() RELEASE() { pthread_mutex_unlock(&mutex_); }
 
   private:

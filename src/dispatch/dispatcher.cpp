@@ -1,10 +1,12 @@
-// dispatcher.cpp: starting and stopping, the queue, and what is told of it; see dispatcher.h.
+// dispatcher.cpp: starting and stopping, posting, and what is told of it; see dispatcher.h.
 // The workers are in workers.cpp, the monitor in monitor.cpp.
 #include "dispatch/dispatcher.h"
 
 #include "base/processors.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <new>
 #include <utility>
 
 namespace websock {
@@ -14,18 +16,21 @@ Dispatcher::~Dispatcher() { (void)stop(kNever); }
 int Dispatcher::start(Options options)
 {
     options_ = std::move(options);
-    processors_ = processors();
-    if (options_.max_workers != 0)
-        processors_ = std::min(processors_, options_.max_workers);
+    if (const int error = make_lanes(); error != 0)
+        return error;
     {
-        Lock lock(mutex_);
-        wake_below_ = processors_;
-        stopping_ = helpers_end_ = false; // an earlier start may have failed
+        Lock lock(crew_mutex_);
+        stopping_ = maker_ends_ = false; // an earlier start may have failed
+    }
+    {
+        Lock lock(monitor_mutex_);
+        monitor_ends_ = false;
         update_coarse_now();
     }
-    for (size_t i = 0; i < processors_; ++i) {
-        const int error = add_worker();
-        if (error != 0 && i == 0)
+    for (const auto &lane : lanes_) {
+        // The system may have fewer threads for us. Other lanes' workers help then.
+        const int error = add_worker(*lane);
+        if (error != 0 && lane == lanes_.front())
             return error;
     }
     const auto monitor = [](void *self) { static_cast<Dispatcher *>(self)->run_monitor(); };
@@ -40,27 +45,52 @@ int Dispatcher::start(Options options)
     return error;
 }
 
+int Dispatcher::make_lanes()
+try {
+    size_t count = options_.processors != 0 ? options_.processors : processors();
+    if (options_.max_workers != 0)
+        count = std::min(count, options_.max_workers);
+    lanes_.reserve(count);
+    while (lanes_.size() < count)
+        lanes_.push_back(std::make_unique<Lane>(lanes_.size(), idle_lanes_));
+    return 0;
+} catch (const std::bad_alloc &) {
+    return ENOMEM;
+}
+
 bool Dispatcher::stop(TimePoint deadline)
 {
-    Lock lock(mutex_);
-    stopping_ = true;
-    for (size_t i = active_; i < workers_.size(); ++i)
-        workers_[i]->wake.signal();
-    while (!workers_.empty()) {
-        if (!all_left_.wait_until(mutex_, deadline))
-            return false;
+    {
+        Lock lock(crew_mutex_);
+        stopping_ = true;
     }
-    helpers_end_ = true;
-    monitor_wake_.signal();
-    maker_wake_.signal();
-    std::unique_ptr<Worker> left = std::move(unjoined_);
-    lock.unlock();
+    for (const auto &lane : lanes_) {
+        Lock lock(lane->mutex);
+        while (Worker *worker = lane->wake_one(nullptr))
+            worker->wake.post();
+    }
+    std::unique_ptr<Worker> left;
+    {
+        Lock lock(crew_mutex_);
+        while (worker_count_ > 0) {
+            if (!all_left_.wait_until(crew_mutex_, deadline))
+                return false;
+        }
+        maker_ends_ = true;
+        maker_wake_.signal();
+        left = std::move(unjoined_);
+    }
     join(std::move(left));
+    {
+        Lock lock(monitor_mutex_);
+        monitor_ends_ = true;
+        monitor_wake_.signal();
+    }
     if (std::exchange(monitor_started_, false))
         monitor_.join();
     if (std::exchange(maker_started_, false))
         maker_.join();
-    lock.lock();
+    Lock lock(monitor_mutex_);
     while (Runnable *runnable = expiring_.front()) {
         (void)expiring_.remove(*runnable);
         runnable->release();
@@ -68,48 +98,119 @@ bool Dispatcher::stop(TimePoint deadline)
     return true;
 }
 
+// Once the lane's lock is free, the runnable may run, and its run may be all that stop() waits
+// for. So nothing here is touched after that but a worker that was woken: it waits for it.
 void Dispatcher::post(Runnable &runnable, bool sleeps)
 {
     runnable.retain();
-    Lock lock(mutex_);
-    queue_.push(runnable, look_count_);
-    runs_queued_.store(runs_queued_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-    const bool woken = (sleeps || active_ < wake_below_) && wake_one();
-    if (sleeps && !woken) {
-        ++workers_to_make_;
-        maker_wake_.signal();
+    for (;;) {
+        Lane &lane = home_of(runnable);
+        Lock lock(lane.mutex);
+        if (Lane::home_of(runnable) != &lane)
+            continue;
+        lane.push(runnable, look_count());
+        Worker *const woken = wake_for(lane, sleeps);
+        unpark_monitor();
+        lock.unlock();
+        if (woken)
+            woken->wake.post();
+        return;
     }
-    unpark_monitor();
 }
 
+Lane &Dispatcher::home_of(Runnable &runnable)
+{
+    if (!Lane::home_of(runnable)) {
+        const size_t next = next_home_.fetch_add(1, std::memory_order_relaxed);
+        Lane::settle(runnable, *lanes_[next % lanes_.size()]);
+    }
+    return *Lane::home_of(runnable);
+}
+
+// For something that was posted to the lane. The caller must post its semaphore.
+Worker *Dispatcher::wake_for(Lane &lane, bool sleeps)
+{
+    if (sleeps || lane.wants_one_awake()) {
+        if (Worker *worker = lane.wake_one(nullptr))
+            return worker;
+    }
+    if (Worker *worker = wake_elsewhere(lane))
+        return worker;
+    if (sleeps)
+        ask_for_workers(lane, lane.workers_to_make + 1);
+    return nullptr;
+}
+
+// One of an idle lane. That lane's lock is only tried: each of two lanes might be about to help the
+// other. If it is taken, that lane's worker looks here before it parks, or else the monitor wakes
+// it at its next look.
+Worker *Dispatcher::wake_elsewhere(Lane &lane)
+{
+    if (idle_lanes_.load(std::memory_order_seq_cst) == 0)
+        return nullptr;
+    for (size_t i = 1; i < lanes_.size(); ++i) {
+        Lane &other = *lanes_[(lane.number + i) % lanes_.size()];
+        if (!other.is_idle() || !other.mutex.try_lock())
+            continue;
+        Worker *const worker = other.is_idle() ? other.wake_one(&lane) : nullptr;
+        other.mutex.unlock();
+        if (worker)
+            return worker;
+    }
+    return nullptr;
+}
+
+void Dispatcher::ask_for_workers(Lane &lane, size_t count)
+{
+    lane.workers_to_make = count;
+    if (count == 0)
+        return;
+    Lock lock(crew_mutex_);
+    maker_called_ = true;
+    maker_wake_.signal();
+}
+
+// The monitor parks when all lanes are idle, which it finds out under their locks. So whoever has
+// made one busy since sees that it is parked.
 void Dispatcher::unpark_monitor()
 {
-    if (!monitor_parked_)
+    if (!monitor_parked_.load(std::memory_order_relaxed))
         return;
-    monitor_parked_ = false;
+    Lock lock(monitor_mutex_);
+    if (!monitor_parked_.exchange(false))
+        return;
     update_coarse_now(); // the monitor did not while it was parked
     monitor_wake_.signal();
 }
 
+bool Dispatcher::has_waiting() const
+{
+    return std::ranges::any_of(
+        lanes_, [](const auto &lane) { return lane->waiting_since() != Lane::kNothing; });
+}
+
 void Dispatcher::watch(Watched &watched)
 {
-    Lock lock(mutex_);
-    watched.since_look = look_count_;
+    Lane &lane = home_of(watched.runnable);
+    watched.lane = &lane;
+    Lock lock(lane.mutex);
+    watched.since_look = look_count();
     watched.is_watched = true;
-    watched_.push_back(watched);
+    lane.watched.push_back(watched);
     unpark_monitor();
 }
 
 void Dispatcher::unwatch(Watched &watched)
 {
-    Lock lock(mutex_);
+    Lane &lane = *watched.lane;
+    Lock lock(lane.mutex);
     if (std::exchange(watched.is_watched, false))
-        watched_.erase(watched);
+        lane.watched.erase(watched);
 }
 
 void Dispatcher::expire_at(Runnable &runnable, TimePoint when)
 {
-    Lock lock(mutex_);
+    Lock lock(monitor_mutex_);
     if (!expiring_.add(runnable, when))
         return;
     runnable.retain();
@@ -120,7 +221,7 @@ void Dispatcher::expire_at(Runnable &runnable, TimePoint when)
 void Dispatcher::forget(Runnable &runnable)
 {
     {
-        Lock lock(mutex_);
+        Lock lock(monitor_mutex_);
         if (!expiring_.remove(runnable))
             return;
     }
@@ -129,33 +230,38 @@ void Dispatcher::forget(Runnable &runnable)
 
 Dispatcher::Figures Dispatcher::figures()
 {
-    Lock lock(mutex_);
-    Figures figures{.workers = workers_.size()};
+    Figures figures;
     const TimePoint now = Clock::now();
-    for (size_t i = 0; i < active_; ++i) {
-        const TimePoint since = workers_[i]->progress.event_since();
-        if (since == kNever)
-            continue;
-        ++figures.busy;
-        figures.longest = std::max(figures.longest, now - since);
+    for (const auto &lane : lanes_) {
+        Lock lock(lane->mutex);
+        figures.workers += lane->workers();
+        for (size_t i = 0; i < lane->active(); ++i) {
+            const TimePoint since = lane->worker(i).progress.event_since();
+            if (since == kNever)
+                continue;
+            ++figures.busy;
+            figures.longest = std::max(figures.longest, now - since);
+        }
     }
     return figures;
 }
 
 std::string Dispatcher::running_for(int ms)
 {
-    Lock lock(mutex_);
     std::string names;
     const TimePoint now = Clock::now();
-    for (size_t i = 0; i < active_; ++i) {
-        const Worker &worker = *workers_[i];
-        const TimePoint since = worker.progress.event_since();
-        if (!worker.current || since == kNever || now - since < std::chrono::milliseconds(ms))
-            continue;
-        const auto age = std::chrono::duration_cast<std::chrono::milliseconds>(now - since);
-        names += names.empty() ? "" : ", ";
-        names +=
-            std::string(worker.current->name()) + " for " + std::to_string(age.count()) + " ms";
+    for (const auto &lane : lanes_) {
+        Lock lock(lane->mutex);
+        for (size_t i = 0; i < lane->active(); ++i) {
+            const Worker &worker = lane->worker(i);
+            const TimePoint since = worker.progress.event_since();
+            if (!worker.current || since == kNever || now - since < std::chrono::milliseconds(ms))
+                continue;
+            const auto age = std::chrono::duration_cast<std::chrono::milliseconds>(now - since);
+            names += names.empty() ? "" : ", ";
+            names +=
+                std::string(worker.current->name()) + " for " + std::to_string(age.count()) + " ms";
+        }
     }
     return names;
 }

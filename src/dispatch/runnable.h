@@ -11,6 +11,8 @@
 
 namespace websock {
 
+class Lane;
+
 // What a worker is doing, for the monitor to see. Written by the worker alone.
 class Progress
 {
@@ -72,13 +74,17 @@ class Runnable
     ~Runnable() = default;
 
   private:
-    // Guarded by the lock of the dispatcher whose lists these are.
+    friend class Lane;
+    std::atomic<Lane *> lane_{nullptr}; // that posts go to; see Lane::home_of()
+
     friend class RunQueue;
+    // Guarded by the lock of that lane:
     Runnable *next_queued_ = nullptr;
     unsigned runs_queued_ = 0;
     uint64_t queued_at_look_ = 0;
 
     friend class ExpiryList;
+    // Guarded by the lock of the dispatcher that it expires at:
     Runnable *previous_expiring_ = nullptr;
     Runnable *next_expiring_ = nullptr;
     TimePoint expires_at_ = kNever;
@@ -94,6 +100,8 @@ class RunQueue
     const Runnable *front() const { return first_; }
     // The number of the monitor's look at which the front came in; it is not empty.
     uint64_t front_queued_at_look() const { return first_->queued_at_look_; }
+
+    bool has(const Runnable &runnable) const { return runnable.runs_queued_ > 0; }
 
     void push(Runnable &runnable, uint64_t look);
     Runnable *pop(); // nullptr: it is empty

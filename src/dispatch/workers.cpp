@@ -2,51 +2,86 @@
 // there are to be is decided in monitor.cpp; see dispatcher.h.
 #include "dispatch/dispatcher.h"
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <new>
+#include <sched.h>
 #include <utility>
 
 namespace websock {
 
-// The maker's thread, which also joins workers that have left. A worker that was asked for is no
-// longer needed once nothing waits.
+namespace {
+
+// Runs, after each of which a busy worker looks at the other lanes.
+constexpr unsigned kLooksAround = 32;
+// Looks of the monitor: what has waited for so long elsewhere comes first then.
+constexpr uint64_t kOverdue = 3;
+
+} // namespace
+
+// The maker's thread, which also joins workers that have left.
 void Dispatcher::run_maker()
 {
-    Lock lock(mutex_);
-    while (!helpers_end_) {
+    Lock lock(crew_mutex_);
+    while (!maker_ends_) {
         if (std::unique_ptr<Worker> left = std::move(unjoined_)) {
             lock.unlock();
             join(std::move(left));
             lock.lock();
             continue;
         }
-        if (workers_to_make_ == 0 || queue_.empty()) {
-            maker_wake_.wait(mutex_);
+        if (!std::exchange(maker_called_, false)) {
+            maker_wake_.wait(crew_mutex_);
             continue;
         }
-        --workers_to_make_;
         lock.unlock();
-        note_outcome(add_worker());
+        for (const auto &lane : lanes_) {
+            while (make_one_asked_for(*lane)) {
+            }
+        }
         lock.lock();
     }
 }
 
+// False: none is asked for, or it cannot be made. One that was asked for is no longer needed once
+// nothing waits.
+bool Dispatcher::make_one_asked_for(Lane &lane)
+{
+    {
+        Lock lock(lane.mutex);
+        if (lane.empty())
+            lane.workers_to_make = 0;
+        if (lane.workers_to_make == 0)
+            return false;
+        --lane.workers_to_make;
+    }
+    const int error = add_worker(lane);
+    note_outcome(lane, error);
+    return error == 0;
+}
+
 // Of add_worker(). When the system refuses a thread, that is logged once, until it does not.
-void Dispatcher::note_outcome(int error)
+void Dispatcher::note_outcome(Lane &lane, int error)
 {
     size_t waiting = 0;
+    if (error != 0) {
+        Lock lock(lane.mutex);
+        lane.workers_to_make = 0; // until the monitor asks again
+        waiting = lane.runs_queued();
+    }
     {
-        Lock lock(mutex_);
-        if (error != 0)
-            workers_to_make_ = 0; // until the monitor asks again
+        Lock lock(crew_mutex_);
         const bool refused = error != 0 && error != EBUSY && error != ESHUTDOWN;
         const bool was_refused = std::exchange(thread_refused_, refused);
         if (!refused || was_refused)
             return;
-        waiting = runs_queued_;
+    }
+    for (const auto &other : lanes_) {
+        if (other.get() == &lane)
+            continue;
+        Lock lock(other->mutex);
+        waiting += other->runs_queued();
     }
     char text[128];
     (void)std::snprintf(
@@ -58,20 +93,25 @@ void Dispatcher::note_outcome(int error)
 
 // Makes a worker, which is active from the start. 0, or an errno value: of the system's, EBUSY if
 // there are max_workers already, ESHUTDOWN.
-int Dispatcher::add_worker()
+int Dispatcher::add_worker(Lane &lane)
 {
-    Worker *worker = nullptr;
-    try {
-        Lock lock(mutex_);
+    {
+        Lock lock(crew_mutex_);
         if (stopping_)
             return ESHUTDOWN;
-        if (options_.max_workers != 0 && workers_.size() >= options_.max_workers)
+        if (options_.max_workers != 0 && worker_count_ >= options_.max_workers)
             return EBUSY;
-        workers_.push_back(std::make_unique<Worker>(*this));
-        worker = workers_.back().get();
-        worker->index = workers_.size() - 1;
-        activate(*worker);
+        ++worker_count_;
+    }
+    Worker *worker = nullptr;
+    try {
+        auto made = std::make_unique<Worker>(*this, lane, coarse_now_);
+        worker = made.get();
+        Lock lock(lane.mutex);
+        lane.add(std::move(made));
     } catch (const std::bad_alloc &) {
+        Lock lock(crew_mutex_);
+        uncount_worker();
         return ENOMEM;
     }
     const auto entry = [](void *argument) {
@@ -83,155 +123,199 @@ int Dispatcher::add_worker()
     const int error = worker->thread.launch(thread, entry, worker);
     if (error == 0)
         return 0;
-    Lock lock(mutex_);
-    (void)remove(*worker);
+    std::unique_ptr<Worker> unlaunched;
+    {
+        Lock lock(lane.mutex);
+        unlaunched = lane.remove(*worker);
+    }
+    Lock lock(crew_mutex_);
+    uncount_worker();
     return error;
+}
+
+void Dispatcher::uncount_worker()
+{
+    if (--worker_count_ == 0)
+        all_left_.broadcast();
 }
 
 void Dispatcher::work(Worker &worker)
 {
     {
-        Lock lock(mutex_);
+        Lock lock(worker.lane.mutex);
         worker.id = current_thread();
     }
+    // So that when many are needed, not one thread makes them all, one by one.
+    (void)make_one_asked_for(worker.lane);
     Runnable *done = nullptr;
-    bool slept = false;
-    for (;;) {
-        Runnable *next = nullptr;
-        const Runnable *after_next = nullptr;
-        {
-            Lock lock(mutex_);
-            end_run(worker, slept);
-            next = begin_run(worker);
-            after_next = queue_.front();
-        }
-        if (after_next)
-            Runnable::prefetch(after_next);
-        if (done)
-            done->release(); // without the lock: it may be the end of a connection
-        done = nullptr;
-        if (!next) {
-            Lock lock(mutex_);
-            next = park(worker);
-            if (!next) {
-                std::unique_ptr<Worker> before = leave(worker);
-                lock.unlock();
-                return join(std::move(before));
-            }
-        }
-        slept = run(worker, *next);
+    while (Runnable *const next = next_run(worker, done)) {
+        run(worker, *next);
         done = next;
     }
 }
 
-// nullptr: the queue is empty.
-Runnable *Dispatcher::begin_run(Worker &worker)
+// Ends the last run, if there was one, and begins the next. nullptr: the worker has left.
+Runnable *Dispatcher::next_run(Worker &worker, Runnable *done)
 {
-    Runnable *runnable = queue_.pop();
-    if (!runnable)
+    Runnable *next = end_run(worker);
+    if (done)
+        done->release(); // without the lock: it may be the end of a connection
+    if (next)
+        return next;
+    next = take(worker);
+    if (next)
+        return next;
+    // Whoever is about to post gets the chance to do so before this worker has gone to sleep.
+    // Measured, 64 connections on both of two processors: 0.9 x the CPU time.
+    sched_yield();
+    TimePoint leave_at = Clock::now() + options_.idle_timeout;
+    for (;;) {
+        next = take(worker);
+        if (next)
+            return next;
+        if (!park(worker, leave_at))
+            return nullptr;
+    }
+}
+
+// Begins the next run in the same lane at once, unless somebody elsewhere has waited for long.
+Runnable *Dispatcher::end_run(Worker &worker)
+{
+    Lane *const overdue = overdue_elsewhere(worker);
+    Lane &lane = worker.lane;
+    Runnable *next = nullptr;
+    const Runnable *after_next = nullptr;
+    {
+        Lock lock(lane.mutex);
+        lane.end_run(worker);
+        if (!overdue)
+            next = lane.pop(lane);
+        if (next)
+            lane.begin_run(worker, *next, look_count());
+        after_next = lane.front();
+    }
+    if (after_next)
+        Runnable::prefetch(after_next);
+    return overdue ? take_from(worker, *overdue) : next;
+}
+
+// The lane where somebody has waited for longest, if that is long, and longer than here.
+Lane *Dispatcher::overdue_elsewhere(Worker &worker) const
+{
+    if (lanes_.size() == 1 || ++worker.takes % kLooksAround != 0)
         return nullptr;
-    runs_queued_.store(runs_queued_.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
-    worker.current = runnable;
-    worker.run_number = ++run_count_;
-    worker.run_began_at_look = look_count_;
-    worker.on_time = true;
-    on_time_.push_back(worker);
+    const uint64_t look = look_count();
+    uint64_t first = worker.lane.waiting_since();
+    Lane *overdue = nullptr;
+    for (const auto &lane : lanes_) {
+        const uint64_t since = lane->waiting_since();
+        if (since >= first || look < since + kOverdue)
+            continue;
+        first = since;
+        overdue = lane.get();
+    }
+    return overdue;
+}
+
+// From its own lane, from where it was woken to help, or from any other. nullptr: nothing waits.
+Runnable *Dispatcher::take(Worker &worker)
+{
+    const size_t first = worker.lane.number;
+    if (Lane *const to_help = std::exchange(worker.helps, nullptr)) {
+        if (Runnable *runnable = take_from(worker, *to_help))
+            return runnable;
+    }
+    for (size_t i = 0; i < lanes_.size(); ++i) {
+        if (Runnable *runnable = take_from(worker, *lanes_[(first + i) % lanes_.size()]))
+            return runnable;
+    }
+    return nullptr;
+}
+
+// Takes the first runnable of that lane, and begins its run in the worker's own.
+Runnable *Dispatcher::take_from(Worker &worker, Lane &from)
+{
+    if (from.waiting_since() == Lane::kNothing)
+        return nullptr;
+    Lane &lane = worker.lane;
+    Runnable *runnable = nullptr;
+    if (&from != &lane) {
+        Lock lock(from.mutex);
+        runnable = from.pop(lane);
+        if (!runnable)
+            return nullptr;
+    }
+    Lock lock(lane.mutex);
+    if (!runnable)
+        runnable = lane.pop(lane);
+    if (runnable)
+        lane.begin_run(worker, *runnable, look_count());
     return runnable;
 }
 
-// Whether it has slept meanwhile; false if that is not to be noted.
-bool Dispatcher::run(Worker &worker, Runnable &runnable)
+void Dispatcher::run(Worker &worker, Runnable &runnable)
 {
     const bool notes = workers_note_sleep_.load(std::memory_order_relaxed);
     const long before = notes ? sleeps_so_far() : 0;
     runnable.run(worker.progress, worker.spare);
     worker.progress.end_run();
-    return notes && sleeps_so_far() > before;
+    worker.slept = notes && sleeps_so_far() > before;
 }
 
-void Dispatcher::end_run(Worker &worker, bool slept)
+// Waits until something may have to be run. False: the worker has left.
+//
+// Whoever posts to a lane where all are busy looks whether another lane is idle. So a worker says
+// that first, and then looks whether something waits anywhere, or it might be missed by both.
+bool Dispatcher::park(Worker &worker, TimePoint &leave_at)
 {
-    if (!worker.current)
-        return;
-    worker.slept_in_last_run = slept;
-    worker.current = nullptr;
-    if (worker.on_time)
-        on_time_.erase(worker);
-    else
-        --late_runs_;
-    worker.on_time = false;
-}
-
-// Wakes the worker that parked last. False: none is parked.
-bool Dispatcher::wake_one()
-{
-    if (active_ == workers_.size())
-        return false;
-    Worker &worker = *workers_[active_];
-    worker.woken = true;
-    activate(worker); // it counts from now, so that the next post() does not wake another for it
-    worker.wake.signal();
-    return true;
-}
-
-// Waits for a run, and begins it. nullptr: the worker is to leave.
-Runnable *Dispatcher::park(Worker &worker)
-{
-    TimePoint leave_at = Clock::now() + options_.idle_timeout;
-    for (;;) {
-        if (Runnable *runnable = begin_run(worker))
-            return runnable;
-        if (stopping_)
-            return nullptr;
-        deactivate(worker);
-        worker.woken = false;
-        bool in_time = true;
-        while (!worker.woken && !stopping_ && in_time)
-            in_time = worker.wake.wait_until(mutex_, leave_at);
-        if (worker.woken)
-            continue;
-        activate(worker);
-        if (!stopping_ && workers_.size() > processors_)
-            return nullptr;
-        leave_at = kNever; // it is one of the few that stay
+    Lane &lane = worker.lane;
+    {
+        Lock lock(lane.mutex);
+        if (!lane.empty())
+            return true;
+        lane.park(worker);
     }
+    const bool waits = !stopping_ && !has_waiting();
+    const bool posted = waits && worker.wake.wait_until(leave_at);
+    Lock lock(lane.mutex);
+    if (std::exchange(worker.woken, false)) {
+        worker.helps = std::exchange(worker.to_help, nullptr);
+        lock.unlock();
+        if (!posted)
+            worker.wake.wait();
+        return true;
+    }
+    lane.unpark(worker);
+    if (has_waiting())
+        return true;
+    const bool is_surplus = waits && lane.workers() > 1;
+    if (waits)
+        leave_at = kNever; // it has waited for long, and stays if it is the only one
+    if (!is_surplus && !stopping_)
+        return true;
+    std::unique_ptr<Worker> self = lane.remove(worker);
+    lock.unlock();
+    leave(std::move(self));
+    return false;
 }
 
-// The maker joins it. If one that left before it still waits for that, returns that one, for this
-// thread to join.
-std::unique_ptr<Dispatcher::Worker> Dispatcher::leave(Worker &worker)
+// The maker joins it. If one that left before it still waits for that, this thread joins that one.
+void Dispatcher::leave(std::unique_ptr<Worker> worker)
 {
-    maker_wake_.signal();
-    return std::exchange(unjoined_, remove(worker));
+    std::unique_ptr<Worker> before;
+    {
+        Lock lock(crew_mutex_);
+        before = std::exchange(unjoined_, std::move(worker));
+        uncount_worker();
+        maker_wake_.signal();
+    }
+    join(std::move(before));
 }
 
 void Dispatcher::join(std::unique_ptr<Worker> left)
 {
     if (left)
         left->thread.join_launched();
-}
-
-void Dispatcher::activate(Worker &worker) { swap_places(worker.index, active_++); }
-
-void Dispatcher::deactivate(Worker &worker) { swap_places(worker.index, --active_); }
-
-void Dispatcher::swap_places(size_t a, size_t b)
-{
-    std::swap(workers_[a], workers_[b]);
-    workers_[a]->index = a;
-    workers_[b]->index = b;
-}
-
-// Takes an active worker out of workers_.
-std::unique_ptr<Dispatcher::Worker> Dispatcher::remove(Worker &worker)
-{
-    deactivate(worker);
-    swap_places(worker.index, workers_.size() - 1);
-    std::unique_ptr<Worker> removed = std::move(workers_.back());
-    workers_.pop_back();
-    if (workers_.empty())
-        all_left_.broadcast();
-    return removed;
 }
 
 } // namespace websock

@@ -10,12 +10,15 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <ctime>
 #include <deque>
 #include <optional>
 #include <sys/resource.h>
+#include <thread>
 #include <unistd.h>
+#include <vector>
 
 using namespace websock;
 using test::eventually;
@@ -54,9 +57,10 @@ class Job final : public Runnable
 };
 
 int start(Dispatcher &dispatcher, size_t max_workers = 0, size_t stack_bytes = kStack,
-          std::chrono::milliseconds idle_timeout = std::chrono::seconds(10))
+          std::chrono::milliseconds idle_timeout = std::chrono::seconds(10), size_t lanes = 0)
 {
-    Dispatcher::Options options{.max_workers = max_workers,
+    Dispatcher::Options options{.processors = lanes,
+                                .max_workers = max_workers,
                                 .stack_bytes = stack_bytes,
                                 .mask = {},
                                 .warn = [](const char *) {},
@@ -136,6 +140,12 @@ void compute_for_300_us()
     };
     for (const long begin = computed(); computed() - begin < 300'000;) {
     }
+}
+
+// As many lanes, and no more workers than those.
+int start_lanes(Dispatcher &dispatcher, size_t lanes)
+{
+    return start(dispatcher, lanes, kStack, std::chrono::seconds(10), lanes);
 }
 
 // How many workers jobs of this kind get, when some of them are always waiting.
@@ -290,6 +300,98 @@ TEST_CASE("a dispatcher that is stopped while it grows leaves no worker behind")
             dispatcher.post(jobs.emplace_back([] { sleep_for(3'000'000); }));
         CHECK(dispatcher.stop(kNever));
         CHECK(dispatcher.figures().workers == 0);
+    }
+}
+
+TEST_CASE("each post is run once, whichever threads post and however many lanes there are")
+{
+    constexpr size_t kThreads = 4, kPosts = 5000;
+    for (const size_t lanes : {1, 2, 5}) {
+        CAPTURE(lanes);
+        std::array<std::atomic<size_t>, 3> runs{};
+        std::deque<Job> jobs;
+        for (std::atomic<size_t> &count : runs)
+            jobs.emplace_back([&count] { ++count; });
+        Dispatcher dispatcher;
+        REQUIRE(start_lanes(dispatcher, lanes) == 0);
+        {
+            std::vector<std::jthread> posting;
+            for (size_t i = 0; i < kThreads; ++i) {
+                posting.emplace_back([&] {
+                    for (size_t post = 0; post < kPosts; ++post)
+                        dispatcher.post(jobs[post % jobs.size()]);
+                });
+            }
+        }
+        CHECK(dispatcher.stop(kNever));
+        CHECK(runs[0] + runs[1] + runs[2] == kThreads * kPosts);
+    }
+}
+
+TEST_CASE("a lane whose worker is busy is helped by the worker of an idle one")
+{
+    Dispatcher dispatcher;
+    REQUIRE(start_lanes(dispatcher, 3) == 0);
+    Waiting waiting(dispatcher, 2); // in the first two lanes
+    CHECK(eventually([&] { return waiting.here() == 2; }));
+    std::array<std::atomic<bool>, 6> ran{}; // two for each lane
+    std::deque<Job> jobs;
+    for (std::atomic<bool> &each : ran)
+        dispatcher.post(jobs.emplace_back([&each] { each = true; }));
+    CHECK(eventually(
+        [&] { return std::ranges::all_of(ran, [](auto &each) { return each.load(); }); }));
+    waiting.let_go();
+    CHECK(dispatcher.stop(kNever));
+}
+
+TEST_CASE(
+    "what waits behind a callback that blocks gets its turn beside a lane that is never empty")
+{
+    Dispatcher dispatcher;
+    REQUIRE(start_lanes(dispatcher, 2) == 0);
+    Waiting waiting(dispatcher, 1); // in the first lane
+    CHECK(eventually([&] { return waiting.here() == 1; }));
+    Loop loop(dispatcher, 4, SIZE_MAX / 2, [] {}); // moves to the second lane
+    std::atomic<bool> ran = false;
+    Job first([&] { ran = true; });
+    Job second([&] { ran = true; });
+    for (Job *job : {&first, &second}) { // one of them is posted to the first lane
+        ran = false;
+        dispatcher.post(*job);
+        CHECK(eventually([&] { return ran.load(); }));
+    }
+    loop.end();
+    CHECK(eventually([&] { return loop.has_ended(); }));
+    waiting.let_go();
+    CHECK(dispatcher.stop(kNever));
+}
+
+TEST_CASE("callbacks that block get workers in every lane")
+{
+    Dispatcher dispatcher;
+    REQUIRE(start(dispatcher, 0, kStack, std::chrono::seconds(10), 3) == 0);
+    Waiting waiting(dispatcher, 30);
+    CHECK(eventually([&] { return waiting.here() == 30; }));
+    waiting.let_go();
+    CHECK(dispatcher.stop(kNever));
+}
+
+TEST_CASE("what a callback posts while the dispatcher stops is run before that has ended")
+{
+    for (int round = 0; round < 50; ++round) {
+        Dispatcher dispatcher;
+        REQUIRE(start_lanes(dispatcher, 3) == 0);
+        std::atomic<int> ran = 0;
+        std::deque<Job> jobs;
+        for (int i = 0; i < 6; ++i) // to every lane
+            jobs.emplace_back([&] { ++ran; });
+        Job posting([&] {
+            for (Job &job : jobs)
+                dispatcher.post(job);
+        });
+        dispatcher.post(posting);
+        CHECK(dispatcher.stop(kNever));
+        CHECK(ran == 6);
     }
 }
 
