@@ -11,7 +11,7 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SRC = ROOT / "src"
-ORDER = ["base", "compression", "protocol", "transport", "dispatch", "inbox", "outbox", "connection", "topics", "server", "api"]
+ORDER = ["base", "compression", "protocol", "transport", "dispatch", "timers", "inbox", "outbox", "connection", "topics", "server", "api"]
 # Not part of libwebsock.a: they use it as any program does.
 BESIDE = {"redis_connection": ["base"], "redis": ["base", "redis_connection"]}
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)

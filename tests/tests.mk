@@ -1,5 +1,5 @@
 # tests.mk: what `make check` builds and runs, and the soak; included by the top Makefile.
-test_folders := base compression protocol transport dispatch inbox outbox connection topics server support
+test_folders := base compression protocol transport dispatch timers inbox outbox connection topics server support
 test_objects := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard $(test_folders:%=tests/%/*.cpp)))
 # Bytes in, bytes out, on one thread: ThreadSanitizer has nothing to see there.
 ifeq ($(SANITIZE),thread)

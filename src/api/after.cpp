@@ -1,8 +1,8 @@
 // after.cpp, for libwebsock_after(3): timers.
 #include "api/checked.h"
 #include "connection/connection.h"
-#include "dispatch/call.h"
 #include "server/context.h"
+#include "timers/call.h"
 
 #include <websock/websock.h>
 

@@ -1,7 +1,7 @@
 // post.cpp, for libwebsock_post(3): what is to run among a client's events.
 #include "api/checked.h"
 #include "connection/connection.h"
-#include "dispatch/call.h"
+#include "timers/call.h"
 
 #include <new>
 #include <websock/websock.h>

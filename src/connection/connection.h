@@ -19,11 +19,11 @@
 #include "connection/reading.h"
 #include "connection/request_hook.h"
 #include "connection/session.h"
-#include "dispatch/timers.h"
 #include "inbox/inbox.h"
 #include "outbox/outbox.h"
 #include "protocol/assembly.h"
 #include "protocol/request_body.h"
+#include "timers/timers.h"
 
 #include <memory>
 

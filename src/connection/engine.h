@@ -10,8 +10,8 @@
 #include "dispatch/heap_trimmer.h"
 #include "dispatch/log.h"
 #include "dispatch/thread_cache.h"
-#include "dispatch/timers.h"
 #include "protocol/message.h"
+#include "timers/timers.h"
 #include "transport/handshake_gate.h"
 
 #include <websock/websock.h>

@@ -13,8 +13,8 @@
 
 #include "base/buffer.h"
 #include "base/lock.h"
-#include "dispatch/call.h"
 #include "protocol/frame.h"
+#include "timers/call.h"
 
 #include <algorithm>
 #include <atomic>

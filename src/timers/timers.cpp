@@ -1,5 +1,5 @@
 // timers.cpp: see timers.h.
-#include "dispatch/timers.h"
+#include "timers/timers.h"
 
 #include <cerrno>
 #include <memory>

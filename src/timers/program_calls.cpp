@@ -1,5 +1,5 @@
 // program_calls.cpp: see program_calls.h.
-#include "dispatch/program_calls.h"
+#include "timers/program_calls.h"
 
 #include <exception>
 

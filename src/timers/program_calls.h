@@ -2,9 +2,9 @@
 #pragma once
 
 #include "base/lock.h"
-#include "dispatch/call.h"
 #include "dispatch/dispatcher.h"
 #include "dispatch/log.h"
+#include "timers/call.h"
 
 #include <vector>
 

@@ -1,5 +1,5 @@
 // timer_heap_test.cpp: the heap of timers against a sorted map that does the same.
-#include "dispatch/timer_heap.h"
+#include "timers/timer_heap.h"
 
 #include <doctest/doctest.h>
 

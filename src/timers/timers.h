@@ -7,9 +7,9 @@
 #include "base/linked_list.h"
 #include "base/lock.h"
 #include "base/thread.h"
-#include "dispatch/call.h"
-#include "dispatch/program_calls.h"
-#include "dispatch/timer_heap.h"
+#include "timers/call.h"
+#include "timers/program_calls.h"
+#include "timers/timer_heap.h"
 
 #include <cstddef>
 #include <cstdint>
