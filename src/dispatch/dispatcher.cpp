@@ -27,7 +27,7 @@ int Dispatcher::start(Options options)
         monitor_ends_ = false;
         update_coarse_now();
     }
-    for (const auto &lane : lanes_) {
+    for (const auto &lane : lanes()) {
         // The system may have fewer threads for us. Other lanes' workers help then.
         const int error = add_worker(*lane);
         if (error != 0 && lane == lanes_.front())
@@ -47,12 +47,15 @@ int Dispatcher::start(Options options)
 
 int Dispatcher::make_lanes()
 try {
+    if (!lanes().empty())
+        return 0; // an earlier start may have failed
     size_t count = options_.processors != 0 ? options_.processors : processors();
     if (options_.max_workers != 0)
         count = std::min(count, options_.max_workers);
     lanes_.reserve(count);
     while (lanes_.size() < count)
         lanes_.push_back(std::make_unique<Lane>(lanes_.size(), idle_lanes_));
+    lane_count_.store(count, std::memory_order_release);
     return 0;
 } catch (const std::bad_alloc &) {
     return ENOMEM;
@@ -64,7 +67,7 @@ bool Dispatcher::stop(TimePoint deadline)
         Lock lock(crew_mutex_);
         stopping_ = true;
     }
-    for (const auto &lane : lanes_) {
+    for (const auto &lane : lanes()) {
         Lock lock(lane->mutex);
         while (Worker *worker = lane->wake_one(nullptr))
             worker->wake.post();
@@ -186,7 +189,7 @@ void Dispatcher::unpark_monitor()
 bool Dispatcher::has_waiting() const
 {
     return std::ranges::any_of(
-        lanes_, [](const auto &lane) { return lane->waiting_since() != Lane::kNothing; });
+        lanes(), [](const auto &lane) { return lane->waiting_since() != Lane::kNothing; });
 }
 
 void Dispatcher::watch(Watched &watched)
@@ -232,7 +235,7 @@ Dispatcher::Figures Dispatcher::figures()
 {
     Figures figures;
     const TimePoint now = Clock::now();
-    for (const auto &lane : lanes_) {
+    for (const auto &lane : lanes()) {
         Lock lock(lane->mutex);
         figures.workers += lane->workers();
         for (size_t i = 0; i < lane->active(); ++i) {
@@ -250,7 +253,7 @@ std::string Dispatcher::running_for(int ms)
 {
     std::string names;
     const TimePoint now = Clock::now();
-    for (const auto &lane : lanes_) {
+    for (const auto &lane : lanes()) {
         Lock lock(lane->mutex);
         for (size_t i = 0; i < lane->active(); ++i) {
             const Worker &worker = lane->worker(i);

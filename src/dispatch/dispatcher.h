@@ -104,6 +104,11 @@ class Dispatcher
   private:
     // dispatcher.cpp
     int make_lanes();
+    std::span<const std::unique_ptr<Lane>> lanes() const
+    {
+        const size_t count = lane_count_.load(std::memory_order_acquire);
+        return count == 0 ? std::span<const std::unique_ptr<Lane>>() : lanes_;
+    }
     Lane &home_of(Runnable &runnable);
     Worker *wake_for(Lane &lane, bool sleeps) REQUIRES(lane.mutex);
     Worker *wake_elsewhere(Lane &lane) REQUIRES(lane.mutex);
@@ -143,12 +148,13 @@ class Dispatcher
     ThreadState state_in_run(Lane &lane, Worker &worker) REQUIRES(lane.mutex);
     void call_for_workers(Lane &lane, size_t count) REQUIRES(lane.mutex);
 
-    Options options_{};                        // these two: fixed by start()
-    std::vector<std::unique_ptr<Lane>> lanes_; // never fewer again: runnables know theirs
+    Options options_{};                        // fixed by start()
+    std::vector<std::unique_ptr<Lane>> lanes_; // made by the first start(), before lane_count_
+    std::atomic<size_t> lane_count_{0};        // stays so: runnables know their lane
     std::atomic<size_t> next_home_{0};         // where the next new runnable goes
     std::atomic<size_t> idle_lanes_{0};        // how many say so; see park()
-    std::atomic<bool> stopping_{
-        false}; // no worker is added, and those idle leave; under crew_mutex_
+    // No worker is added, and those idle leave. Written under crew_mutex_.
+    std::atomic<bool> stopping_{false};
     // Written by the monitor:
     std::atomic<uint64_t> look_count_{0};         // its looks
     std::atomic<bool> workers_note_sleep_{false}; // the system does not tell who sleeps

@@ -22,7 +22,7 @@ Runnable *Lane::pop(Lane &new_home)
     --runs_queued_;
     note_front();
     if (!queue_.has(*runnable))
-        runnable->lane_.store(&new_home, std::memory_order_relaxed);
+        runnable->lane_.store(&new_home, std::memory_order_release);
     return runnable;
 }
 

@@ -88,10 +88,10 @@ class alignas(64) Lane
     bool is_idle() const { return is_idle_.load(std::memory_order_relaxed); }
 
     // The lane that the runnable is posted to; nullptr: it was never posted. It changes only under
-    // the lock of that lane, except for the first time.
+    // the lock of that lane, except for the first time; what was done there has happened before.
     static Lane *home_of(const Runnable &runnable)
     {
-        return runnable.lane_.load(std::memory_order_relaxed);
+        return runnable.lane_.load(std::memory_order_acquire);
     }
     // Unless it has one by now.
     static void settle(Runnable &runnable, Lane &lane)
