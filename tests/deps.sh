@@ -63,6 +63,9 @@ look_for_bench()
     need libwebsockets-dev "libwebsockets' headers" header libwebsockets.h
     need libboost-dev "Boost's headers" header boost/beast.hpp
     need libwebsocketpp-dev "websocketpp's headers" header websocketpp/server.hpp
+    need golang-go Go program go
+    need golang-github-gorilla-websocket-dev "Go's gorilla/websocket" \
+        test -e /usr/share/gocode/src/github.com/gorilla/websocket
 }
 
 look_for_foreign()

@@ -3,7 +3,7 @@ bench_dir := $(BUILD)/bench
 bench_clients := $(addprefix $(bench_dir)/,load churn idle fanout crowd stale bulk)
 bench_floors := $(addprefix $(bench_dir)/,thread_floor epoll_floor fanout_floor bulk_floor)
 bench_deflate := $(addprefix $(bench_dir)/,deflate_load deflate_fanout)
-bench_programs := $(bench_clients) $(bench_deflate) $(bench_floors) $(addprefix $(bench_dir)/,micro echo_server echo_server_cxx bulk_server publish)
+bench_programs := $(bench_clients) $(bench_deflate) $(bench_floors) $(addprefix $(bench_dir)/,micro echo_server echo_server_cxx bulk_server publish calls)
 
 # Other libraries' servers, where their headers are installed.
 with_header = $(if $(wildcard $(addsuffix /$(1),/usr/include /usr/local/include)),$(2))
@@ -11,6 +11,9 @@ bench_peers := $(addprefix $(bench_dir)/peers/,\
   $(call with_header,libwebsockets.h,libwebsockets) \
   $(call with_header,boost/beast.hpp,beast_sync beast_async) \
   $(call with_header,websocketpp/server.hpp,websocketpp))
+# Debian's Go libraries are sources, here. Nothing comes from the network.
+gopath := /usr/share/gocode
+bench_go_peers := $(if $(shell command -v go),$(if $(wildcard $(gopath)/src/github.com/gorilla/websocket),$(bench_dir)/peers/gorilla))
 
 bench_cluster := $(if $(has_hiredis),$(addprefix $(bench_dir)/,cluster_node cluster_reader cluster_floor))
 
@@ -24,7 +27,7 @@ bench:
 	/usr/bin/python3 -B tests/bench/$(if $(CLUSTER),cluster.py,run.py) --build $(bench_dir) \
 	  $(if $(QUICK),--quick) $(if $(COMPRESSION),--only compression) $(BENCH)
 
-bench-programs: $(bench_programs) $(bench_peers) $(bench_cluster)
+bench-programs: $(bench_programs) $(bench_peers) $(bench_go_peers) $(bench_cluster)
 $(bench_clients): $(bench_dir)/%: $(addprefix $(BUILD)/tests/bench/,%.o peers.o exchange.o stream.o settings.o meter.o)
 $(bench_deflate): $(bench_dir)/%: $(addprefix $(BUILD)/tests/bench/,%.o deflate_peers.o deflate_client.o texts.o exchange.o stream.o settings.o meter.o)
 $(bench_clients): bench_libs := -lssl -lcrypto
@@ -49,6 +52,10 @@ $(bench_peers): cppflags += -DNDEBUG
 $(bench_dir)/peers/libwebsockets: bench_libs := -lwebsockets
 $(bench_dir)/peers/websocketpp: bench_libs := -lz
 $(bench_peers): cxxflags += -std=c++17
+
+$(bench_go_peers): $(bench_dir)/peers/%: tests/bench/peers/%.go
+	@mkdir -p $(@D)
+	GO111MODULE=off GOPATH=$(gopath) GOCACHE=$(abspath $(BUILD))/go-cache go build -o $@ $<
 
 $(bench_dir)/cluster_node: $(BUILD)/tests/bench/cluster_node.o $(redis_archive) $(archive)
 	$(CC) $(sanitize) $(LDFLAGS) $^ $(redis_libs) $(libs) -o $@

@@ -10,16 +10,20 @@ OURS_SESSION, OURS_CXX = "libwebsock session", "libwebsock C++"
 OURS_TOPICS, FAN_OUT_FLOOR = "libwebsock topics", "fan-out floor"
 UPLOAD_FLOOR, DOWNLOAD_FLOOR = "upload floor", "download floor"
 BEAST_SYNC = "Beast sync"
-PEERS = ("libwebsockets", BEAST_SYNC, "Beast async", "websocketpp", "node ws")
+GO, GO_TLS = "Go gorilla", "Go TLS"
+PEERS = (GO, "libwebsockets", BEAST_SYNC, "Beast async", "websocketpp", "node ws")
 FEW = (*FLOORS, OURS)
+SAME_MODEL = (*FEW, GO)  # Go's goroutine for each connection is what a thread is here
 STYLES = (*FEW, OURS_SESSION, OURS_CXX)
 PLAIN = (*FEW, *PEERS)
 ALL = (*FLOORS, OURS, OURS_SESSION, OURS_CXX, OURS_TLS, *PEERS)
-TLS = (NGINX_TLS, OURS_TLS)
+HANDSHAKES = (NGINX_TLS, OURS_TLS)
+TLS = (OURS, OURS_TLS, GO_TLS, "libwebsockets TLS")
+TLS_FEW = (OURS_TLS, GO_TLS)
 FAN_OUT = (FAN_OUT_FLOOR, OURS_TOPICS, OURS)
 
 # bench.json has the ratio to each of these that took part; the table the case's own.
-BASES = (*FLOORS, FAN_OUT_FLOOR, UPLOAD_FLOOR, DOWNLOAD_FLOOR, OURS, NGINX_TLS)
+BASES = (*FLOORS, FAN_OUT_FLOOR, UPLOAD_FLOOR, DOWNLOAD_FLOOR, OURS, NGINX_TLS, GO, GO_TLS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,10 +39,10 @@ class Case:
     work: str = "echo"  # the server's
     program: str = "load"
     options: tuple = ()  # the client's
-    servers: tuple = (PLAIN, FEW)
+    servers: tuple = (PLAIN, SAME_MODEL)
     rounds: tuple = (3, 1)
     seconds: tuple = (2, 1)
-    against: tuple = FLOORS
+    against: tuple = (*FLOORS, GO)
     bound: bool = False  # is compared with the cipher's own rate
 
 
@@ -71,15 +75,15 @@ class Bulk:
 
 
 def handshakes(name, *options):
-    return Case(name, 16, "server_us", program="churn", options=options, servers=(TLS, TLS),
-                against=(NGINX_TLS,))
+    return Case(name, 16, "server_us", program="churn", options=options,
+                servers=(HANDSHAKES, HANDSHAKES), against=(NGINX_TLS,))
 
 
 def fan_out(payload, receivers=500, burst=1, quick=0):
     name = f"fan-out {payload} B to {receivers}" + (f", {burst} at once" if burst > 1 else "")
     return Case(name, receivers, "per_second", payload=payload, depth=burst, work="fanout",
-                program="fanout", servers=((*FAN_OUT, *PEERS), FAN_OUT),
-                against=(FAN_OUT_FLOOR, OURS), rounds=(3, quick))
+                program="fanout", servers=((*FAN_OUT, *PEERS), (*FAN_OUT, GO)),
+                against=(FAN_OUT_FLOOR, OURS, GO), rounds=(3, quick))
 
 
 def deaf(count):
@@ -100,14 +104,17 @@ def stale(send_buffer_bytes, quick=0):
 CASES = (
     Case("echo 20 B, 64 connections", 64, "server_us", servers=(ALL, ALL), rounds=(5, 2),
          seconds=(2.5, 1)),
-    Case("echo 20 B, 16 connections", 16, "server_us", servers=(STYLES, STYLES), rounds=(5, 0)),
-    Case("echo 20 B, 1000 connections", 1000, "server_us", servers=((*STYLES, *PEERS), STYLES)),
+    Case("echo 20 B, 16 connections", 16, "server_us", servers=((*STYLES, GO), SAME_MODEL),
+         rounds=(5, 0)),
+    Case("echo 20 B, 1000 connections", 1000, "server_us", servers=((*STYLES, *PEERS), SAME_MODEL)),
     Case("echo 1 KiB, 64 connections", 64, "server_us", payload=1024),
     Case("echo 1 KiB, 1000 connections", 1000, "server_us", payload=1024, rounds=(3, 0)),
     Case("echo 20 B, 16 x 32 deep", 16, "per_second", depth=32, servers=(ALL, ALL)),
     Case("echo 64 KiB, 16 connections", 16, "per_second", payload=65536),
     Case("echo 1 MiB, 4 connections", 4, "per_second", payload=1048576,
-         servers=(ALL, (*FEW, OURS_TLS)), bound=True),
+         servers=(ALL, (*SAME_MODEL, OURS_TLS)), bound=True),
+    Case("TLS echo 20 B, 64 connections", 64, "server_us", servers=(TLS, TLS_FEW),
+         against=(GO_TLS, OURS), rounds=(5, 1)),
     # An event loop does one at a time, a thousand a second: that it takes its time is bounded
     # by the time measured.
     Case("callbacks block 1 ms, 200 conn.", 200, "per_second", work="block=1"),
@@ -127,6 +134,10 @@ CASES = (
     stale(4096),
     stale(16384),
     Case("sessions, 16 at a time", 16, "per_second", program="churn"),
+    # libwebsockets leaves it to the client to end a TLS connection, which waits for the server
+    # (RFC 6455 7.1.1).
+    Case("TLS sessions, 16 at a time", 16, "server_us", program="churn",
+         servers=(TLS_FEW, TLS_FEW), against=(GO_TLS,), rounds=(5, 1)),
     Case("crowd, 10000 conn., 10000 per s", 10000, "server_us", program="crowd",
          options=("--rate", 10000), servers=(FEW, FEW), rounds=(2, 0), seconds=(4, 0)),
     handshakes("TLS handshakes", "--until", "secured"),
@@ -136,7 +147,7 @@ CASES = (
 )
 
 MEMORY = (
-    Memory(1000, (*FLOORS, OURS, OURS_TLS, BEAST_SYNC)),
+    Memory(1000, (*FLOORS, OURS, OURS_TLS, GO, BEAST_SYNC)),
     Memory(5000, (OURS_TLS,), rounds=(3, 0)),
     Memory(10000, ("thread floor", OURS, BEAST_SYNC), rounds=(3, 0)),
     Memory(5000, (OURS,), kept=False, rounds=(2, 1)),

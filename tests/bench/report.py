@@ -6,9 +6,9 @@
 import json
 import sys
 
-from cases import FLOORS, OURS, PEERS, OURS_TLS, NGINX_TLS
+from cases import FLOORS, GO, GO_TLS, NGINX_TLS, OURS, OURS_TLS, PEERS
 
-COLUMNS = (*FLOORS, OURS, OURS_TLS, *PEERS, NGINX_TLS)
+COLUMNS = (*FLOORS, OURS, OURS_TLS, *PEERS, GO_TLS, NGINX_TLS)
 UNITS = {"per_second": "per s", "server_us": "CPU \u00b5s", "sum": "KiB"}
 ABSENT = "\u2013"
 
@@ -51,7 +51,7 @@ def rows(report):
 def comparison(report):
     columns = [name for name in COLUMNS
                if any(name in servers for _, _, servers in rows(report))]
-    bases = [base for base in FLOORS if base in columns]
+    bases = [base for base in (*FLOORS, GO) if base in columns]
     yield line(["case", "unit", *columns, *(f"ours / {base}" for base in bases)])
     yield line(["---", "---", *["---:"] * (len(columns) + len(bases))])
     for name, figure, servers in rows(report):

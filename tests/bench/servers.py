@@ -70,6 +70,12 @@ def peer(name, program):
     return Server(name, [], command, built(f"peers/{program}"))
 
 
+def peer_with_tls(name, program):
+    def command(build, _request, _answer, work):
+        return [f"{build}/peers/{program}", work, *certificate(build)]
+    return Server(name, ["--tls"], command, built(f"peers/{program}"))
+
+
 def node_command(_build, _request, _answer, work):
     return ["node", str(PEERS / "node_ws.js"), work]
 
@@ -108,7 +114,10 @@ SERVERS = {server.name: server for server in (
     bulk("receive_part", "part_session"),
     bulk("send_file", "file"),
     bulk("send_file, session", "file_session"),
+    peer("Go gorilla", "gorilla"),
+    peer_with_tls("Go TLS", "gorilla"),
     peer("libwebsockets", "libwebsockets"),
+    peer_with_tls("libwebsockets TLS", "libwebsockets"),
     peer("Beast sync", "beast_sync"),
     peer("Beast async", "beast_async"),
     peer("websocketpp", "websocketpp"),

@@ -1,18 +1,19 @@
 # table.py: what run.py prints of its figures, and what they mean.
 
-from cases import FAN_OUT_FLOOR, FLOORS, NGINX_TLS, OURS
+from cases import FAN_OUT_FLOOR, FLOORS, GO, GO_TLS, NGINX_TLS, OURS
 from figures import ratios
 from memory import KINDS
 
 SHORT = {FLOORS[0]: "thread", FLOORS[1]: "epoll", FAN_OUT_FLOOR: "floor", OURS: "ours",
-         NGINX_TLS: "nginx"}
+         NGINX_TLS: "nginx", GO: "Go", GO_TLS: "Go"}
 COMPARED = {"per_second": "per s", "server_us": "us"}
 
 NOTES = """\
 per s: messages, deliveries (fan-out) or sessions; server us: CPU time of the server's process
 (user and system) for one of them. ratios: of what the case compares, its us (less is better)
 or its rate, to the floors' in the same run: bare TCP, a blocking thread a connection (thread) and
-one thread with epoll (epoll); "ours" where they cannot take part. latency of fan-out: until the
+one thread with epoll (epoll); where they cannot take part, to the fan-out floor's (floor) and
+ours; and to Go's (Go), a goroutine a connection. latency of fan-out: until the
 last receiver has it; of crowd: from when the message was due; of sessions: from connect to the
 end.
 sessions: connect, opening handshake, echo, closing handshake; the floors' have no handshakes.

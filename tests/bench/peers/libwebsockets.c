@@ -1,4 +1,5 @@
-/* libwebsockets.c: libwebsockets in the benchmark. Its command line is ../work.h's.
+/* libwebsockets.c: libwebsockets in the benchmark. Its command line is ../work.h's, and then
+ * KEY CERTIFICATE, the files of both, for TLS.
  * lws delivers data in pieces and is written to only in its writable callback. So each message
  * is assembled in a buffer of its own, which waits in the queue of each client that it goes
  * to. Serves until SIGTERM, whose default action is to end it. */
@@ -253,6 +254,11 @@ int main(int argc, char **argv)
     info.protocols = protocols;
     info.pt_serv_buf_size = 128 * 1024; /* as its header suggests for throughput */
     info.options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS | LWS_SERVER_OPTION_VALIDATE_UTF8;
+    if (argc > 3) {
+        info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
+        info.ssl_private_key_filepath = argv[2];
+        info.ssl_cert_filepath = argv[3];
+    }
     context = lws_create_context(&info);
     vhost = context ? lws_create_vhost(context, &info) : NULL;
     if (!vhost) {
