@@ -3,7 +3,7 @@
 
 import subprocess
 
-from servers import SERVER_CPU, settle_in
+from servers import PINNED, settle_in
 
 RECORD = 16384  # RFC 8446 5.1: the most plaintext in one record
 SECONDS = 2
@@ -20,7 +20,7 @@ def aead_rate(suite, nice):
     done = subprocess.run(["openssl", "speed", "-mr", "-evp", cipher, "-bytes", str(RECORD),
                            "-seconds", str(SECONDS)], check=True, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                          preexec_fn=lambda: settle_in(SERVER_CPU, nice))
+                          preexec_fn=lambda: settle_in(PINNED.server, nice))
     # +F:NUMBER:CIPHER:BYTES_PER_SECOND
     rates = [line.split(":")[3] for line in done.stdout.splitlines() if line.startswith("+F:")]
     if len(rates) != 1:

@@ -9,7 +9,7 @@ import subprocess
 
 from cases import BULK
 from figures import add_ratios, summary
-from servers import BULK_FILE, CLIENT_CPU, client_command, settle_in, start
+from servers import BULK_FILE, PINNED, client_command, settle_in, start
 from table import print_bulk, print_bulk_heading
 from turns import rounds_of, take_turns, those_of
 
@@ -24,7 +24,7 @@ def measure(case, server, args):
                                  "--bytes", case.size[args.quick],
                                  *(["--upload"] if case.upload else []))
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=TIME_LIMIT,
-                              preexec_fn=lambda: settle_in(CLIENT_CPU, args.nice), check=False)
+                              preexec_fn=lambda: settle_in(PINNED.client, args.nice), check=False)
     if done.returncode != 0:
         raise RuntimeError("the client failed")
     return json.loads(done.stdout)

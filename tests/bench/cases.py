@@ -16,7 +16,7 @@ FEW = (*FLOORS, OURS)
 SAME_MODEL = (*FEW, GO)  # Go's goroutine for each connection is what a thread is here
 STYLES = (*FEW, OURS_SESSION, OURS_CXX)
 PLAIN = (*FEW, *PEERS)
-ALL = (*FLOORS, OURS, OURS_SESSION, OURS_CXX, OURS_TLS, *PEERS)
+ALL = (*STYLES, OURS_TLS, *PEERS)
 HANDSHAKES = (NGINX_TLS, OURS_TLS)
 TLS = (OURS, OURS_TLS, GO_TLS, "libwebsockets TLS")
 TLS_FEW = (OURS_TLS, GO_TLS)
@@ -41,15 +41,17 @@ class Case:
     options: tuple = ()  # the client's
     servers: tuple = (PLAIN, SAME_MODEL)
     rounds: tuple = (3, 1)
-    seconds: tuple = (2, 1)
+    seconds: tuple = (1.5, 1)
     against: tuple = (*FLOORS, GO)
+    pinned: bool = True  # server and client each on a processor of its own
     bound: bool = False  # is compared with the cipher's own rate
 
 
 @dataclasses.dataclass(frozen=True)
 class Memory:
     """So many connections, and those who keep them. kept: after one echo each they stay; else
-    they all close, and it is measured what of their memory the server gives back."""
+    they all close, and it is measured what of their memory the server gives back. Pairs are
+    (full, quick), as in Case."""
 
     connections: int
     servers: tuple
@@ -79,18 +81,20 @@ def handshakes(name, *options):
                 servers=(HANDSHAKES, HANDSHAKES), against=(NGINX_TLS,))
 
 
-def fan_out(payload, receivers=500, burst=1, quick=0):
+def fan_out(payload, receivers=500, burst=1, quick=0, peers=PEERS):
     name = f"fan-out {payload} B to {receivers}" + (f", {burst} at once" if burst > 1 else "")
     return Case(name, receivers, "per_second", payload=payload, depth=burst, work="fanout",
-                program="fanout", servers=((*FAN_OUT, *PEERS), (*FAN_OUT, GO)),
+                program="fanout", servers=((*FAN_OUT, *peers), (*FAN_OUT, GO)),
                 against=(FAN_OUT_FLOOR, OURS, GO), rounds=(3, quick))
 
 
 def deaf(count):
-    """2000 bytes, so that those who do not read have no more room at once."""
+    """2000 bytes, so that those who do not read have no more room at once. The floor would wait
+    for them forever."""
+    servers = (OURS_TOPICS,) if count else (FAN_OUT_FLOOR, OURS_TOPICS)
     return Case(f"fan-out 2000 B to 5000, {count} deaf", 5000, "per_second", payload=2000,
                 work="fanout", program="fanout", options=("--deaf", count, "--warmup", 3),
-                servers=((OURS_TOPICS,), ()), against=(), rounds=(3, 0), seconds=(6, 0))
+                servers=(servers, ()), against=(FAN_OUT_FLOOR,), rounds=(3, 0), seconds=(6, 0))
 
 
 def stale(send_buffer_bytes, quick=0):
@@ -101,31 +105,44 @@ def stale(send_buffer_bytes, quick=0):
                 rounds=(2, quick), seconds=(5, 4))
 
 
-CASES = (
-    Case("echo 20 B, 64 connections", 64, "server_us", servers=(ALL, ALL), rounds=(5, 2),
-         seconds=(2.5, 1)),
+def unpinned(case, quick=0, rounds=2):
+    """The same with server and client free on all processors, and with fewer servers."""
+    servers = [name for name in case.servers[0] if name in UNPINNED_SERVERS]
+    return dataclasses.replace(case, name=f"{case.name}, unpinned", pinned=False, bound=False,
+                               servers=(servers, servers), rounds=(rounds, quick),
+                               seconds=(1.5, 1))
+
+
+UNPINNED_SERVERS = (*SAME_MODEL, OURS_SESSION, OURS_TLS, GO_TLS, FAN_OUT_FLOOR, OURS_TOPICS,
+                    "libwebsockets")
+ECHO = (
+    Case("echo 20 B, 64 connections", 64, "server_us", servers=((*STYLES, *PEERS), PLAIN),
+         rounds=(5, 1), seconds=(2, 1)),
     Case("echo 20 B, 16 connections", 16, "server_us", servers=((*STYLES, GO), SAME_MODEL),
-         rounds=(5, 0)),
-    Case("echo 20 B, 1000 connections", 1000, "server_us", servers=((*STYLES, *PEERS), SAME_MODEL)),
-    Case("echo 1 KiB, 64 connections", 64, "server_us", payload=1024),
+         rounds=(5, 1)),
+    Case("echo 20 B, 256 connections", 256, "server_us", servers=((*STYLES, *PEERS), SAME_MODEL)),
+    Case("echo 20 B, 1000 connections", 1000, "server_us",
+         servers=((*STYLES, *PEERS), SAME_MODEL)),
+    Case("echo 1 KiB, 64 connections", 64, "server_us", payload=1024, rounds=(3, 0)),
     Case("echo 1 KiB, 1000 connections", 1000, "server_us", payload=1024, rounds=(3, 0)),
-    Case("echo 20 B, 16 x 32 deep", 16, "per_second", depth=32, servers=(ALL, ALL)),
+    Case("echo 20 B, 16 x 32 deep", 16, "per_second", depth=32, servers=(ALL, SAME_MODEL)),
     Case("echo 64 KiB, 16 connections", 16, "per_second", payload=65536),
     Case("echo 1 MiB, 4 connections", 4, "per_second", payload=1048576,
          servers=(ALL, (*SAME_MODEL, OURS_TLS)), bound=True),
     Case("TLS echo 20 B, 64 connections", 64, "server_us", servers=(TLS, TLS_FEW),
          against=(GO_TLS, OURS), rounds=(5, 1)),
+)
+SESSIONS = Case("sessions, 16 at a time", 16, "per_second", program="churn")
+CASES = (
+    *ECHO,
     # An event loop does one at a time, a thousand a second: that it takes its time is bounded
     # by the time measured.
     Case("callbacks block 1 ms, 200 conn.", 200, "per_second", work="block=1"),
-    fan_out(20, 1),
-    fan_out(20, 10),
-    fan_out(20, 100),
-    fan_out(20, quick=1),
-    fan_out(100, 1),
-    fan_out(100, 10),
-    fan_out(100, 100, quick=1),
-    fan_out(100),
+    fan_out(100, 1, peers=PEERS[:2]),
+    fan_out(100, 10, peers=PEERS[:2]),
+    fan_out(100, 100, peers=PEERS[:2]),
+    fan_out(20),
+    fan_out(100, quick=1),
     fan_out(20, burst=10),
     fan_out(100, burst=10, quick=1),
     deaf(0),
@@ -133,11 +150,15 @@ CASES = (
     stale(0, quick=1),
     stale(4096),
     stale(16384),
-    Case("sessions, 16 at a time", 16, "per_second", program="churn"),
+    SESSIONS,
     # libwebsockets leaves it to the client to end a TLS connection, which waits for the server
     # (RFC 6455 7.1.1).
     Case("TLS sessions, 16 at a time", 16, "server_us", program="churn",
          servers=(TLS_FEW, TLS_FEW), against=(GO_TLS,), rounds=(5, 1)),
+    unpinned(ECHO[0], quick=1, rounds=3),
+    *map(unpinned, ECHO[1:]),
+    unpinned(SESSIONS, quick=1),
+    unpinned(fan_out(100)),
     Case("crowd, 10000 conn., 10000 per s", 10000, "server_us", program="crowd",
          options=("--rate", 10000), servers=(FEW, FEW), rounds=(2, 0), seconds=(4, 0)),
     handshakes("TLS handshakes", "--until", "secured"),
@@ -147,10 +168,10 @@ CASES = (
 )
 
 MEMORY = (
-    Memory(1000, (*FLOORS, OURS, OURS_TLS, GO, BEAST_SYNC)),
-    Memory(5000, (OURS_TLS,), rounds=(3, 0)),
-    Memory(10000, ("thread floor", OURS, BEAST_SYNC), rounds=(3, 0)),
-    Memory(5000, (OURS,), kept=False, rounds=(2, 1)),
+    Memory(1000, ((*FLOORS, OURS, OURS_TLS, GO, GO_TLS, BEAST_SYNC), (OURS, OURS_TLS, GO))),
+    Memory(5000, ((OURS_TLS,), ()), rounds=(3, 0)),
+    Memory(10000, (("thread floor", OURS, GO, BEAST_SYNC), ()), rounds=(3, 0)),
+    Memory(5000, ((OURS,), ()), kept=False, rounds=(2, 0)),
 )
 UPLOADS = (UPLOAD_FLOOR, "onpart", "receive_part")
 DOWNLOADS = (DOWNLOAD_FLOOR, "send_file", "send_file, session")

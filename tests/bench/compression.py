@@ -10,7 +10,7 @@ import time
 from cases import COMPRESSION, OWN_LEVEL
 from figures import summary
 from memory import rollup
-from servers import CLIENT_CPU, client_command, settle_in, start
+from servers import PINNED, client_command, settle_in, start
 from table import print_compression, print_compression_heading
 from turns import rounds_of, server_named, take_turns
 
@@ -49,7 +49,7 @@ def client(case, running, args, connections, *options):
     command = client_command(args.build, case.program, running, "--message", case.message,
                              "--connections", connections, *options)
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                            preexec_fn=lambda: settle_in(CLIENT_CPU, args.nice))
+                            preexec_fn=lambda: settle_in(PINNED.client, args.nice))
 
 
 def end(process):

@@ -1,7 +1,8 @@
 #!/usr/bin/python3 -B
 # Runs the benchmark: every server of a case in turn, round by round (A B A B), so that what
 # else the machine does meets all of them alike; a fresh process each time; server on one
-# processor, client on another. Prints a table of medians, writes bench.json and draws it.
+# processor, client on another, or ("unpinned") both on all of them. Prints a table of medians,
+# writes bench.json and draws it.
 # Figures are to be read as ratios to another server's of the same run, never on their own.
 # Started by `make bench`; builds nothing.
 
@@ -21,7 +22,7 @@ from compression import run_compression
 from figures import add_ratios, summary
 from machine import allow_files, describe
 from memory import measure_given_back, measure_idle
-from servers import CLIENT_CPU, ROOT, SERVER_CPU, client_command, settle_in, start
+from servers import PINNED, ROOT, client_command, processors_of, settle_in, start
 from table import NOTES, print_case, print_heading, print_memory
 from turns import Failures, rounds_of, server_named, take_turns, those_of
 
@@ -29,13 +30,15 @@ TIME_LIMIT = 200  # seconds that one client may take
 
 
 def measure(case, server, args):
-    with start(server, args, case.payload, case.work) as running:
+    processors = processors_of(case)
+    with start(server, args, case.payload, case.work, processors) as running:
         command = client_command(args.build, case.program, running, "--connections",
                                  case.connections, "--payload", case.payload, "--depth",
                                  case.depth, "--seconds", case.seconds[args.quick], "--warmup",
                                  WARM_UP_SECONDS[args.quick], *case.options)
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=TIME_LIMIT,
-                              preexec_fn=lambda: settle_in(CLIENT_CPU, args.nice), check=False)
+                              preexec_fn=lambda: settle_in(processors.client, args.nice),
+                              check=False)
     if done.returncode != 0:
         raise RuntimeError("the client failed")
     return json.loads(done.stdout)
@@ -80,7 +83,7 @@ def run_memory(args, failures):
         if args.only not in case.name or not rounds_of(case, args):
             continue
         work = measure_idle if case.kept else measure_given_back
-        samples = take_turns(case, those_of(case.servers, args), args, failures,
+        samples = take_turns(case, those_of(case.servers[args.quick], args), args, failures,
                              lambda server, w=work, n=case.connections: w(server, n, args))
         results = {name: summary(all_of) for name, all_of in samples.items()}
         if case.kept:
@@ -93,7 +96,7 @@ def run_memory(args, failures):
 def run_micro(args):
     """Its table is on its stderr."""
     done = subprocess.run([f"{args.build}/micro"], stdout=subprocess.PIPE, text=True, check=True,
-                          preexec_fn=lambda: settle_in(SERVER_CPU, args.nice))
+                          preexec_fn=lambda: settle_in(PINNED.server, args.nice))
     return json.loads(done.stdout)
 
 
@@ -124,7 +127,7 @@ def run_calls(args):
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description="benchmark of libwebsock, floors and others")
-    parser.add_argument("--quick", action="store_true", help="four minutes, rougher")
+    parser.add_argument("--quick", action="store_true", help="three minutes, rougher")
     parser.add_argument("--build", default="build/bench", help="where the programs are")
     parser.add_argument("--only", default="", help="cases whose name has this in it")
     parser.add_argument("--servers", nargs="+", metavar="NAME", help="no others")

@@ -10,7 +10,10 @@ import subprocess
 import sys
 import time
 
-CLIENT_CPU, SERVER_CPU = 0, 1
+# Where the two sides of a case run: apart, or wherever the system wants them.
+Processors = collections.namedtuple("Processors", "server client")
+PINNED = Processors({1}, {0})
+UNPINNED = Processors(os.sched_getaffinity(0), os.sched_getaffinity(0))
 START_SECONDS = 10
 BULK_FILE = "bulk.bin"  # in the build directory
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -163,8 +166,8 @@ def frame_sizes(payload):
     return answer + 4, answer
 
 
-def settle_in(cpu, nice):
-    os.sched_setaffinity(0, {cpu})
+def settle_in(cpus, nice):
+    os.sched_setaffinity(0, cpus)
     if not nice:
         return
     os.nice(nice)
@@ -187,11 +190,11 @@ def certificate(build):
 class Running:
     """A server process, from its "port N" line on."""
 
-    def __init__(self, server, build, payload, work, nice):
+    def __init__(self, server, build, payload, work, cpus, nice):
         self.options = server.options
         command = server.command(build, *frame_sizes(payload), work)
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True,
-                                        preexec_fn=lambda: settle_in(SERVER_CPU, nice))
+                                        preexec_fn=lambda: settle_in(cpus, nice))
         words = self.process.stdout.readline().split()
         if len(words) != 2 or words[0] != "port":
             raise RuntimeError(f"{command[0]} did not say its port")
@@ -214,7 +217,7 @@ class Running:
 class RunningNginx(Running):
     """nginx: a master, which does nothing and is not measured, and one worker."""
 
-    def __init__(self, server, build, nice):  # pylint: disable=super-init-not-called
+    def __init__(self, server, build, cpus, nice):  # pylint: disable=super-init-not-called
         self.options = server.options
         directory = pathlib.Path(build).resolve() / "nginx"
         directory.mkdir(exist_ok=True)
@@ -225,7 +228,7 @@ class RunningNginx(Running):
                                               certificate=cert), encoding="utf-8")
         self.process = subprocess.Popen(
             [nginx_program(), "-p", directory, "-c", config, "-e", directory / "error.log"],
-            preexec_fn=lambda: settle_in(SERVER_CPU, nice))
+            preexec_fn=lambda: settle_in(cpus, nice))
         self.pid = self.worker()
 
     def worker(self):
@@ -254,11 +257,15 @@ def nginx_program():
                         str(ROOT / "build"))
 
 
-def start(server, args, payload=20, work="echo"):
+def processors_of(case):
+    return PINNED if case.pinned else UNPINNED
+
+
+def start(server, args, payload=20, work="echo", processors=PINNED):
     """work is what the server is to do: echo, fanout or block=MS."""
     if server.name == NGINX.name:
-        return RunningNginx(server, args.build, args.nice)
-    return Running(server, args.build, payload, work, args.nice)
+        return RunningNginx(server, args.build, processors.server, args.nice)
+    return Running(server, args.build, payload, work, processors.server, args.nice)
 
 
 def client_command(build, program, running, *options):

@@ -17,6 +17,7 @@ ours; and to Go's (Go), a goroutine a connection. latency of fan-out: until the
 last receiver has it; of crowd: from when the message was due; of sessions: from connect to the
 end.
 sessions: connect, opening handshake, echo, closing handshake; the floors' have no handshakes.
+unpinned: server and client both run on all processors. Else each has one of its own.
 callbacks block: the thread floor's threads block as long, all at once: that is the ideal.
 TLS: 1.3, OpenSSL's default cipher, an EC P-256 key; the same certificate for nginx.
 TLS handshakes: connect, TLS handshake, end (resumed: from a ticket), 16 at a time; to the 101:
@@ -38,7 +39,7 @@ given back: the server's Private memory before, with and after so many connectio
 
 
 def row(*cells):
-    print("{:<32} {:<18} {:>8} {:>5} {:>9} {:>8} {:>8} {:>8} {:>9}  {}".format(*cells).rstrip(),
+    print("{:<38} {:<18} {:>8} {:>5} {:>9} {:>8} {:>8} {:>8} {:>9}  {}".format(*cells).rstrip(),
           flush=True)
 
 
@@ -64,11 +65,11 @@ def print_memory(case, results):
     for name, result in results.items():
         if case.kept:
             kinds = ", ".join(f"{kind} {result[kind]['median']:.1f}" for kind in KINDS)
-            print(f"{case.name:<32} {name:<18} KiB: {kinds}"
+            print(f"{case.name:<38} {name:<18} KiB: {kinds}"
                   f" (sum \u00b1{result['sum']['spread']:.0%})", flush=True)
             continue
         middle = {key: figure["median"] for key, figure in result.items()}
-        print(f"{case.name:<32} {name:<18} KiB: before {middle['before']:.0f}, with"
+        print(f"{case.name:<38} {name:<18} KiB: before {middle['before']:.0f}, with"
               f" {middle['with']:.0f}, after {middle['after']:.0f}"
               f" ({middle['after_by_before']:.2f} x before, {middle['seconds']:.0f} s later)",
               flush=True)
