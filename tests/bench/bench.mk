@@ -1,9 +1,10 @@
 # bench.mk: the benchmark's clients, floors and peers; included by the top Makefile.
 bench_dir := $(BUILD)/bench
+comma := ,
 bench_clients := $(addprefix $(bench_dir)/,load churn idle fanout crowd stale bulk)
 bench_floors := $(addprefix $(bench_dir)/,thread_floor epoll_floor fanout_floor bulk_floor)
 bench_deflate := $(addprefix $(bench_dir)/,deflate_load deflate_fanout)
-bench_programs := $(bench_clients) $(bench_deflate) $(bench_floors) $(addprefix $(bench_dir)/,micro echo_server echo_server_cxx bulk_server publish calls)
+bench_programs := $(bench_clients) $(bench_deflate) $(bench_floors) $(addprefix $(bench_dir)/,micro echo_server echo_server_locks echo_server_cxx bulk_server publish calls)
 
 # Other libraries' servers, where their headers are installed.
 with_header = $(if $(wildcard $(addsuffix /$(1),/usr/include /usr/local/include)),$(2))
@@ -36,12 +37,17 @@ $(bench_floors): $(bench_dir)/%: $(addprefix $(BUILD)/tests/bench/,%.o raw_echo.
 $(bench_dir)/micro: $(BUILD)/tests/bench/micro.o $(src_objects)
 bench_servers := $(addprefix $(bench_dir)/,echo_server echo_server_cxx bulk_server publish calls)
 $(bench_servers): $(bench_dir)/%: $(BUILD)/tests/bench/%.o $(archive)
+# The same server, whose use of mutexes is counted.
+bench_locks := $(bench_dir)/echo_server_locks
+$(bench_locks): $(addprefix $(BUILD)/tests/bench/,echo_server.o lock_count.o) $(archive)
+$(bench_locks): bench_wrapped := $(addprefix -Wl$(comma)--wrap=pthread_,mutex_lock mutex_trylock \
+  mutex_unlock cond_wait cond_timedwait cond_clockwait)
 $(bench_clients) $(bench_deflate) $(bench_floors) $(bench_dir)/micro:
 	@mkdir -p $(@D)
 	$(CXX) $(sanitize) $(LDFLAGS) $^ $(bench_libs) -pthread -o $@
-$(bench_servers):
+$(bench_servers) $(bench_locks):
 	@mkdir -p $(@D)
-	$(CC) $(sanitize) $(LDFLAGS) $^ $(libs) -o $@
+	$(CC) $(sanitize) $(LDFLAGS) $(bench_wrapped) $^ $(libs) -o $@
 
 # Built like released programs, without Boost's assertions. The headers of Debian 12 are older
 # than C++20.

@@ -186,6 +186,11 @@ PUBLISH = "publish"
 CALLS = "calls"  # posts and timers
 WAITING_TIMERS = ((1000, 1_000_000), (1_000_000,))
 PUBLISHERS = (((1, 1), (4, 1), (4, 1000)), ((1, 1), (4, 1000)))
+LOCKS_COUNTED = "libwebsock, locks counted"
+LOCKS = (
+    Case("locks, 64 connections", 64, "taken", rounds=(1, 1)),
+    Case("locks, 64, unpinned", 64, "taken", rounds=(1, 1), pinned=False),
+)
 
 # Levels of compression: None is plain, 0 what the library has by default, which is this, and
 # "6/16384" level 6 with a history of 16 KiB:

@@ -20,6 +20,7 @@ from cases import ALL, CALLS, CASES, MEMORY, MICRO, NGINX_TLS, OURS, PUBLISH, PU
     WAITING_TIMERS, WARM_UP_SECONDS
 from compression import run_compression
 from figures import add_ratios, summary
+from locks import run_locks
 from machine import allow_files, describe
 from memory import measure_given_back, measure_idle
 from servers import PINNED, ROOT, client_command, processors_of, settle_in, start
@@ -152,6 +153,7 @@ def main():
     report["cases"] = run_cases(args, failures)
     print()
     report["memory"] = run_memory(args, failures)
+    report["locks"] = run_locks(args, failures)
     report["bulk"] = run_bulk(args, failures)
     report["compression"] = run_compression(args, failures)
     if args.only in PUBLISH:

@@ -54,6 +54,13 @@ def libwebsock_cxx(name, **instead):
     return Server(name, [], command, built("echo_server_cxx"))
 
 
+def libwebsock_locks(name):
+    """It prints what it counted when it ends; see lock_count.cpp."""
+    def command(build, _request, _answer, work):
+        return [f"{build}/echo_server_locks", work]
+    return Server(name, [], command, built("echo_server_locks"))
+
+
 def bulk_floor(name, what):
     def command(build, _request, _answer, _work):
         return [f"{build}/bulk_floor", what, f"{build}/{BULK_FILE}"]
@@ -117,6 +124,7 @@ SERVERS = {server.name: server for server in (
     bulk("receive_part", "part_session"),
     bulk("send_file", "file"),
     bulk("send_file, session", "file_session"),
+    libwebsock_locks("libwebsock, locks counted"),
     peer("Go gorilla", "gorilla"),
     peer_with_tls("Go TLS", "gorilla"),
     peer("libwebsockets", "libwebsockets"),

@@ -24,6 +24,9 @@ TLS handshakes: connect, TLS handshake, end (resumed: from a ticket), 16 at a ti
 also the opening handshake of WebSocket, to which nginx gives an answer that is in its
 configuration. Of nginx the one worker is measured. In full they cost the client more than the
 server: look at server us.
+locks: how often mutexes are taken for an echo of 20 B, and how long they are held, by a server
+that counts. shared: those that more than half of the threads have taken; others: all the rest.
+Threads: so many have taken the one that most have. A wait gives a mutex back and takes it again.
 idle: KiB per connection, after one echo each, with both ends of each connection on this
 machine. "process" is the server's own Private memory; stacks, slab, tables: KernelStack, Slab
 and PageTables of the whole system; "sum" of these four. "available" is what MemAvailable lost,
