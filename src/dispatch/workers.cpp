@@ -166,8 +166,10 @@ Runnable *Dispatcher::next_run(Worker &worker, Runnable *done)
     if (next)
         return next;
     // Whoever is about to post gets the chance to do so before this worker has gone to sleep.
-    // Measured, 64 connections on both of two processors: 0.9 x the CPU time.
-    sched_yield();
+    // Measured, 64 connections on both of two processors: 0.77 x the CPU time. Where there is one
+    // processor it gains nothing, and 1.03 x for sessions.
+    if (lanes_.size() > 1)
+        sched_yield();
     TimePoint leave_at = Clock::now() + options_.idle_timeout;
     for (;;) {
         next = take(worker);
