@@ -42,7 +42,7 @@ given back: the server's Private memory before, with and after so many connectio
 
 
 def row(*cells):
-    print("{:<38} {:<18} {:>8} {:>5} {:>9} {:>8} {:>8} {:>8} {:>9}  {}".format(*cells).rstrip(),
+    print("{:<40} {:<18} {:>8} {:>5} {:>9} {:>8} {:>8} {:>8} {:>9}  {}".format(*cells).rstrip(),
           flush=True)
 
 
@@ -68,11 +68,11 @@ def print_memory(case, results):
     for name, result in results.items():
         if case.kept:
             kinds = ", ".join(f"{kind} {result[kind]['median']:.1f}" for kind in KINDS)
-            print(f"{case.name:<38} {name:<18} KiB: {kinds}"
+            print(f"{case.name:<40} {name:<18} KiB: {kinds}"
                   f" (sum \u00b1{result['sum']['spread']:.0%})", flush=True)
             continue
         middle = {key: figure["median"] for key, figure in result.items()}
-        print(f"{case.name:<38} {name:<18} KiB: before {middle['before']:.0f}, with"
+        print(f"{case.name:<40} {name:<18} KiB: before {middle['before']:.0f}, with"
               f" {middle['with']:.0f}, after {middle['after']:.0f}"
               f" ({middle['after_by_before']:.2f} x before, {middle['seconds']:.0f} s later)",
               flush=True)

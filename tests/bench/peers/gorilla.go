@@ -28,6 +28,9 @@ const mostMessageBytes = 16 << 20
 // The buffers of net/http, 4 KiB each way, serve the connection from then on.
 var upgrader = websocket.Upgrader{}
 
+// open answers a client's request with the 101.
+type open func() (*websocket.Conn, error)
+
 // read reuses one buffer, which ReadMessage does not.
 func read(conn *websocket.Conn, into *bytes.Buffer) (int, error) {
 	kind, message, err := conn.NextReader()
@@ -39,7 +42,12 @@ func read(conn *websocket.Conn, into *bytes.Buffer) (int, error) {
 	return kind, err
 }
 
-func serveEcho(conn *websocket.Conn, blocks time.Duration) {
+func serveEcho(open open, blocks time.Duration) {
+	conn, err := open()
+	if err != nil {
+		return // it has been answered
+	}
+	defer conn.Close()
 	var message bytes.Buffer
 	for {
 		kind, err := read(conn, &message)
@@ -70,16 +78,24 @@ func (to *member) send(message *websocket.PreparedMessage) {
 
 // Senders hold the lock shared, so that no member disappears meanwhile. They write themselves: a
 // channel and a goroutine for each member, which keep a slow one from holding up the rest, take
-// a tenth longer for 500 members.
+// some 10 % longer for 500 members.
 type room struct {
 	lock    sync.RWMutex
 	members map[*member]struct{}
 }
 
-func (in *room) join(one *member) {
+// join returns nil for a client that cannot be one. Whoever has the 101 is to get every message
+// from then on, so it is sent under the lock.
+func (in *room) join(open open) *member {
 	in.lock.Lock()
 	defer in.lock.Unlock()
-	in.members[one] = struct{}{}
+	conn, err := open()
+	if err != nil {
+		return nil
+	}
+	self := &member{conn: conn}
+	in.members[self] = struct{}{}
+	return self
 }
 
 func (in *room) leave(one *member) {
@@ -96,13 +112,16 @@ func (in *room) sendAll(message *websocket.PreparedMessage) {
 	}
 }
 
-func (in *room) serve(conn *websocket.Conn) {
-	self := &member{conn: conn}
-	in.join(self)
+func (in *room) serve(open open) {
+	self := in.join(open)
+	if self == nil {
+		return
+	}
+	defer self.conn.Close()
 	defer in.leave(self)
 	var message bytes.Buffer
 	for {
-		kind, err := read(conn, &message)
+		kind, err := read(self.conn, &message)
 		if err != nil {
 			return
 		}
@@ -114,7 +133,7 @@ func (in *room) serve(conn *websocket.Conn) {
 	}
 }
 
-func handler(work string) func(*websocket.Conn) {
+func serverOf(work string) func(open) {
 	if work == "fanout" {
 		return (&room{members: make(map[*member]struct{})}).serve
 	}
@@ -126,7 +145,7 @@ func handler(work string) func(*websocket.Conn) {
 		fmt.Fprintf(os.Stderr, "usage: %s echo|fanout|block=MILLISECONDS [KEY CERTIFICATE]\n", os.Args[0])
 		os.Exit(2)
 	}
-	return func(conn *websocket.Conn) { serveEcho(conn, time.Duration(blocks)*time.Millisecond) }
+	return func(open open) { serveEcho(open, time.Duration(blocks)*time.Millisecond) }
 }
 
 func main() {
@@ -134,27 +153,27 @@ func main() {
 	if len(os.Args) > 1 {
 		work = os.Args[1]
 	}
-	serve := handler(work)
+	serve := serverOf(work)
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		log.Fatal(err)
 	}
-	server := http.Server{
+	web := http.Server{
 		Handler: http.HandlerFunc(func(answer http.ResponseWriter, request *http.Request) {
-			conn, err := upgrader.Upgrade(answer, request, nil)
-			if err != nil {
-				return // it has been answered
-			}
-			defer conn.Close()
-			conn.SetReadLimit(mostMessageBytes)
-			serve(conn)
+			serve(func() (*websocket.Conn, error) {
+				conn, err := upgrader.Upgrade(answer, request, nil)
+				if err == nil {
+					conn.SetReadLimit(mostMessageBytes)
+				}
+				return conn, err
+			})
 		}),
 		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS13},
 		ErrorLog:  log.New(io.Discard, "", 0), // handshakes that a client breaks off
 	}
 	fmt.Printf("port %d\n", listener.Addr().(*net.TCPAddr).Port)
 	if len(os.Args) > 3 {
-		log.Fatal(server.ServeTLS(listener, os.Args[3], os.Args[2]))
+		log.Fatal(web.ServeTLS(listener, os.Args[3], os.Args[2]))
 	}
-	log.Fatal(server.Serve(listener))
+	log.Fatal(web.Serve(listener))
 }
