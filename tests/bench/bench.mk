@@ -4,7 +4,7 @@ comma := ,
 bench_clients := $(addprefix $(bench_dir)/,load churn idle fanout crowd stale bulk)
 bench_floors := $(addprefix $(bench_dir)/,thread_floor epoll_floor fanout_floor bulk_floor)
 bench_deflate := $(addprefix $(bench_dir)/,deflate_load deflate_fanout)
-bench_programs := $(bench_clients) $(bench_deflate) $(bench_floors) $(addprefix $(bench_dir)/,micro echo_server echo_server_locks echo_server_cxx bulk_server publish calls)
+bench_programs := $(bench_clients) $(bench_deflate) $(bench_floors) $(addprefix $(bench_dir)/,micro dispatch echo_server echo_server_locks echo_server_cxx bulk_server publish calls)
 
 # Other libraries' servers, where their headers are installed.
 with_header = $(if $(wildcard $(addsuffix /$(1),/usr/include /usr/local/include)),$(2))
@@ -32,9 +32,9 @@ bench-programs: $(bench_programs) $(bench_peers) $(bench_go_peers) $(bench_clust
 $(bench_clients): $(bench_dir)/%: $(addprefix $(BUILD)/tests/bench/,%.o peers.o exchange.o stream.o settings.o meter.o)
 $(bench_deflate): $(bench_dir)/%: $(addprefix $(BUILD)/tests/bench/,%.o deflate_peers.o deflate_client.o texts.o exchange.o stream.o settings.o meter.o)
 $(bench_clients): bench_libs := -lssl -lcrypto
-$(bench_deflate) $(bench_dir)/micro: bench_libs := -lssl -lcrypto -lz
+$(bench_deflate) $(bench_dir)/micro $(bench_dir)/dispatch: bench_libs := -lssl -lcrypto -lz
 $(bench_floors): $(bench_dir)/%: $(addprefix $(BUILD)/tests/bench/,%.o raw_echo.o)
-$(bench_dir)/micro: $(BUILD)/tests/bench/micro.o $(src_objects)
+$(bench_dir)/micro $(bench_dir)/dispatch: $(bench_dir)/%: $(BUILD)/tests/bench/%.o $(src_objects)
 bench_servers := $(addprefix $(bench_dir)/,echo_server echo_server_cxx bulk_server publish calls)
 $(bench_servers): $(bench_dir)/%: $(BUILD)/tests/bench/%.o $(archive)
 # The same server, whose use of mutexes is counted.
@@ -42,7 +42,7 @@ bench_locks := $(bench_dir)/echo_server_locks
 $(bench_locks): $(addprefix $(BUILD)/tests/bench/,echo_server.o lock_count.o) $(archive)
 $(bench_locks): bench_wrapped := $(addprefix -Wl$(comma)--wrap=pthread_,mutex_lock mutex_trylock \
   mutex_unlock cond_wait cond_timedwait cond_clockwait)
-$(bench_clients) $(bench_deflate) $(bench_floors) $(bench_dir)/micro:
+$(bench_clients) $(bench_deflate) $(bench_floors) $(bench_dir)/micro $(bench_dir)/dispatch:
 	@mkdir -p $(@D)
 	$(CXX) $(sanitize) $(LDFLAGS) $^ $(bench_libs) -pthread -o $@
 $(bench_servers) $(bench_locks):

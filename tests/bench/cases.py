@@ -183,6 +183,8 @@ BULK = (
 )
 # (threads, topics); full and QUICK.
 PUBLISH = "publish"
+DISPATCH = "dispatch"  # the dispatcher alone
+DISPATCHING = ((1, 2, 4, 8, 16), (2, 16))  # threads that post, and lanes
 CALLS = "calls"  # posts and timers
 WAITING_TIMERS = ((1000, 1_000_000), (1_000_000,))
 PUBLISHERS = (((1, 1), (4, 1), (4, 1000)), ((1, 1), (4, 1000)))

@@ -16,8 +16,8 @@ import sys
 import charts
 from aead import aead_rate, compare_with_bound, print_bound
 from bulk import run_bulk
-from cases import ALL, CALLS, CASES, MEMORY, MICRO, NGINX_TLS, OURS, PUBLISH, PUBLISHERS, \
-    WAITING_TIMERS, WARM_UP_SECONDS
+from cases import ALL, CALLS, CASES, DISPATCH, DISPATCHING, MEMORY, MICRO, NGINX_TLS, OURS, \
+    PUBLISH, PUBLISHERS, WAITING_TIMERS, WARM_UP_SECONDS
 from compression import run_compression
 from figures import add_ratios, summary
 from locks import run_locks
@@ -113,6 +113,18 @@ def run_publish(args):
     return results
 
 
+def run_dispatch(args):
+    results = []
+    for threads in DISPATCHING[args.quick]:
+        done = subprocess.run([f"{args.build}/dispatch", str(threads)], text=True,
+                              stdout=subprocess.PIPE, check=True, timeout=TIME_LIMIT)
+        results.append(json.loads(done.stdout))
+        print(f"the dispatcher alone, {threads} threads post, as many lanes: "
+              f"{results[-1]['per_second']:,.0f} runs per s, CPU {results[-1]['cpu_ns']:.0f} ns and"
+              f" {results[-1]['sleeps']:.3f} sleeps each", flush=True)
+    return results
+
+
 def run_calls(args):
     results = []
     for waiting in WAITING_TIMERS[args.quick]:
@@ -159,6 +171,9 @@ def main():
     if args.only in PUBLISH:
         print(flush=True)
         report["publish"] = failures.attempt(PUBLISH, run_publish, args)
+    if args.only in DISPATCH:
+        print(flush=True)
+        report["dispatch"] = failures.attempt(DISPATCH, run_dispatch, args)
     if args.only in CALLS:
         print(flush=True)
         report["calls"] = failures.attempt(CALLS, run_calls, args)
