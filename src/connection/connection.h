@@ -193,6 +193,7 @@ class Connection final : public Outbox::Owner
     void find_who_cut_off() noexcept;
     void find_close_info() noexcept;
     void report_ending() noexcept;
+    bool has_read_all() noexcept;
     void read_until_closed(TimePoint deadline) noexcept;
 
     // connection_events.cpp

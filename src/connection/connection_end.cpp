@@ -111,7 +111,8 @@ void Connection::finish() noexcept
     }
     if (ending_.peer_is_told) {
         const bool has_closed = ending_.by == Ending::peer_close;
-        read_until_closed(has_closed ? std::min(deadline, in_ms(kGoodbyeMs)) : deadline);
+        if (!has_closed || !has_read_all())
+            read_until_closed(has_closed ? std::min(deadline, in_ms(kGoodbyeMs)) : deadline);
         outbox_.end();
     }
 }
@@ -189,6 +190,17 @@ void Connection::report_ending() noexcept
                                   frames.c_str());
     else
         engine_.log.write(ending_.log_level, "%s: %s", peer_.c_str(), text);
+}
+
+// Of a peer that has sent its Close, and so nothing more: then nothing can be lost by closing now.
+// With TLS its close_notify is still to come.
+// RFC 6455 7.1.1 wants the server to close first, so that it is the one in TIME_WAIT.
+bool Connection::has_read_all() noexcept
+try {
+    buffer_.consume(buffer_.unread().size());
+    return !tls_ && transport_.read(buffer_.room(0), 0).result != Transport::Received::bytes;
+} catch (const std::bad_alloc &) {
+    return false;
 }
 
 // If a socket is closed with bytes unread, the connection is reset, and the peer may lose what it
