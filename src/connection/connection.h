@@ -7,9 +7,9 @@
 // themselves.
 //
 // References are held by the registry, from start() until both the connection's thread and the
-// worker that has run onclose are done; by the dispatcher, while it is queued, running or has a
-// deadline; and by the user (libwebsock_retain). After the registry has let go nothing here touches
-// the Engine, so a handle may outlive it.
+// worker that has run onclose, if it is not absent, are done; by the dispatcher, while it is
+// queued, running or has a deadline; and by the user (libwebsock_retain). After the registry has
+// let go nothing here touches the Engine, so a handle may outlive it.
 #pragma once
 
 #include "base/once_readable.h"
@@ -202,6 +202,9 @@ class Connection final : public Outbox::Owner
     bool keep_for_later(std::span<Event> rest);
     bool pause_if_backed_up();
     bool end_batch(const Inbox::Taken &taken);
+    bool begin_callbacks();
+    void end_callbacks() noexcept;
+    void callbacks_are_over() noexcept;
     void run_event(const Event &event) noexcept;
     void call_back(const Event &event);
     Inbox::PutCall put_call(Call &call, size_t most_waiting);

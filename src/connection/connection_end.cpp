@@ -107,7 +107,7 @@ void Connection::finish() noexcept
         engine_.timers.forget(timers_); // another thread may have set one while the 101 was written
         side_is_done();
     } else if (inbox_.put_closed()) {
-        engine_.dispatcher.post(*this);
+        end_callbacks();
     }
     if (ending_.peer_is_told) {
         const bool has_closed = ending_.by == Ending::peer_close;

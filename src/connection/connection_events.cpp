@@ -34,8 +34,23 @@ void Connection::run(Progress &progress, std::vector<uint8_t> &spare) noexcept
         return; // another worker may be here by now
     if (inbox_.finished(taken))
         engine_.dispatcher.post(*this);
-    if (!is_last)
-        return;
+    if (is_last)
+        callbacks_are_over();
+}
+
+// Has the last event run. Until it is posted nothing of the client runs, so what its callbacks have
+// set can be read here.
+void Connection::end_callbacks() noexcept
+{
+    const bool calls_back = opened_ && handle_.onclose;
+    if (calls_back || !inbox_.take_closed())
+        return engine_.dispatcher.post(*this);
+    engine_.timers.forget(timers_);
+    callbacks_are_over();
+}
+
+void Connection::callbacks_are_over() noexcept
+{
     if (opened_)
         engine_.registry.count_closed(ending_.close_info.code);
     else if (upgraded_) // and cut off before onopen could be called
@@ -246,6 +261,17 @@ void Connection::call_onopen()
         handle_.onopen(&handle_);
     may_set_limits_ = false;
     limits_are_final_.store(true, std::memory_order_release);
+}
+
+// On the connection's thread. onrequest, which may have set onopen, has returned.
+bool Connection::begin_callbacks()
+{
+    if (handle_.onopen || !inbox_.skip_open())
+        return add_event({.kind = Event::open}) && queue_events();
+    opened_ = true;
+    engine_.registry.count_opened();
+    limits_are_final_.store(true, std::memory_order_release);
+    return true;
 }
 
 void Connection::call_onpart(const Event &event, uint64_t offset, uint64_t len)

@@ -196,7 +196,7 @@ bool Connection::upgrade(const HookAnswer &hook, TimePoint deadline)
     buffer_.relax();
     engine_.log.write(LIBWEBSOCK_LOG_DEBUG, "%s: open, %s%s%s", peer_.c_str(), request_.path(),
                       extensions.empty() ? "" : ", ", extensions.c_str());
-    return add_event({.kind = Event::open}) && queue_events();
+    return begin_callbacks();
 }
 
 bool Connection::refuse(const Refusal &refusal, Refused as, TimePoint deadline,

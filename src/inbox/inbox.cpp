@@ -73,6 +73,16 @@ Inbox::Put Inbox::put(std::vector<Event> &events, TimePoint deadline)
     return claim_post() ? Put::schedule : Put::done;
 }
 
+bool Inbox::skip_open()
+{
+    Lock lock(mutex_);
+    if (!empty() || running_ > 0 || posted_ > 0 || notice_ || cut_off_)
+        return false;
+    takes_calls_ = true;
+    opened_ = true;
+    return true;
+}
+
 bool Inbox::has_room(TimePoint deadline)
 {
     Lock lock(mutex_);
@@ -102,6 +112,17 @@ bool Inbox::put_closed()
     closed_ = true;
     takes_calls_ = false;
     return claim_post();
+}
+
+bool Inbox::take_closed()
+{
+    Lock lock(mutex_);
+    if (notice_ || !empty() || calls_.size() > 0)
+        return false;
+    --posted_;
+    closed_ = false;
+    over_ = true;
+    return true;
 }
 
 bool Inbox::put_notice()

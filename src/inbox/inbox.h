@@ -69,6 +69,10 @@ class Inbox
     enum class Put { done, schedule, cut };
     Put put(std::vector<Event> &events, TimePoint deadline) EXCLUDES(mutex_);
 
+    // Instead of putting in the open event, when onopen has nothing to do: as if it had run. False:
+    // something else is to run, or runs, and the event is to be put in. Not after cut_off().
+    bool skip_open() EXCLUDES(mutex_);
+
     // Waits until put() would not wait, at most until deadline. False: it would. By the thread that
     // puts events in.
     bool has_room(TimePoint deadline) EXCLUDES(mutex_);
@@ -76,6 +80,8 @@ class Inbox
     // Puts in the last event. It has its place from the start, so this cannot fail. True: the
     // connection must be posted.
     bool put_closed() EXCLUDES(mutex_);
+    // Takes it at once, instead of having it posted. False: something is to run before it.
+    bool take_closed() EXCLUDES(mutex_);
 
     // Puts in a notice, unless one is in already, or the last event has been taken. Once onopen has
     // been taken, it is taken before what is queued. Any thread; cannot fail. True: the connection

@@ -283,3 +283,37 @@ TEST_CASE("a call that is withdrawn is not taken, and nobody waits for it")
     inbox.wait_until_run(kNever);
     CHECK(take(inbox).count == 0);
 }
+
+TEST_CASE("an open event that is left out counts as run")
+{
+    Inbox inbox(kPlenty, 0);
+    NotedCall call;
+    CHECK(inbox.put_call(call, 1) == Inbox::PutCall::early);
+    CHECK(inbox.skip_open());
+    CHECK(inbox.idle());
+    CHECK(inbox.put_call(call, 1) == Inbox::PutCall::schedule);
+    CHECK(take(inbox).count == 1);
+}
+
+TEST_CASE("an open event is not left out while something else is to run, or runs")
+{
+    Inbox inbox(kPlenty, 0);
+    put(inbox, 1, Event::request);
+    CHECK_FALSE(inbox.skip_open());
+    const Inbox::Taken request = take(inbox);
+    CHECK_FALSE(inbox.skip_open());
+    CHECK_FALSE(inbox.finished(request));
+    CHECK(inbox.skip_open());
+}
+
+TEST_CASE("the last event is taken at once, unless something is to run before it")
+{
+    Inbox inbox(kPlenty, 0);
+    CHECK(inbox.skip_open());
+    CHECK(inbox.put_closed());
+    CHECK_FALSE(inbox.put_notice()); // it is posted already
+    CHECK_FALSE(inbox.take_closed());
+    CHECK(inbox.finished(take(inbox)));
+    CHECK(inbox.take_closed());
+    CHECK_FALSE(inbox.put_notice()); // nothing runs any more
+}
