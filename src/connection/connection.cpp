@@ -98,8 +98,9 @@ void Connection::serve() noexcept
 
 void Connection::serve_open()
 {
-    if (tls_) // the handshakes needed far more stack than anything from here on
-        release_unused_stack();
+    // For its handshake. Given back once the peer is silent: whoever is as busy as this, and the
+    // next connection of this thread, would only have to touch it again.
+    has_used_stack_ = tls_ != nullptr;
     Reading reading = begin_reading();
     if (!run_session(reading))
         read_frames(reading);

@@ -233,7 +233,7 @@ class Connection final : public Outbox::Owner
     Session *own_session_ = nullptr; // that is running
     Event received_;                 // what it has received last
     size_t assembled_bytes_ = 0;  // of the largest message that was, since the peer was last calm
-    bool has_used_stack_ = false; // for inflating, since then
+    bool has_used_stack_ = false; // for inflating, or a TLS handshake, since then
     std::unique_ptr<Inflation> inflation_; // nullptr: nothing comes compressed
     std::vector<Event> new_events_;        // not in the Inbox yet, at most kBatch
     FrameTrace trace_;                     // of received frames

@@ -246,8 +246,10 @@ void Connection::give_memory_back()
 {
     buffer_.relax();
     engine_.trimmer.gave_up(buffer_.take_given_up() + std::exchange(assembled_bytes_, 0));
-    if (std::exchange(has_used_stack_, false))
+    if (std::exchange(has_used_stack_, false)) {
+        transport_.give_memory_back();
         release_unused_stack();
+    }
 }
 
 } // namespace websock

@@ -1,9 +1,9 @@
 // transport.h: how bytes get to and from one peer. The folders above do not know whether they are
 // encrypted on the way.
 //
-// Threads: the connection's thread alone calls open(), read() and why(). One thread at a time
-// calls the writing functions, whichever it is (Outbox sees to that). Any thread may call shut(),
-// abort() and outgoing(). A write never waits for a read.
+// Threads: the connection's thread alone calls open(), read(), why() and give_memory_back(). One
+// thread at a time calls the writing functions, whichever it is (Outbox sees to that). Any thread
+// may call shut(), abort() and outgoing(). A write never waits for a read.
 #pragma once
 
 #include "base/clock.h"
@@ -72,6 +72,9 @@ class Transport
     };
     // Waits for bytes, at most timeout_ms (-1: for ever). Throws std::bad_alloc.
     virtual Received read(std::span<uint8_t> into, int timeout_ms) = 0;
+    // By the reading thread, whose peer has been silent for a while: gives back what it is likely
+    // not to need again.
+    virtual void give_memory_back() {}
     // In words, why the last read() ended in lost or malformed.
     virtual std::string why() const = 0;
 

@@ -36,6 +36,7 @@ class TlsTransport final : public Transport
 
     Opening open(TimePoint deadline, const std::function<void()> &progressed) override;
     Received read(std::span<uint8_t> into, int timeout_ms) override;
+    void give_memory_back() override;
     std::string why() const override { return why_.empty() ? socket_->why() : why_; }
     ssize_t write_some(const iovec *parts, int count) override;
     bool unsent() const override;

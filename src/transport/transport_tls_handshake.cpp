@@ -36,11 +36,12 @@ Transport::Opening TlsTransport::open(TimePoint deadline, const std::function<vo
     Opening opening = handshake(deadline, progressed);
     // RFC 6455 4.2.2: "... all further communication ... MUST run through the encrypted tunnel ..."
     encrypted_ = opening.result == Opening::ready;
-    // OpenSSL keeps random generators for each thread that has used one. From now on this thread
-    // only decrypts, and needs none.
-    OPENSSL_thread_stop();
     return opening;
 }
+
+// OpenSSL keeps random generators for each thread that has used one. From the handshake on this
+// thread only decrypts, and needs none; but the next connection it serves does.
+void TlsTransport::give_memory_back() { OPENSSL_thread_stop(); }
 
 TlsSession &TlsTransport::begin_session()
 {
