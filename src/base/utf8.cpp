@@ -75,13 +75,50 @@ constexpr std::array<uint64_t, 256> kRows = make_rows();
 // The bits above a state's six are left over from its row, and masked away only here.
 inline uint64_t step(uint64_t state, uint8_t byte) { return kRows[byte] >> (state & kSlotMask); }
 
+inline uint64_t step_over(uint64_t state, const uint8_t *bytes, size_t count)
+{
+    for (size_t i = 0; i < count; ++i) {
+        state = step(state, bytes[i]);
+    }
+    return state & kSlotMask;
+}
+
 constexpr size_t kBlock = 32;
+constexpr size_t kWord = 8;
+constexpr uint64_t kHighBits = 0x8080808080808080;
+
+template<class Word> Word load(const uint8_t *from)
+{
+    Word word;
+    std::memcpy(&word, from, sizeof word);
+    return word;
+}
 
 inline bool is_ascii_block(const uint8_t *block)
 {
-    uint64_t words[kBlock / 8];
+    uint64_t words[kBlock / kWord];
     std::memcpy(words, block, kBlock);
-    return ((words[0] | words[1] | words[2] | words[3]) & 0x8080808080808080) == 0;
+    return ((words[0] | words[1] | words[2] | words[3]) & kHighBits) == 0;
+}
+
+inline bool is_ascii_word(const uint8_t *word) { return (load<uint64_t>(word) & kHighBits) == 0; }
+
+// Of fewer bytes than a word has.
+inline bool is_ascii_rest(const uint8_t *rest, size_t len)
+{
+    uint64_t bits = 0;
+    if ((len & 4) != 0) {
+        bits = load<uint32_t>(rest);
+        rest += 4;
+    }
+    if ((len & 2) != 0) {
+        bits |= load<uint16_t>(rest);
+        rest += 2;
+    }
+    if ((len & 1) != 0) {
+        bits |= *rest;
+    }
+    return (bits & kHighBits) == 0;
 }
 
 } // namespace
@@ -95,20 +132,21 @@ bool Utf8Validator::feed(std::span<const uint8_t> bytes)
         if (state == between && is_ascii_block(at)) {
             continue;
         }
-        for (size_t i = 0; i < kBlock; ++i) {
-            state = step(state, at[i]);
-        }
-        state &= kSlotMask;
+        state = step_over(state, at, kBlock);
         if (state == rejected) {
-            break;
+            state_ = rejected;
+            return false;
         }
     }
-    if (state != rejected) {
-        for (size_t i = 0; i < left; ++i) {
-            state = step(state, at[i]);
+    for (; left >= kWord; at += kWord, left -= kWord) {
+        if (state != between || !is_ascii_word(at)) {
+            state = step_over(state, at, kWord);
         }
     }
-    state_ = static_cast<uint8_t>(state & kSlotMask);
+    if (state != between || !is_ascii_rest(at, left)) {
+        state = step_over(state, at, left);
+    }
+    state_ = static_cast<uint8_t>(state);
     return state_ != rejected;
 }
 

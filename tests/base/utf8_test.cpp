@@ -260,6 +260,26 @@ TEST_CASE("sequences of four bytes agree with the reference at every lead and bo
     CHECK(disagreements == 0);
 }
 
+TEST_CASE("boundary bytes anywhere in ASCII of every short length agree with the reference")
+{
+    const uint8_t boundaries[] = {0x00, 0x7f, 0x80, 0x9f, 0xa0, 0xbf, 0xc2, 0xe0, 0xed, 0xf0, 0xf4};
+    size_t disagreements = 0;
+    for (size_t size = 3; size <= 20; ++size) {
+        for (size_t at = 0; at + 3 <= size; ++at) {
+            std::vector<uint8_t> text(size, 'a');
+            for (uint8_t first : boundaries) {
+                for (uint8_t second : boundaries) {
+                    for (uint8_t third : boundaries) {
+                        text[at] = first, text[at + 1] = second, text[at + 2] = third;
+                        disagreements += is_valid_utf8(text) != reference_is_valid(text);
+                    }
+                }
+            }
+        }
+    }
+    CHECK(disagreements == 0);
+}
+
 TEST_CASE("a prefix is as long as it can be without cutting a character")
 {
     const std::string_view text = "a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80z";
