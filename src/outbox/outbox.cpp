@@ -11,10 +11,6 @@ namespace websock {
 
 namespace {
 
-// Gathered frames leave at this size at the latest: about what one sendmsg can carry
-// at the price of a small one.
-constexpr size_t kGatherBytes = 16 * 1024;
-
 // Doubles the capacity, or many small frames would be copied again and again. Throws
 // std::bad_alloc with nothing appended.
 void append(std::vector<uint8_t> &bytes, std::span<const uint8_t> first,
@@ -58,6 +54,11 @@ int Outbox::open(std::string_view response, TimePoint deadline,
 // RFC 6455 6.1: "To _Send a WebSocket Message_ ... MUST perform the following steps."
 int Outbox::send(bool fin, Opcode opcode, std::span<const uint8_t> payload, bool may_compress)
 {
+    if (may_gather(fin, opcode)) {
+        Lock lock(mutex_);
+        if (gathers(payload.size()))
+            return gather(opcode, payload);
+    }
     Departing out(fin, opcode, payload, may_compress);
     prepare(out);
 
@@ -136,11 +137,6 @@ int Outbox::queue_locked(Departing &out, const Ref<Message> *shared)
 // How many more bytes may wait for the peer.
 size_t Outbox::room() const { return std::max(max_queued_bytes_, queued_bytes()) - queued_bytes(); }
 
-bool Outbox::fits_batch(size_t size) const
-{
-    return gathering_ && queue_.size() + size <= kGatherBytes;
-}
-
 // Whether a sender only queues its frame. A callback does so, as far as it may, instead of
 // waiting behind others: its worker has more to do than this peer's work.
 bool Outbox::joins_queue(size_t size)
@@ -212,9 +208,7 @@ int Outbox::add(Departing &out, Way way)
 // std::bad_alloc with nothing added.
 void Outbox::enqueue(Frame frame)
 {
-    std::vector<uint8_t> *const lent = lent_.load(std::memory_order_acquire);
-    if (lent && queue_.empty() && lent->capacity() > queue_.capacity())
-        queue_.swap(*lent);
+    borrow_buffer();
     append(queue_, frame.header, frame.payload, frame.behind);
 }
 

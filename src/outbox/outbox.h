@@ -198,6 +198,7 @@ class Outbox final : private Flusher::Blocked
     int add(Departing &out, Way way) REQUIRES(mutex_);
     void enqueue(Frame frame) REQUIRES(mutex_);
     bool fits_batch(size_t size) const REQUIRES(mutex_);
+    void borrow_buffer() REQUIRES(mutex_);
     bool joins_queue(size_t size) REQUIRES(mutex_);
     int keep_behind_fragments(Frame frame) REQUIRES(mutex_);
     int close_locked(uint16_t code, std::string_view reason, By by, bool expires) REQUIRES(mutex_);
@@ -233,6 +234,9 @@ class Outbox final : private Flusher::Blocked
     void note_items(std::span<const Source::Item> items, SentHistory::Gap &gap) REQUIRES(mutex_);
 
     // outbox_callbacks.cpp
+    bool may_gather(bool fin, Opcode opcode) const;
+    bool gathers(size_t payload_len) const REQUIRES(mutex_);
+    int gather(Opcode opcode, std::span<const uint8_t> payload) REQUIRES(mutex_);
     size_t may_leave_bytes() const REQUIRES(mutex_);
     bool is_backed_up_locked() const REQUIRES(mutex_);
     bool suspend_locked() REQUIRES(mutex_);
@@ -310,6 +314,7 @@ class Outbox final : private Flusher::Blocked
     unsigned quiet_waiters_ GUARDED_BY(mutex_) = 0; // threads that wait for quiet_
     // What it points to is guarded by mutex_; nullptr: no batch is under way.
     std::atomic<std::vector<uint8_t> *> lent_{nullptr};
+    int64_t gathering_since_ms_ GUARDED_BY(mutex_) = 0; // of coarse_ms(); 0: nothing is gathered
     // They leave in this order: begun_, to_write_, messages_, queue_.
     std::vector<uint8_t> queue_ GUARDED_BY(mutex_);
     std::vector<uint8_t> to_write_ GUARDED_BY(mutex_);  // see Turn
