@@ -149,7 +149,10 @@ class Connection final : public Outbox::Owner
     bool add_part(Opcode opcode, std::span<uint8_t> payload, bool fin, Ref<Chunk> chunk);
     bool add_assembled_part(Opcode opcode, bool fin);
     bool add_assembled(Opcode opcode);
+    bool add_whole(const Decoded &frame);
     bool add_message(Event event);
+    void count_message();
+    bool is_not_wanted() const;
     bool hand_out(Event event);
     bool take_control(const Decoded &frame);
     void take_too_large(const Decoded &frame);

@@ -26,23 +26,32 @@ bool Connection::take_data(const Decoded &frame)
 {
     if (frame.compressed)
         return take_compressed(frame);
+    if (frame.kind == Decoded::frame && frame.fin && frame.opcode != Opcode::continuation)
+        return add_whole(frame);
     // A part without a byte is worth an event only at the end of its message. Without one it must
     // not take the chunk, either: the last event may hold it.
     if (frame.kind == Decoded::part)
         return (frame.payload_len == 0 && !frame.fin) ||
                add_part(frame.message_opcode, frame.bytes(), frame.fin, chunk_for_data());
-    const bool fragment = !frame.fin || frame.opcode == Opcode::continuation;
-    if (fragment)
-        assembly_.add(frame.bytes());
-    if (!frame.fin)
+    assembly_.add(frame.bytes());
+    return !frame.fin || add_assembled(frame.message_opcode);
+}
+
+// A message that came in one frame. Its event is made where it is to be: this is what most come as.
+bool Connection::add_whole(const Decoded &frame)
+{
+    count_message();
+    if (is_not_wanted())
         return true;
-    if (fragment)
-        return add_assembled(frame.message_opcode);
-    return add_message({.kind = Event::message,
-                        .opcode = frame.message_opcode,
-                        .payload_len = frame.payload_len,
-                        .payload = frame.payload,
-                        .chunk = chunk_for_data()});
+    Ref<Chunk> chunk = chunk_for_data();
+    Event &event = own_session_ ? received_ : new_events_.emplace_back();
+    event.kind = Event::message;
+    event.fin = true;
+    event.opcode = frame.opcode;
+    event.payload_len = frame.payload_len;
+    event.payload = frame.payload;
+    event.chunk = std::move(chunk);
+    return own_session_ || new_events_.size() < kBatch || queue_events();
 }
 
 // Of a message that comes in parts.
@@ -57,8 +66,7 @@ bool Connection::add_part(Opcode opcode, std::span<uint8_t> payload, bool fin, R
                 .chunk = std::move(chunk)};
     part_offset_ = fin ? 0 : part_offset_ + payload.size();
     if (fin)
-        messages_in_.store(messages_in_.load(std::memory_order_relaxed) + 1,
-                           std::memory_order_relaxed);
+        count_message();
     return hand_out(std::move(event));
 }
 
@@ -84,10 +92,19 @@ bool Connection::add_assembled(Opcode opcode)
 
 bool Connection::add_message(Event event)
 {
+    count_message();
+    return is_not_wanted() || hand_out(std::move(event));
+}
+
+// This thread alone writes it, so no read-modify-write is needed.
+void Connection::count_message()
+{
     messages_in_.store(messages_in_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-    if (!own_session_ && callbacks_are_known() && !handle_.onmessage && !handle_.onpart)
-        return true;
-    return hand_out(std::move(event));
+}
+
+bool Connection::is_not_wanted() const
+{
+    return !own_session_ && callbacks_are_known() && !handle_.onmessage && !handle_.onpart;
 }
 
 // To the session, which reads nothing more while it uses the payload and needs no chunk; or to

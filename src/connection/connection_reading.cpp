@@ -60,7 +60,8 @@ Connection::Next Connection::next_data(Reading &reading, Decoded &data, TimePoin
             take_limits(reading);
         if (parts_ == Parts::undecided && !decide_on_parts(decoder))
             return Next::ended;
-        data = decoder.decode(buffer_.unread());
+        if (!decoder.decode_short(buffer_.unread(), data))
+            data = decoder.decode(buffer_.unread());
         if (data.kind != Decoded::need_more && data.begins_frame)
             trace_.add(buffer_.unread().front(), data.announced_len, received_ms_);
         if (data.kind == Decoded::error) {

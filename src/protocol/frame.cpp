@@ -100,7 +100,11 @@ void Decoder::limit(const FrameLimits &limits)
 Decoded Decoder::decode(std::span<uint8_t> bytes)
 {
     if (!have_header_) {
-        Decoded result = read_header(bytes);
+        Decoded result;
+        if (decode_short(bytes, result)) {
+            return result;
+        }
+        result = read_header(bytes);
         if (!have_header_) {
             if (parts_ && !is_control(opcode_)) {
                 result.frame_len = 0; // it needs no room of its own

@@ -88,6 +88,9 @@ class Decoder
     void limit(const FrameLimits &limits);
 
     Decoded decode(std::span<uint8_t> bytes);
+    // The same for a short message that is there as a whole and in one frame. False: it is
+    // something else, and nothing has happened.
+    bool decode_short(std::span<uint8_t> bytes, Decoded &into);
 
     // From the next message on, data comes in parts, as much of it as there is; messages and data
     // frames may be of any length. The bytes of a part are not given again.
