@@ -16,7 +16,7 @@ template<class T, size_t kMost> class InlineVector
     InlineVector(const InlineVector &) = delete;
     InlineVector &operator=(const InlineVector &) = delete;
 
-    void push_back(T element) // there must be room for it
+    void push_back(T &&element) // there must be room for it
     {
         std::construct_at(elements_ + size_, std::move(element));
         ++size_;

@@ -99,8 +99,8 @@ class Connection final : public Outbox::Owner
   private:
     using Refused = Registry::Refused;
 
-    static constexpr size_t kBatch = 32;              // events queued, or run, in one go
-    static constexpr size_t kMostParts = 1024 * 1024; // bytes that wait for onpart
+    static constexpr size_t kBatch = Inbox::kMostTaken; // events queued, or run, in one go
+    static constexpr size_t kMostParts = 1024 * 1024;   // bytes that wait for onpart
 
     Connection(Engine &engine, std::unique_ptr<Transport> &transport, const sockaddr_storage &peer);
     ~Connection();
@@ -200,7 +200,7 @@ class Connection final : public Outbox::Owner
     void read_until_closed(TimePoint deadline) noexcept;
 
     // connection_events.cpp
-    Inbox::Taken take_batch(std::array<Event, kBatch> &events, std::span<Event> &batch);
+    Inbox::Taken take_batch(Inbox::Batch &events, std::span<Event> &batch);
     void run_batch(std::span<Event> batch, Progress &progress) noexcept;
     bool keep_for_later(std::span<Event> rest);
     bool pause_if_backed_up();

@@ -18,7 +18,7 @@ void Connection::run(Progress &progress, std::vector<uint8_t> &spare) noexcept
     const bool in_order = !inbox_.is_concurrent();
     if (!in_order && pause_if_backed_up())
         return;
-    std::array<Event, kBatch> events;
+    Inbox::Batch events;
     std::span<Event> batch;
     const Inbox::Taken taken = take_batch(events, batch);
     if (batch.empty())
@@ -59,12 +59,13 @@ void Connection::callbacks_are_over() noexcept
 }
 
 // What is to be run: the rest of a batch that was suspended, or else a new one.
-Inbox::Taken Connection::take_batch(std::array<Event, kBatch> &events, std::span<Event> &batch)
+Inbox::Taken Connection::take_batch(Inbox::Batch &events, std::span<Event> &batch)
 {
     if (!inbox_.is_concurrent() && suspended_.count > 0) {
         Inbox::Taken suspended = std::exchange(suspended_, {});
-        batch = std::span(events).first(not_run_.size());
-        std::move(not_run_.begin(), not_run_.end(), batch.begin());
+        for (Event &event : not_run_)
+            events.push_back(std::move(event));
+        batch = {events.data(), events.size()};
         std::vector<Event>().swap(not_run_);
         if (!batch.empty() || !inbox_.finished(suspended))
             return suspended;
@@ -74,7 +75,7 @@ Inbox::Taken Connection::take_batch(std::array<Event, kBatch> &events, std::span
         }
     }
     Inbox::Taken taken = inbox_.take(events);
-    batch = std::span(events).first(taken.count);
+    batch = {events.data(), events.size()};
     return taken;
 }
 

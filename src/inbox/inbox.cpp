@@ -19,6 +19,13 @@ constexpr size_t kKeptCapacity = 32; // events; more is given back when the queu
 // it takes is at most twice what is counted.
 constexpr size_t kEventCost = 2 * sizeof(Event);
 
+uint64_t payload_of(const Event &event)
+{
+    if (event.kind == Event::part)
+        return event.part_len;
+    return event.payload ? event.payload_len : 0;
+}
+
 } // namespace
 
 void Inbox::limit(size_t max_bytes)
@@ -245,69 +252,80 @@ bool Inbox::go_on()
     return claim_post();
 }
 
-Inbox::Taken Inbox::take(std::span<Event> into)
+Inbox::Taken Inbox::take(Batch &into)
 {
     Lock lock(mutex_);
     --posted_;
     if (runnable(1) == 0)
         return {};
     if (notice_is_next() || call_is_next() || empty())
-        return take_alone(into[0]);
-    exclusive_running_ = exclusive(queue_[head_]);
-    Taken taken;
-    uint64_t payload = 0;
-    const size_t most = is_concurrent() ? 1 : std::min(into.size(), until_call());
-    // onopen runs alone: what comes behind it may be to run at the same time.
-    for (bool is_open = false;
-         taken.count < most && !empty() && payload < kTakenPayload && !is_open;) {
-        Event &event = into[taken.count++] = std::move(queue_[head_++]);
-        is_open = event.kind == Event::open;
-        opened_ = opened_ || is_open;
-        payload += event.kind == Event::part ? event.part_len
-                   : event.payload           ? event.payload_len
-                                             : 0;
-        taken.bytes += kEventCost;
-        if (is_concurrent())
-            taken.chunk = event.chunk;
-        else if (event.chunk && event.chunk->remove_holder()) // those before it are taken too
-            taken.bytes += event.chunk->cost();
-    }
-    running_ += taken.count;
-    taken_ += taken.count;
-    // The last one may share a chunk that an event still queued holds for it. discard() would
-    // drop that event while this one runs, so it gets a reference of its own.
-    if (Event &last = into[taken.count - 1]; last.payload && !last.chunk) {
-        size_t next = head_;
-        while (next < queue_.size() && !queue_[next].chunk)
-            ++next;
-        if (next < queue_.size())
-            last.chunk = queue_[next].chunk;
-    }
-    if (empty()) {
-        queue_.clear();
-        head_ = 0;
-        if (queue_.capacity() > kKeptCapacity)
-            queue_.shrink_to_fit();
-    }
+        return take_alone(into);
+    Taken taken = take_queued(into);
     const size_t more = paused_ ? 0 : runnable(most_running_);
     taken.posts = more - std::min(posted_, more);
     posted_ += taken.posts;
     return taken;
 }
 
+Inbox::Taken Inbox::take_queued(Batch &into)
+{
+    const bool concurrent = is_concurrent();
+    const size_t most =
+        concurrent ? 1 : std::min({kMostTaken, queue_.size() - head_, until_call()});
+    exclusive_running_ = exclusive(queue_[head_]);
+    Taken taken;
+    bool is_open = false; // onopen runs alone: what comes behind it may be to run at the same time
+    for (uint64_t payload = 0; taken.count < most && payload < kTakenPayload && !is_open;) {
+        Event &event = queue_[head_ + taken.count++];
+        is_open = event.kind == Event::open;
+        payload += payload_of(event);
+        if (concurrent)
+            taken.chunk = event.chunk;
+        else if (event.chunk && event.chunk->remove_holder()) // those before it are taken too
+            taken.bytes += event.chunk->cost();
+        into.push_back(std::move(event));
+    }
+    taken.bytes += taken.count * kEventCost;
+    opened_ = opened_ || is_open;
+    head_ += taken.count;
+    running_ += taken.count;
+    taken_ += taken.count;
+    hold_for(into[taken.count - 1]);
+    if (empty()) {
+        queue_.clear();
+        head_ = 0;
+        if (queue_.capacity() > kKeptCapacity)
+            queue_.shrink_to_fit();
+    }
+    return taken;
+}
+
+// The last one that was taken may share a chunk that an event still queued holds for it. discard()
+// would drop that event while this one runs, so it gets a reference of its own.
+void Inbox::hold_for(Event &last)
+{
+    if (!last.payload || last.chunk)
+        return;
+    size_t next = head_;
+    while (next < queue_.size() && !queue_[next].chunk)
+        ++next;
+    if (next < queue_.size())
+        last.chunk = queue_[next].chunk;
+}
+
 // What is not in the queue: a notice, a call, or the last event.
-Inbox::Taken Inbox::take_alone(Event &into)
+Inbox::Taken Inbox::take_alone(Batch &into)
 {
     exclusive_running_ = true;
     running_ = 1;
     if (notice_is_next()) {
-        into = {.kind = Event::notice};
+        into.push_back({.kind = Event::notice});
         notice_ = false;
     } else if (call_is_next()) {
         call_runs_ = true;
-        into = {.kind = Event::call, .payload = reinterpret_cast<uint8_t *>(calls_.pop())};
+        into.push_back({.kind = Event::call, .payload = reinterpret_cast<uint8_t *>(calls_.pop())});
     } else {
-        into = {.kind = Event::closed};
+        into.push_back({.kind = Event::closed});
         closed_ = false;
         over_ = true;
     }

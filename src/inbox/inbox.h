@@ -12,6 +12,7 @@
 #pragma once
 
 #include "base/buffer.h"
+#include "base/inline_vector.h"
 #include "base/lock.h"
 #include "protocol/frame.h"
 #include "timers/call.h"
@@ -19,7 +20,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
-#include <span>
 #include <vector>
 
 namespace websock {
@@ -124,7 +124,9 @@ class Inbox
         size_t bytes = 0;   // that finished() uncounts
         Ref<Chunk> chunk{}; // concurrent: which it uncounts too, unless another event holds it
     };
-    Taken take(std::span<Event> into) EXCLUDES(mutex_);
+    static constexpr size_t kMostTaken = 32; // events
+    using Batch = InlineVector<Event, kMostTaken>;
+    Taken take(Batch &into) EXCLUDES(mutex_); // into what is empty
 
     // How many events have not begun to run; of a batch that is running, all but one.
     size_t waiting() EXCLUDES(mutex_);
@@ -154,7 +156,9 @@ class Inbox
     {
         return static_cast<size_t>(std::min<uint64_t>(calls_.behind() - taken_, SIZE_MAX));
     }
-    Taken take_alone(Event &into) REQUIRES(mutex_);
+    Taken take_queued(Batch &into) REQUIRES(mutex_);
+    void hold_for(Event &last) REQUIRES(mutex_);
+    Taken take_alone(Batch &into) REQUIRES(mutex_);
 
     // In this order, so that what every event needs lies together.
     Mutex mutex_;

@@ -27,7 +27,7 @@ Inbox::Put put(Inbox &inbox, size_t count, Event::Kind kind = Event::message)
 
 Inbox::Taken take(Inbox &inbox)
 {
-    std::array<Event, 32> into;
+    Inbox::Batch into;
     return inbox.take(into);
 }
 
@@ -76,7 +76,7 @@ TEST_CASE("what runs keeps the chunk that it shares with events which are discar
     inbox.put(events, kNever);
     events.clear();
     {
-        std::array<Event, 32> running;
+        Inbox::Batch running;
         CHECK(inbox.take(running).count == 1);
         inbox.discard();
         CHECK_FALSE(chunk->unique());
@@ -232,7 +232,7 @@ struct NotedCall final : Call {
 
 Event::Kind take_kind(Inbox &inbox)
 {
-    std::array<Event, 32> into;
+    Inbox::Batch into;
     const Inbox::Taken taken = inbox.take(into);
     CHECK(taken.count == 1);
     (void)inbox.finished(taken);
