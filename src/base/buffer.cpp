@@ -55,6 +55,7 @@ std::span<uint8_t> ReceiveBuffer::room(size_t frame_len)
 {
     // While its length is not known, it is small: a frame's header is short, and a request
     // starts small.
+    frame_len_ = frame_len;
     const size_t len = std::max(frame_len, unread_len() + 1);
     if (len <= shared_.bytes())
         use_shared_chunk(len);
@@ -72,7 +73,9 @@ void ReceiveBuffer::use_shared_chunk(size_t len)
         begin_ = end_ = 0;
     // It is larger if it was a large frame's, or if the connection has calmed down.
     const bool is_larger = chunk_ && chunk_->capacity() > capacity;
-    const bool is_used_up = nothing_unread && limit_ - end_ < kLeastRoom;
+    // What comes is to fit, if it is like the last: of a frame that is cut, the first part moves.
+    const size_t enough = std::max(kLeastRoom, std::min(expected_, capacity / 2));
+    const bool is_used_up = nothing_unread && limit_ - end_ < enough;
     if (!fits(len) || is_larger || is_used_up)
         move_to_new_chunk(capacity);
     limit_ = chunk_->capacity();
@@ -118,6 +121,7 @@ void ReceiveBuffer::calm_down()
 void ReceiveBuffer::received(size_t n, int64_t now_ms)
 {
     end_ += n;
+    expected_ = std::max(n, frame_len_);
     if (!shared_.adapt(n, end_ == limit_, now_ms))
         calm_down();
 }

@@ -135,8 +135,10 @@ class ReceiveBuffer
     size_t end_ = 0;
     size_t limit_ = 0; // receiving stops here: at the end of the chunk, or of its one frame
     SharedCapacity shared_;
-    size_t largest_ = 0;  // chunk that was in use since it last calmed down, in bytes
-    size_t given_up_ = 0; // see take_given_up()
+    size_t frame_len_ = 0; // as room() was told
+    size_t expected_ = 0;  // how much may come at once, next: as much as last
+    size_t largest_ = 0;   // chunk that was in use since it last calmed down, in bytes
+    size_t given_up_ = 0;  // see take_given_up()
 };
 
 } // namespace websock

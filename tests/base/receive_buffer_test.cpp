@@ -4,6 +4,8 @@
 
 #include <doctest/doctest.h>
 
+#include <vector>
+
 using websock::Chunk;
 using websock::ReceiveBuffer;
 using websock::Ref;
@@ -97,6 +99,33 @@ TEST_CASE("a receive buffer does not grow because the rest of a chunk was small"
         buffer.received(std::min<size_t>(200, buffer.room(0).size()), kStart);
         buffer.consume(buffer.unread().size());
     }
+}
+
+TEST_CASE("what is as long as what came last gets room in one piece, though the last is in use")
+{
+    ReceiveBuffer buffer(1024 * kKiB);
+    room_after_a_burst(buffer, kStart);
+    std::vector<Ref<Chunk>> held;
+    for (const size_t len : {65'550u, 65'550u, 65'550u, 20'000u, 20'000u, 800u, 800u}) {
+        CHECK(buffer.room(0).size() >= len);
+        buffer.received(len, kStart);
+        held.push_back(buffer.chunk());
+        buffer.consume(len);
+    }
+    CHECK(held[5].get() == held[6].get()); // short ones share a chunk all the same
+}
+
+TEST_CASE("a frame that comes in two reads counts as one that is that long")
+{
+    ReceiveBuffer buffer(1024 * kKiB);
+    room_after_a_burst(buffer, kStart);
+    CHECK(buffer.room(0).size() == 128 * kKiB);
+    buffer.received(28, kStart);
+    CHECK(buffer.room(65'550).size() >= 65'522);
+    buffer.received(65'522, kStart);
+    const Ref<Chunk> held = buffer.chunk();
+    buffer.consume(65'550);
+    CHECK(buffer.room(0).size() == 128 * kKiB);
 }
 
 TEST_CASE("a large receive buffer is given back a second after the last large read, however "
