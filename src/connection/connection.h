@@ -17,7 +17,7 @@
 #include "connection/ending.h"
 #include "connection/inflation.h"
 #include "connection/reading.h"
-#include "connection/request_hook.h"
+#include "inbox/request_hook.h"
 #include "connection/session.h"
 #include "inbox/inbox.h"
 #include "outbox/outbox.h"
@@ -196,7 +196,7 @@ class Connection final : public Outbox::Owner
     void find_who_cut_off() noexcept;
     void find_close_info() noexcept;
     void report_ending() noexcept;
-    bool has_read_all() noexcept;
+    bool may_close_first() noexcept;
     void read_until_closed(TimePoint deadline) noexcept;
 
     // connection_events.cpp

@@ -111,7 +111,7 @@ void Connection::finish() noexcept
     }
     if (ending_.peer_is_told) {
         const bool has_closed = ending_.by == Ending::peer_close;
-        if (!has_closed || !has_read_all())
+        if (!has_closed || !may_close_first())
             read_until_closed(has_closed ? std::min(deadline, in_ms(kGoodbyeMs)) : deadline);
         outbox_.end();
     }
@@ -192,13 +192,19 @@ void Connection::report_ending() noexcept
         engine_.log.write(ending_.log_level, "%s: %s", peer_.c_str(), text);
 }
 
-// Of a peer that has sent its Close, and so nothing more: then nothing can be lost by closing now.
-// With TLS its close_notify is still to come.
-// RFC 6455 7.1.1 wants the server to close first, so that it is the one in TIME_WAIT.
-bool Connection::has_read_all() noexcept
+// Of a peer that has sent its Close, and so most likely nothing more. Nothing is lost by closing
+// now if nothing is unread, and the peer's system has room for all that it has not taken yet. With
+// TLS its close_notify is still to come. RFC 6455 7.1.1 wants the server to close first, so that it
+// is the one in TIME_WAIT.
+bool Connection::may_close_first() noexcept
 try {
+    if (tls_)
+        return false;
     buffer_.consume(buffer_.unread().size());
-    return !tls_ && transport_.read(buffer_.room(0), 0).result != Transport::Received::bytes;
+    if (transport_.read(buffer_.room(0), 0).result == Transport::Received::bytes)
+        return false;
+    const Outgoing out = transport_.outgoing();
+    return out.written - out.taken <= static_cast<int64_t>(out.window);
 } catch (const std::bad_alloc &) {
     return false;
 }

@@ -135,6 +135,10 @@ class Inbox
     bool finished(const Taken &events) EXCLUDES(mutex_);
 
   private:
+    // The queue may have twice the places that it needs, and a few more while it grows. So the
+    // memory it takes is at most twice what is counted.
+    static constexpr size_t kEventCost = 2 * sizeof(Event);
+
     bool exclusive(const Event &event) const
     {
         return !is_concurrent() || event.kind != Event::message;

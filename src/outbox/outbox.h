@@ -1,6 +1,5 @@
-// outbox.h: the sending side of one connection: who may write, in which order frames leave,
-// which ones are gathered, and when a peer that does not read is given up. Any thread may use
-// it. It knows nothing of what arrives.
+// outbox.h: the sending side of one connection: who may write, in which order frames leave, which
+// are gathered, and when a peer that does not read is given up. For any thread.
 //
 // A thread that writes to the transport holds the turn, not the lock, so nobody waits for the
 // lock longer than a few instructions. Only a sender waits for the turn, and then for the peer.

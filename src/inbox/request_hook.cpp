@@ -1,5 +1,5 @@
 // request_hook.cpp: see request_hook.h.
-#include "connection/request_hook.h"
+#include "inbox/request_hook.h"
 
 #include <cerrno>
 #include <utility>
