@@ -269,9 +269,7 @@ bool Connection::begin_callbacks()
 {
     if (handle_.onopen || !inbox_.skip_open())
         return add_event({.kind = Event::open}) && queue_events();
-    opened_ = true;
-    engine_.registry.count_opened();
-    limits_are_final_.store(true, std::memory_order_release);
+    call_onopen(); // for what it counts
     return true;
 }
 
