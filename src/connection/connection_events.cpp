@@ -39,14 +39,16 @@ void Connection::run(Progress &progress, std::vector<uint8_t> &spare) noexcept
 }
 
 // Has the last event run. Until it is posted nothing of the client runs, so what its callbacks have
-// set can be read here.
+// set can be read here. The arguments of its timers are freed on a worker.
 void Connection::end_callbacks() noexcept
 {
     const bool calls_back = opened_ && handle_.onclose;
     if (calls_back || !inbox_.take_closed())
         return engine_.dispatcher.post(*this);
-    engine_.timers.forget(timers_);
-    callbacks_are_over();
+    if (engine_.timers.forget_if_none(timers_))
+        return callbacks_are_over();
+    (void)inbox_.put_closed(); // true: nothing has been posted since
+    engine_.dispatcher.post(*this);
 }
 
 void Connection::callbacks_are_over() noexcept

@@ -227,12 +227,17 @@ Transport::Received Connection::wait_for_bytes(size_t frame_len, int timeout_ms)
     if (own_session_)
         return wait_in_session(frame_len, timeout_ms);
     constexpr int kCalmMs = ReceiveBuffer::kCalmMs;
-    if (!holds_much() || (timeout_ms >= 0 && timeout_ms <= kCalmMs))
+    const bool is_short = timeout_ms >= 0 && timeout_ms <= kCalmMs;
+    if (!holds_much())
         return transport_.read(buffer_.room(frame_len), timeout_ms);
-    const Transport::Received received = transport_.read(buffer_.room(frame_len), kCalmMs);
+    const Transport::Received received =
+        transport_.read(buffer_.room(frame_len), is_short ? timeout_ms : kCalmMs);
     if (received.result != Transport::Received::timed_out)
         return received;
-    give_memory_back();
+    if (!is_short || coarse_ms() - received_ms_ >= kCalmMs)
+        give_memory_back();
+    if (is_short)
+        return received;
     return transport_.read(buffer_.room(frame_len), timeout_ms < 0 ? -1 : timeout_ms - kCalmMs);
 }
 

@@ -106,6 +106,8 @@ bool Dispatcher::stop(TimePoint deadline)
 void Dispatcher::post(Runnable &runnable, bool sleeps)
 {
     runnable.retain();
+    if (Worker *const poster = worker_of_thread; poster && &poster->dispatcher == this)
+        move_to(runnable, poster->lane);
     for (;;) {
         Lane &lane = home_of(runnable);
         Lock lock(lane.mutex);
@@ -119,6 +121,18 @@ void Dispatcher::post(Runnable &runnable, bool sleeps)
             woken->wake.post();
         return;
     }
+}
+
+// What a callback posts comes behind what waits in its own lane, and so before what the same lane
+// is asked for next. A topic's slice must not wait for another processor while its publisher goes
+// on.
+void Dispatcher::move_to(Runnable &runnable, Lane &lane)
+{
+    Lane &home = home_of(runnable);
+    if (&home == &lane)
+        return;
+    Lock lock(home.mutex);
+    home.move(runnable, lane);
 }
 
 Lane &Dispatcher::home_of(Runnable &runnable)

@@ -6,12 +6,13 @@
 // echo instead of 17 and 34.
 //
 // There is a lane for each processor that this process may use: a queue with workers of its own
-// and a lock of its own, so that a message takes no lock which all processors share. A runnable
-// is posted to the lane where it last ran. A parked worker of that lane is woken only while fewer
-// are active than one, plus those that are stuck in a callback. If that lane has enough and
-// another one is idle, a worker of that one is woken to help: whoever finds nothing in its own
-// lane looks at all the others before it parks, and now and then a busy one looks whether somebody
-// elsewhere has been waiting for long. What has moved to another lane stays there.
+// and a lock of its own, so that a message takes no lock which all processors share. A runnable is
+// posted to the lane where it last ran, or by a worker to that worker's own. A parked worker of the
+// lane is woken only while fewer are active than one, plus those that are stuck in a callback. If
+// that lane has enough and another one is idle, a worker of that one is woken to help: whoever
+// finds nothing in its own lane looks at all the others before it parks. Once a millisecond a busy
+// one looks, too, whether somebody elsewhere has been waiting for longer, and takes that first.
+// What has moved to another lane stays there.
 //
 // That leaves one danger: all active workers block while others wait. The monitor sees to
 // that. While anything is queued or running, this thread looks at a few of the active workers
@@ -109,6 +110,7 @@ class Dispatcher
         const size_t count = lane_count_.load(std::memory_order_acquire);
         return count == 0 ? std::span<const std::unique_ptr<Lane>>() : lanes_;
     }
+    void move_to(Runnable &runnable, Lane &lane);
     Lane &home_of(Runnable &runnable);
     Worker *wake_for(Lane &lane, bool sleeps) REQUIRES(lane.mutex);
     Worker *wake_elsewhere(Lane &lane) REQUIRES(lane.mutex);
@@ -123,6 +125,7 @@ class Dispatcher
     int add_worker(Lane &lane) EXCLUDES(lane.mutex, crew_mutex_);
     void note_outcome(Lane &lane, int error) EXCLUDES(lane.mutex, crew_mutex_);
     void uncount_worker() REQUIRES(crew_mutex_);
+    [[gnu::tls_model("initial-exec")]] static thread_local constinit Worker *worker_of_thread;
     void work(Worker &worker);
     Runnable *next_run(Worker &worker, Runnable *done);
     Runnable *end_run(Worker &worker);
@@ -156,7 +159,7 @@ class Dispatcher
     // No worker is added, and those idle leave. Written under crew_mutex_.
     std::atomic<bool> stopping_{false};
     // Written by the monitor:
-    std::atomic<uint64_t> look_count_{0};         // its looks
+    std::atomic<uint64_t> look_count_{8};         // its looks
     std::atomic<bool> workers_note_sleep_{false}; // the system does not tell who sleeps
     std::atomic<Clock::rep> coarse_now_{0};       // at its last look, or when it was unparked
     // Set by the monitor; cleared under monitor_mutex_.

@@ -21,9 +21,14 @@ Runnable *Lane::pop(Lane &new_home)
         return nullptr;
     --runs_queued_;
     note_front();
-    if (!queue_.has(*runnable))
-        runnable->lane_.store(&new_home, std::memory_order_release);
+    move(*runnable, new_home);
     return runnable;
+}
+
+void Lane::move(Runnable &runnable, Lane &to)
+{
+    if (home_of(runnable) == this && !RunQueue::has(runnable))
+        runnable.lane_.store(&to, std::memory_order_release);
 }
 
 // Ordered with idle_lanes_: see Dispatcher::park().

@@ -35,10 +35,11 @@ struct Worker {
     Semaphore wake; // posted once, without the lock, each time that woken is set
     Progress progress;
     // Its thread's alone:
-    std::vector<uint8_t> spare; // empty between two runs
-    unsigned takes = 0;
-    Lane *helps = nullptr; // looks there first
-    bool slept = false;    // in its last run; only if that is noted
+    std::vector<uint8_t> spare;    // empty between two runs
+    uint64_t looked_around_at = 0; // a look of the monitor
+    bool found_overdue = false;    // then
+    Lane *helps = nullptr;         // looks there first
+    bool slept = false;            // in its last run; only if that is noted
 
     // Guarded by lane.mutex:
     ThreadId id;                 // none until its thread has begun
@@ -93,6 +94,8 @@ class alignas(64) Lane
     {
         return runnable.lane_.load(std::memory_order_acquire);
     }
+    // From here to another lane, unless it is at home elsewhere by now, or still waits here.
+    void move(Runnable &runnable, Lane &to) REQUIRES(mutex);
     // Unless it has one by now.
     static void settle(Runnable &runnable, Lane &lane)
     {

@@ -101,7 +101,7 @@ class RunQueue
     // The number of the monitor's look at which the front came in; it is not empty.
     uint64_t front_queued_at_look() const { return first_->queued_at_look_; }
 
-    bool has(const Runnable &runnable) const { return runnable.runs_queued_ > 0; }
+    static bool has(const Runnable &runnable) { return runnable.runs_queued_ > 0; }
 
     void push(Runnable &runnable, uint64_t look);
     Runnable *pop(); // nullptr: it is empty

@@ -13,10 +13,9 @@ namespace websock {
 
 namespace {
 
-// Runs, after each of which a busy worker looks at the other lanes.
-constexpr unsigned kLooksAround = 32;
-// Looks of the monitor: what has waited for so long elsewhere comes first then.
-constexpr uint64_t kOverdue = 3;
+// Looks of the monitor: what has waited for so much longer elsewhere comes first. Measured, 100
+// clients that flood and 4 that do not, p99 of those: one queue 1.8 ms, with 1 here 2.1, with 2 2.9.
+constexpr uint64_t kOverdue = 1;
 
 } // namespace
 
@@ -139,8 +138,12 @@ void Dispatcher::uncount_worker()
         all_left_.broadcast();
 }
 
+[[gnu::tls_model("initial-exec")]] thread_local constinit Worker *Dispatcher::worker_of_thread =
+    nullptr;
+
 void Dispatcher::work(Worker &worker)
 {
+    worker_of_thread = &worker;
     {
         Lock lock(worker.lane.mutex);
         worker.id = current_thread();
@@ -201,21 +204,25 @@ Runnable *Dispatcher::end_run(Worker &worker)
     return overdue ? take_from(worker, *overdue) : next;
 }
 
-// The lane where somebody has waited for longest, if that is long, and longer than here.
+// The lane where somebody has been waiting for longest, if that is much longer than here: its own
+// workers may be stuck, and there may be no thread for another. Looks once between two looks of the
+// monitor, or after each run while there is such a lane.
 Lane *Dispatcher::overdue_elsewhere(Worker &worker) const
 {
-    if (lanes_.size() == 1 || ++worker.takes % kLooksAround != 0)
-        return nullptr;
     const uint64_t look = look_count();
-    uint64_t first = worker.lane.waiting_since();
+    if (lanes_.size() == 1 || (look == worker.looked_around_at && !worker.found_overdue))
+        return nullptr;
+    worker.looked_around_at = look;
+    uint64_t first = std::min(worker.lane.waiting_since(), look) - kOverdue;
     Lane *overdue = nullptr;
     for (const auto &lane : lanes_) {
         const uint64_t since = lane->waiting_since();
-        if (since >= first || look < since + kOverdue)
+        if (since > first)
             continue;
         first = since;
         overdue = lane.get();
     }
+    worker.found_overdue = overdue != nullptr;
     return overdue;
 }
 

@@ -101,6 +101,15 @@ void Timers::forget(Owner &owner)
         end(*timer, remains);
 }
 
+bool Timers::forget_if_none(Owner &owner)
+{
+    Lock lock(mutex_);
+    if (!owner.timers_.empty())
+        return false;
+    owner.is_over_ = true;
+    return true;
+}
+
 // From here on it can be found, and is in its owner's list. Throws std::bad_alloc, and nothing has
 // happened.
 uint64_t Timers::give_number(Timer &timer)

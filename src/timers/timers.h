@@ -69,6 +69,9 @@ class Timers
     // Ends the owner's timers, now and for good. By the thread that runs its calls, or once none
     // can be run.
     void forget(Owner &owner) EXCLUDES(mutex_);
+    // The same on any thread, if there are none: so no argument of the program's is freed. False:
+    // there are some, and nothing has happened.
+    bool forget_if_none(Owner &owner) EXCLUDES(mutex_);
 
   private:
     // A timer is in the heap while it waits, handed over while its call waits or runs, and neither

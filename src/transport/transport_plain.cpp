@@ -11,29 +11,6 @@ namespace websock {
 
 namespace {
 
-// To copy so many bytes into one piece costs less than to have the kernel gather them.
-constexpr size_t kJoinedBytes = 512;
-
-// One part is left, at least.
-std::span<const iovec> without_empty_ends(std::span<const iovec> parts)
-{
-    while (parts.size() > 1 && parts.front().iov_len == 0)
-        parts = parts.subspan(1);
-    while (parts.size() > 1 && parts.back().iov_len == 0)
-        parts = parts.first(parts.size() - 1);
-    return parts;
-}
-
-// into has room for all of them.
-void join(std::span<const iovec> parts, uint8_t *into)
-{
-    for (const iovec &part : parts) {
-        if (part.iov_len > 0)
-            std::memcpy(into, part.iov_base, part.iov_len);
-        into += part.iov_len;
-    }
-}
-
 class PlainTransport final : public Transport
 {
   public:
@@ -111,18 +88,11 @@ class PlainTransport final : public Transport
     ssize_t send_parts(const iovec *parts, int count)
     {
         const int flags = MSG_NOSIGNAL | MSG_DONTWAIT;
-        const std::span<const iovec> filled =
-            without_empty_ends({parts, static_cast<size_t>(count)});
-        if (filled.size() == 1) // the kernel has less to copy and to check
-            return send(fd_.get(), filled[0].iov_base, filled[0].iov_len, flags);
-        if (const size_t bytes = size_of(filled); bytes <= kJoinedBytes) {
-            uint8_t joined[kJoinedBytes];
-            join(filled, joined);
-            return send(fd_.get(), joined, bytes, flags);
-        }
+        if (count == 1) // the kernel has less to copy and to check
+            return send(fd_.get(), parts->iov_base, parts->iov_len, flags);
         msghdr message{};
-        message.msg_iov = const_cast<iovec *>(filled.data()); // sendmsg does not write to them
-        message.msg_iovlen = filled.size();
+        message.msg_iov = const_cast<iovec *>(parts); // sendmsg does not write to them
+        message.msg_iovlen = static_cast<size_t>(count);
         return sendmsg(fd_.get(), &message, flags);
     }
 

@@ -17,6 +17,7 @@
 #include <sched.h>
 #include <sys/resource.h>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -133,7 +134,7 @@ void measure(Dispatcher &dispatcher, size_t threads, double seconds)
 int main(int argc, char **argv)
 {
     const int threads = argc > 1 ? std::atoi(argv[1]) : 0;
-    const double seconds = argc > 2 ? std::atof(argv[2]) : 1;
+    const double seconds = argc > 2 ? std::strtod(argv[2], nullptr) : 1;
     if (threads < 1 || threads > kMostThreads || seconds <= 0) {
         std::fprintf(stderr, "usage: %s THREADS [SECONDS]\n", argv[0]);
         return 2;

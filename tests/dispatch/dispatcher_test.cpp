@@ -306,7 +306,7 @@ TEST_CASE("a dispatcher that is stopped while it grows leaves no worker behind")
 TEST_CASE("each post is run once, whichever threads post and however many lanes there are")
 {
     constexpr size_t kThreads = 4, kPosts = 5000;
-    for (const size_t lanes : {1, 2, 5}) {
+    for (const size_t lanes : {1U, 2U, 5U}) {
         CAPTURE(lanes);
         std::array<std::atomic<size_t>, 3> runs{};
         std::deque<Job> jobs;
@@ -363,6 +363,61 @@ TEST_CASE(
     loop.end();
     CHECK(eventually([&] { return loop.has_ended(); }));
     waiting.let_go();
+    CHECK(dispatcher.stop(kNever));
+}
+
+TEST_CASE("where no worker can be made, a lane whose worker is stuck is served by the others")
+{
+    constexpr size_t kVictims = 50;
+    Dispatcher dispatcher;
+    REQUIRE(start_lanes(dispatcher, 2) == 0);
+    Waiting stuck(dispatcher, 1); // in the first lane
+    CHECK(eventually([&] { return stuck.here() == 1; }));
+    std::atomic<bool> ends = false;
+    std::atomic<size_t> flooded = 0, ran = 0;
+    Job flood([&] { // in the second
+        for (int i = 0; i < 3; ++i)
+            compute_for_300_us();
+        ++flooded;
+        if (!ends)
+            dispatcher.post(flood);
+    });
+    dispatcher.post(flood);
+    CHECK(eventually([&] { return flooded > 0; }));
+    const size_t before = flooded;
+    std::deque<Job> victims; // half of them are posted to the first lane
+    for (size_t i = 0; i < kVictims; ++i)
+        dispatcher.post(victims.emplace_back([&] { ++ran; }));
+    CHECK(eventually([&] { return ran == kVictims; }));
+    CHECK(flooded - before < 4 * kVictims);
+    ends = true;
+    stuck.let_go();
+    CHECK(dispatcher.stop(kNever));
+}
+
+TEST_CASE("what a callback posts runs in that order, whatever the other lanes do")
+{
+    Dispatcher dispatcher;
+    REQUIRE(start_lanes(dispatcher, 2) == 0);
+    Waiting stuck(dispatcher, 1); // in one of the two
+    CHECK(eventually([&] { return stuck.here() == 1; }));
+    std::vector<int> order; // written by the worker of the other
+    std::atomic<size_t> ran = 0;
+    std::deque<Job> jobs;
+    for (int i = 0; i < 4; ++i) {
+        jobs.emplace_back([&order, &ran, i] {
+            order.push_back(i);
+            ++ran;
+        });
+    }
+    Job posting([&] {
+        for (Job &job : jobs)
+            dispatcher.post(job);
+    });
+    dispatcher.post(posting);
+    CHECK(eventually([&] { return ran == jobs.size(); }));
+    CHECK(order == std::vector<int>{0, 1, 2, 3});
+    stuck.let_go();
     CHECK(dispatcher.stop(kNever));
 }
 

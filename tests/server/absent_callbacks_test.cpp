@@ -5,6 +5,8 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <pthread.h>
+#include <string_view>
 
 using namespace test;
 
@@ -27,6 +29,15 @@ void close_and_drain(Client &client)
 }
 
 std::atomic<int> calls;
+std::atomic<int> freed_on_workers;
+
+void free_on_worker(void *)
+{
+    char name[16] = "";
+    (void)pthread_getname_np(pthread_self(), name, sizeof name);
+    freed_on_workers += std::string_view(name) == "ws-worker";
+}
+
 int count_call(libwebsock_client_state *) { return ++calls; }
 
 } // namespace
@@ -101,4 +112,20 @@ TEST_CASE("what is posted to a client without onopen runs on a worker")
     close_and_drain(client);
     CHECK(eventually([&] { return libwebsock_post(handle, say, nullptr) == -1; }));
     libwebsock_release(handle);
+}
+
+TEST_CASE("without onclose, the argument of a client's timer is freed on a worker, too")
+{
+    freed_on_workers = 0;
+    Server server(without_onopen_and_onclose({.onmessage = [](Scene &, auto *client, auto *) {
+        const auto nothing = [](libwebsock_client_state *, void *) {};
+        CHECK(libwebsock_start_timer(client->ctx, client, 60'000, 0, nothing, nullptr,
+                                     free_on_worker) != 0);
+        libwebsock_send_text(client, "set");
+    }}));
+    Client client = Client::open(server.port());
+    client.send_text("");
+    CHECK(client.receive_text() == "set");
+    close_and_drain(client);
+    CHECK(eventually([] { return freed_on_workers == 1; }));
 }
