@@ -952,10 +952,11 @@ int libwebsock_is_open(const libwebsock_client_state *client);
 int libwebsock_gone_fd(libwebsock_client_state *client);
 
 /* Sets client->data. free_data(data) is called, unless it is NULL, when the handle is freed: after
- * the last callback and the last libwebsock_release, on the thread that this happens on. A second
- * call frees the old data, unless it is the same pointer; then only free_data is replaced. To
- * assign client->data does not change what is freed. By the client's callbacks, one at a time,
- * onrequest among them. Does nothing if client is NULL. */
+ * the last callback and the last libwebsock_release, on the thread that this happens on: it may be
+ * the connection's, with a stack of connection_stack_bytes. A second call frees the old data,
+ * unless it is the same pointer; then only free_data is replaced. To assign client->data does not
+ * change what is freed. By the client's callbacks, one at a time, onrequest among them. Does
+ * nothing if client is NULL. */
 void libwebsock_set_data(libwebsock_client_state *client, void *data,
                          void (*free_data)(void *data));
 
