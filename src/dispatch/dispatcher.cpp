@@ -137,10 +137,8 @@ void Dispatcher::move_to(Runnable &runnable, Lane &lane)
 
 Lane &Dispatcher::home_of(Runnable &runnable)
 {
-    if (!Lane::home_of(runnable)) {
-        const size_t next = next_home_.fetch_add(1, std::memory_order_relaxed);
-        Lane::settle(runnable, *lanes_[next % lanes_.size()]);
-    }
+    if (!Lane::home_of(runnable))
+        Lane::settle(runnable, entry_);
     return *Lane::home_of(runnable);
 }
 
@@ -153,7 +151,7 @@ Worker *Dispatcher::wake_for(Lane &lane, bool sleeps)
     }
     if (Worker *worker = wake_elsewhere(lane))
         return worker;
-    if (sleeps)
+    if (sleeps && &lane != &entry_) // for that the monitor sees to it
         ask_for_workers(lane, lane.workers_to_make + 1);
     return nullptr;
 }
@@ -165,9 +163,9 @@ Worker *Dispatcher::wake_elsewhere(Lane &lane)
 {
     if (idle_lanes_.load(std::memory_order_seq_cst) == 0)
         return nullptr;
-    for (size_t i = 1; i < lanes_.size(); ++i) {
+    for (size_t i = 1; i <= lanes_.size(); ++i) {
         Lane &other = *lanes_[(lane.number + i) % lanes_.size()];
-        if (!other.is_idle() || !other.mutex.try_lock())
+        if (&other == &lane || !other.is_idle() || !other.mutex.try_lock())
             continue;
         Worker *const worker = other.is_idle() ? other.wake_one(&lane) : nullptr;
         other.mutex.unlock();
@@ -202,13 +200,14 @@ void Dispatcher::unpark_monitor()
 
 bool Dispatcher::has_waiting() const
 {
-    return std::ranges::any_of(
-        lanes(), [](const auto &lane) { return lane->waiting_since() != Lane::kNothing; });
+    const auto waits = [](const auto &lane) { return lane->waiting_since() != Lane::kNothing; };
+    return waits(&entry_) || std::ranges::any_of(lanes(), waits);
 }
 
 void Dispatcher::watch(Watched &watched)
 {
-    Lane &lane = home_of(watched.runnable);
+    Lane &home = home_of(watched.runnable);
+    Lane &lane = &home == &entry_ ? *lanes_.front() : home;
     watched.lane = &lane;
     Lock lock(lane.mutex);
     watched.since_look = look_count();

@@ -14,6 +14,9 @@
 // one looks, too, whether somebody elsewhere has been waiting for longer, and takes that first.
 // What has moved to another lane stays there.
 //
+// What is posted for the first time waits in a lane of its own, and comes before what was posted
+// later anywhere. So a client's onopen begins before what others send once they know of it.
+//
 // That leaves one danger: all active workers block while others wait. The monitor sees to
 // that. While anything is queued or running, this thread looks at a few of the active workers
 // every millisecond. A worker that sleeps in a callback is stuck. One that waits for a
@@ -131,7 +134,7 @@ class Dispatcher
     Runnable *end_run(Worker &worker);
     Runnable *take(Worker &worker);
     Runnable *take_from(Worker &worker, Lane &lane);
-    Lane *overdue_elsewhere(Worker &worker) const;
+    Lane *first_elsewhere(Worker &worker);
     void run(Worker &worker, Runnable &runnable);
     bool park(Worker &worker, TimePoint &leave_at);
     void leave(std::unique_ptr<Worker> worker) EXCLUDES(crew_mutex_);
@@ -154,8 +157,9 @@ class Dispatcher
     Options options_{};                        // fixed by start()
     std::vector<std::unique_ptr<Lane>> lanes_; // made by the first start(), before lane_count_
     std::atomic<size_t> lane_count_{0};        // stays so: runnables know their lane
-    std::atomic<size_t> next_home_{0};         // where the next new runnable goes
-    std::atomic<size_t> idle_lanes_{0};        // how many say so; see park()
+    // Where what was never posted before waits, for workers of all lanes. It has none itself.
+    Lane entry_{SIZE_MAX, idle_lanes_};
+    std::atomic<size_t> idle_lanes_{0}; // how many say so; see park()
     // No worker is added, and those idle leave. Written under crew_mutex_.
     std::atomic<bool> stopping_{false};
     // Written by the monitor:

@@ -46,10 +46,11 @@ void Dispatcher::run_monitor()
 // Nothing is queued, running or watched.
 bool Dispatcher::is_idle()
 {
-    return std::ranges::all_of(lanes_, [](const auto &lane) {
-        Lock lock(lane->mutex);
-        return lane->empty() && lane->active() == 0 && lane->watched.empty();
-    });
+    return entry_.waiting_since() == Lane::kNothing &&
+           std::ranges::all_of(lanes_, [](const auto &lane) {
+               Lock lock(lane->mutex);
+               return lane->empty() && lane->active() == 0 && lane->watched.empty();
+           });
 }
 
 // Until the next tick, or, if it parks, until it is unparked; or until something expires. False:
@@ -80,7 +81,8 @@ void Dispatcher::look_at(Lane &lane, size_t &samples)
 {
     tell_late(lane);
     Lock lock(lane.mutex);
-    const bool some_wait = !lane.empty() && look_count() - lane.waiting_since() >= kWholeTick;
+    const uint64_t since = std::min(lane.waiting_since(), entry_.waiting_since());
+    const bool some_wait = since != Lane::kNothing && look_count() - since >= kWholeTick;
     if (Worker *const helper = some_wait ? wake_elsewhere(lane) : nullptr)
         helper->wake.post();
     const bool some_block = lane.stuck() > 0 || lane.late_runs() > 0;
@@ -93,7 +95,7 @@ void Dispatcher::look_at(Lane &lane, size_t &samples)
     lane.note_stuck(estimate_stuck(lane, samples));
     const size_t moving = lane.active() - std::min(lane.stuck(), lane.active());
     if (some_wait && moving == 0)
-        call_for_workers(lane, std::min(lane.runs_queued(), std::max<size_t>(1, lane.stuck())));
+        call_for_workers(lane, std::max<size_t>(1, std::min(lane.runs_queued(), lane.stuck())));
 }
 
 // Wakes idle workers, and asks the maker for as many as are still missing.
