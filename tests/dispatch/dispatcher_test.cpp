@@ -421,6 +421,37 @@ TEST_CASE("what a callback posts runs in that order, whatever the other lanes do
     CHECK(dispatcher.stop(kNever));
 }
 
+TEST_CASE("what is posted for the first time begins before what is posted later")
+{
+    for (int round = 0; round < 4; ++round) {
+        Dispatcher dispatcher;
+        REQUIRE(start_lanes(dispatcher, 2) == 0);
+        Waiting stuck(dispatcher, 1);
+        CHECK(eventually([&] { return stuck.here() == 1; }));
+        std::vector<char> order; // written by the worker of the other lane
+        std::atomic<size_t> ran = 0;
+        const auto note = [&](char name) {
+            order.push_back(name);
+            ++ran;
+        };
+        Job old([&] { note('o'); });
+        dispatcher.post(old); // it is at home in that lane from now on
+        CHECK(eventually([&] { return ran == 1; }));
+        Waiting busy(dispatcher, 1);
+        CHECK(eventually([&] { return busy.here() == 1; }));
+        Job first([&] { note('1'); });
+        Job second([&] { note('2'); });
+        dispatcher.post(first);
+        dispatcher.post(second);
+        dispatcher.post(old);
+        busy.let_go();
+        CHECK(eventually([&] { return ran == 4; }));
+        CHECK(order == std::vector<char>{'o', '1', '2', 'o'});
+        stuck.let_go();
+        CHECK(dispatcher.stop(kNever));
+    }
+}
+
 TEST_CASE("callbacks that block get workers in every lane")
 {
     Dispatcher dispatcher;
