@@ -185,11 +185,11 @@ void Dispatcher::ask_for_workers(Lane &lane, size_t count)
     maker_wake_.signal();
 }
 
-// The monitor parks when all lanes are idle, which it finds out under their locks. So whoever has
-// made one busy since sees that it is parked.
+// The monitor says that it is parked, and then looks whether all lanes are idle: under their locks,
+// and at whether somebody new waits. So whoever has changed that since sees that it is parked.
 void Dispatcher::unpark_monitor()
 {
-    if (!monitor_parked_.load(std::memory_order_relaxed))
+    if (!monitor_parked_.load(std::memory_order_seq_cst))
         return;
     Lock lock(monitor_mutex_);
     if (!monitor_parked_.exchange(false))

@@ -163,7 +163,7 @@ class Dispatcher
     // No worker is added, and those idle leave. Written under crew_mutex_.
     std::atomic<bool> stopping_{false};
     // Written by the monitor:
-    std::atomic<uint64_t> look_count_{8};         // its looks
+    std::atomic<uint64_t> look_count_{8};         // its looks; from 8, so a few can be taken off
     std::atomic<bool> workers_note_sleep_{false}; // the system does not tell who sleeps
     std::atomic<Clock::rep> coarse_now_{0};       // at its last look, or when it was unparked
     // Set by the monitor; cleared under monitor_mutex_.
