@@ -371,11 +371,9 @@ TEST_CASE("where no worker can be made, a lane whose worker is stuck is served b
     constexpr size_t kVictims = 50;
     Dispatcher dispatcher;
     REQUIRE(start_lanes(dispatcher, 2) == 0);
-    Waiting stuck(dispatcher, 1); // in the first lane
-    CHECK(eventually([&] { return stuck.here() == 1; }));
     std::atomic<bool> ends = false;
     std::atomic<size_t> flooded = 0, ran = 0;
-    Job flood([&] { // in the second
+    Job flood([&] { // keeps one lane busy
         for (int i = 0; i < 3; ++i)
             compute_for_300_us();
         ++flooded;
@@ -384,14 +382,22 @@ TEST_CASE("where no worker can be made, a lane whose worker is stuck is served b
     });
     dispatcher.post(flood);
     CHECK(eventually([&] { return flooded > 0; }));
-    const size_t before = flooded;
-    std::deque<Job> victims; // half of them are posted to the first lane
+    std::deque<Job> victims;
     for (size_t i = 0; i < kVictims; ++i)
-        dispatcher.post(victims.emplace_back([&] { ++ran; }));
+        victims.emplace_back([&] { ++ran; });
+    Gate gate;
+    std::atomic<size_t> before = 0;
+    Job stuck([&] { // what it posts waits in its own lane
+        before = flooded.load();
+        for (Job &victim : victims)
+            dispatcher.post(victim);
+        gate.wait();
+    });
+    dispatcher.post(stuck);
     CHECK(eventually([&] { return ran == kVictims; }));
     CHECK(flooded - before < 4 * kVictims);
     ends = true;
-    stuck.let_go();
+    gate.open();
     CHECK(dispatcher.stop(kNever));
 }
 
